@@ -1,0 +1,37 @@
+# All targets work in a fresh clone: the environment is made where it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXTRAS_READY := $(VENV)/.extras-ready
+ARGS ?=
+
+.PHONY: setup train test test-extras test-learning lint format clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+train: $(READY)
+	$(BIN)/rl-fn train --sys local --hparams ppo_cartpole --output_dir runs/ppo_cartpole $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest tests --ignore tests/learning --ignore tests/parity -n auto $(ARGS)
+
+test-learning: $(READY)
+	$(BIN)/python -m pytest tests/learning $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,24 @@
+"""Environments: the protocol, the compiled ones, and the registry of their names."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+
+from rl_fn.envs.base import Env, EnvStep, TimedState, auto_reset
+
+__all__ = ["COMPILED", "Env", "EnvStep", "TimedState", "auto_reset", "make"]
+
+COMPILED = {"CartPole-v1": "rl_fn.envs.cartpole"}
+
+
+def make(name: str) -> Env:
+    """Makes the compiled environment of that name.
+
+    Raises:
+      ValueError: if there is none; the message names the nearest.
+    """
+    if name not in COMPILED:
+        near = difflib.get_close_matches(name, COMPILED, n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown environment {name!r}; the nearest is {near!r}, there are: {', '.join(COMPILED)}")
+    return importlib.import_module(COMPILED[name]).make()

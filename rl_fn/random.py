@@ -1,0 +1,235 @@
+"""Random numbers from explicit keys: the same bits on every device and in every mode.
+
+A key is a `uint32[2]` tensor. A function that takes a key consumes it: derive new keys with `split`
+or `fold_in` and use each of them once. All bits come from Threefry-2x32 with 20 rounds (Salmon,
+Moraes, Dror and Shaw, 2011, "Parallel random numbers: as easy as 1, 2, 3"), written in unsigned
+integer TensorFlow operations, so eager execution, graphs, XLA and `tf.vectorized_map` agree bit for
+bit on `split`, `fold_in`, `bits`, `uniform` on [0, 1), `randint`, `bernoulli` and `permutation`.
+Draws that go through a logarithm or an error function agree to rounding.
+
+The second counter word tells the uses of a key apart, so the keys derived from a key never meet
+the bits drawn from it: 0 for `bits`, 1 for `split`, 2 for `fold_in`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+Key: TypeAlias = tf.Tensor  # uint32[2]
+Shape: TypeAlias = Sequence[int]
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+_BITS, _SPLIT, _FOLD_IN = 0, 1, 2
+
+
+def key(seed: int | tf.Tensor) -> Key:
+    """Makes a key from a seed.
+
+    Args:
+      seed: an integer in [0, 2**64), or a scalar integer tensor.
+
+    Returns:
+      The key, `uint32[2]`: the high and the low half of the seed.
+
+    Raises:
+      ValueError: if the seed is a Python integer outside [0, 2**64).
+    """
+    if isinstance(seed, tf.Tensor):
+        wide = tf.cast(seed, tf.uint64)
+        halves = [tf.bitwise.right_shift(wide, tf.constant(32, tf.uint64)), wide]
+        return tf.stack([tf.cast(half, tf.uint32) for half in halves])
+    seed = int(seed)
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"key: seed is {seed}, expected an integer in [0, 2**64)")
+    return tf.constant([seed >> 32, seed & 0xFFFFFFFF], tf.uint32)
+
+
+def threefry_2x32(key: Key, counter: tuple[Any, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Threefry-2x32 with 20 rounds: two counter words to two random words.
+
+    Args:
+      key: `uint32[2]`.
+      counter: two `uint32` tensors of shapes that broadcast.
+
+    Returns:
+      Two `uint32` tensors of the broadcast shape.
+    """
+    key = _checked(key)
+    parity = tf.constant(_PARITY, tf.uint32)
+    schedule = (key[0], key[1], tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(key[0], key[1]), parity))
+    word_0, word_1 = counter[0] + schedule[0], counter[1] + schedule[1]
+    for group in range(5):
+        for distance in _ROTATIONS[group % 2]:
+            word_0 = word_0 + word_1
+            word_1 = tf.bitwise.bitwise_xor(word_0, _rotate_left(word_1, distance))
+        word_0 = word_0 + schedule[(group + 1) % 3]
+        word_1 = word_1 + (schedule[(group + 2) % 3] + tf.constant(group + 1, tf.uint32))
+    return word_0, word_1
+
+
+def split(key: Key, num: int = 2) -> tf.Tensor:
+    """Derives `num` independent keys, `uint32[num, 2]`."""
+    counter = tf.cast(tf.range(num), tf.uint32)
+    return tf.stack(threefry_2x32(key, (counter, tf.constant(_SPLIT, tf.uint32))), axis=-1)
+
+
+def fold_in(key: Key, data: int | tf.Tensor) -> Key:
+    """Derives the key that belongs to `data`, an integer in [0, 2**32) or a scalar integer tensor."""
+    if isinstance(data, int):
+        if not 0 <= data < 2**32:
+            raise ValueError(f"fold_in: data is {data}, expected an integer in [0, 2**32)")
+        data = tf.constant(data, tf.uint32)
+    return tf.stack(threefry_2x32(key, (tf.cast(data, tf.uint32), tf.constant(_FOLD_IN, tf.uint32))))
+
+
+def bits(key: Key, shape: Shape = ()) -> tf.Tensor:
+    """Independent uniform `uint32` words of the given static shape."""
+    size = math.prod(shape)
+    blocks = (size + 1) // 2
+    counter = tf.cast(tf.range(blocks), tf.uint32)
+    words = tf.concat(threefry_2x32(key, (counter, tf.constant(_BITS, tf.uint32))), axis=0)
+    return tf.reshape(words[:size], tuple(shape))
+
+
+def uniform(key: Key, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Uniform draws from [low, high).
+
+    Args:
+      key: `uint32[2]`.
+      shape: the static shape of the result.
+      low: the lower bound, broadcast against `shape`.
+      high: the upper bound, broadcast against `shape`.
+      dtype: float32 (24 random bits), float64 (53), float16 (11) or bfloat16 (8).
+
+    Returns:
+      A tensor of `shape` and `dtype`.
+    """
+    dtype = tf.as_dtype(dtype)
+    if dtype == tf.float64:
+        words = bits(key, (2, *shape))
+        high_part = tf.cast(_shift_right(words[0], 5), tf.float64) * 2.0**26
+        unit = (high_part + tf.cast(_shift_right(words[1], 6), tf.float64)) * 2.0**-53
+    elif dtype in _MANTISSA_BITS:
+        precision = _MANTISSA_BITS[dtype]
+        integers = tf.cast(_shift_right(bits(key, shape), 32 - precision), tf.int32)
+        unit = tf.cast(tf.cast(integers, tf.float32) * 2.0**-precision, dtype)
+    else:
+        raise TypeError(f"uniform: dtype is {dtype.name}, expected a floating-point type")
+    if isinstance(low, float | int) and isinstance(high, float | int) and (low, high) == (0, 1):
+        return unit
+    # In float64 the product of the 24 random bits and a float32 range is exact, so the result does not
+    # depend on whether a compiler fuses the product with the sum.
+    low, high = (tf.cast(tf.cast(bound, dtype), tf.float64) for bound in (low, high))
+    draws = tf.cast(low + tf.cast(unit, tf.float64) * (high - low), dtype)
+    return tf.where(draws < tf.cast(high, dtype), draws, tf.cast(low, dtype))  # rounding can reach `high`
+
+
+def normal(key: Key, shape: Shape = (), dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Standard normal draws, through the inverse of the error function."""
+    return tf.cast(math.sqrt(2.0) * tf.math.erfinv(_symmetric(key, shape, dtype)), dtype)
+
+
+def truncated_normal(
+    key: Key, shape: Shape = (), low: float = -2.0, high: float = 2.0, dtype: tf.DType = tf.float32
+) -> tf.Tensor:
+    """Standard normal draws, conditioned on [low, high]."""
+    edges = [math.erf(bound / math.sqrt(2.0)) for bound in (low, high)]
+    middle, half_width = (edges[0] + edges[1]) / 2, (edges[1] - edges[0]) / 2
+    draws = math.sqrt(2.0) * tf.math.erfinv(middle + half_width * _symmetric(key, shape, dtype))
+    return tf.cast(tf.clip_by_value(draws, low, high), dtype)
+
+
+def randint(key: Key, shape: Shape, low: Any, high: Any, dtype: tf.DType = tf.int32) -> tf.Tensor:
+    """Uniform integers from [low, high).
+
+    Sixty-four random bits are scaled to the range, so no value is favoured by more than one part
+    in 2**32.
+
+    Args:
+      key: `uint32[2]`.
+      shape: the static shape of the result.
+      low: the smallest value, broadcast against `shape`.
+      high: one more than the largest value; `high - low` must be in [1, 2**31).
+      dtype: int32 or int64.
+
+    Returns:
+      A tensor of `shape` and `dtype`.
+
+    Raises:
+      ValueError: if Python integers give an empty or too wide range.
+    """
+    if isinstance(low, int) and isinstance(high, int) and not 1 <= high - low < 2**31:
+        raise ValueError(f"randint: the range is [{low}, {high}), expected 1 to 2**31 - 1 values")
+    span = tf.cast(high, tf.int64) - tf.cast(low, tf.int64)
+    words = tf.cast(bits(key, (2, *shape)), tf.int64)
+    carry = _shift_right(words[1] * span, 32)
+    return tf.cast(tf.cast(low, tf.int64) + _shift_right(words[0] * span + carry, 32), dtype)
+
+
+def bernoulli(key: Key, p: Any, shape: Shape | None = None) -> tf.Tensor:
+    """Booleans that are true with probability `p`; `shape` is that of `p` unless given."""
+    p = tf.convert_to_tensor(p, dtype_hint=tf.float32)
+    return uniform(key, p.shape if shape is None else shape, dtype=p.dtype) < p
+
+
+def gumbel(key: Key, shape: Shape = (), dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Standard Gumbel draws, -log(-log(u)) with u strictly between 0 and 1."""
+    integers = tf.cast(_shift_right(bits(key, shape), 9), tf.int32)
+    unit = tf.cast(2 * integers + 1, _compute_dtype(dtype)) * 2.0**-24
+    return tf.cast(-tf.math.log(-tf.math.log(unit)), dtype)
+
+
+def categorical(key: Key, logits: tf.Tensor) -> tf.Tensor:
+    """Draws an index along the last axis with probability softmax(logits).
+
+    Args:
+      key: `uint32[2]`.
+      logits: `[..., A]`, unnormalised log-probabilities; -inf is never drawn.
+
+    Returns:
+      `int32[...]`.
+    """
+    logits = tf.convert_to_tensor(logits)
+    return tf.argmax(logits + gumbel(key, logits.shape, logits.dtype), axis=-1, output_type=tf.int32)
+
+
+def permutation(key: Key, num: int, shape: Shape = ()) -> tf.Tensor:
+    """Independent random orders of 0 ... num - 1, `int32[*shape, num]`."""
+    return tf.argsort(bits(key, (*shape, num)), axis=-1, stable=True)
+
+
+_MANTISSA_BITS = {tf.float32: 24, tf.float16: 11, tf.bfloat16: 8}
+
+
+def _checked(key: Key) -> Key:
+    key = tf.convert_to_tensor(key)
+    if key.dtype != tf.uint32 or key.shape != (2,):
+        raise ValueError(
+            f"a key is a uint32 tensor of shape (2,), given {key.dtype.name} {tuple(key.shape)}; "
+            "make one with random.key(seed)"
+        )
+    return key
+
+
+def _rotate_left(word: tf.Tensor, distance: int) -> tf.Tensor:
+    left = tf.bitwise.left_shift(word, tf.constant(distance, tf.uint32))
+    return tf.bitwise.bitwise_or(left, _shift_right(word, 32 - distance))
+
+
+def _shift_right(word: tf.Tensor, distance: int) -> tf.Tensor:
+    return tf.bitwise.right_shift(word, tf.constant(distance, word.dtype))
+
+
+def _compute_dtype(dtype: tf.DType) -> tf.DType:
+    return tf.float64 if tf.as_dtype(dtype) == tf.float64 else tf.float32
+
+
+def _symmetric(key: Key, shape: Shape, dtype: tf.DType) -> tf.Tensor:
+    """Uniform on the open interval (-1, 1), symmetric about 0, in float32 or float64."""
+    integers = 2 * tf.cast(_shift_right(bits(key, shape), 8), tf.int32) + (1 - 2**24)
+    return tf.cast(integers, _compute_dtype(dtype)) * 2.0**-24

@@ -1,0 +1,206 @@
+"""The decorator that gives a public function its signature: kinds, shapes and ranges of its tensors.
+
+    @signature(q_tm1="float ... A", a_tm1="int ...", discount_t="float ...", lambda_="float | ... in [0, 1]")
+    def f(q_tm1, a_tm1, discount_t, lambda_, flag=True): ...
+
+A kind (float, int, bool, key, any) comes first, then the axes. A capital names an axis that has the
+same size wherever it is named; a number is a size; `...` stands for the batch axes, any number of them, which broadcast
+against each other. `T ...` is a time-major sequence. `|` separates alternatives; the empty
+alternative is a scalar. A range at the end, such as `in [0, 1]` or `in [0, A)`, holds for values that
+are known when the function is called.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_RANGE = re.compile(r"^(?P<axes>.*?)\s+in\s+(?P<open>[\[(])(?P<low>[^,]+),(?P<high>[^\])]+)(?P<close>[\])])$")
+_INTEGERS = {tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64}
+
+
+class _Argument(NamedTuple):
+    kind: str
+    layouts: tuple[tuple[str, ...], ...]  # alternatives, each a sequence of axis names and "..."
+    bounds: tuple[str, str, str, str] | None  # bracket, low, high, bracket
+    text: str  # as written
+
+
+def signature(**specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Checks and converts the named arguments, and runs the function as a graph where it is called eagerly.
+
+    - Python numbers, lists and NumPy scalars take the floating-point type of the tensors and arrays
+      beside them (float32 where there are none), so the type of the result follows the inputs.
+    - Integer arguments become int32.
+    - A batch argument of fewer axes than its neighbours gets axes of size one after its time axis.
+    - None is passed on where it is the default.
+
+    Args:
+      **specs: one text per argument, as in the module's docstring. Other arguments are left alone.
+
+    Returns:
+      A decorator. The decorated function raises TypeError for a wrong dtype and ValueError for a wrong
+      rank, shape or range, each with the name of the argument, what was given and what was expected.
+    """
+    arguments = {name: _parse(text) for name, text in specs.items()}
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        python_signature = inspect.signature(function)
+        graph = tf.function(function, autograph=False)
+
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = python_signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = {name: bound.arguments[name] for name in arguments if bound.arguments[name] is not None}
+            bound.arguments.update(_convert(function.__name__, given, arguments))
+            call = graph if tf.executing_eagerly() else function
+            return call(*bound.args, **bound.kwargs)
+
+        return checked
+
+    return decorate
+
+
+def _parse(text: str) -> _Argument:
+    kind, _, rest = text.partition(" ")
+    match = _RANGE.match(" " + rest)
+    bounds = None
+    if match:
+        bounds = (match["open"], match["low"].strip(), match["high"].strip(), match["close"])
+        rest = match["axes"].strip()
+    layouts = tuple(tuple(alternative.split()) for alternative in rest.split("|"))
+    return _Argument(kind, layouts, bounds, text)
+
+
+def _convert(function: str, given: dict[str, Any], arguments: dict[str, _Argument]) -> dict[str, tf.Tensor]:
+    float_type = _common_float_type(function, given, arguments)
+    tensors: dict[str, tf.Tensor] = {}
+    for name, value in given.items():
+        tensors[name] = _tensor(f"{function}: {name}", value, arguments[name], float_type)
+    layouts = _check_shapes(function, tensors, arguments)
+    return _align_batches(tensors, layouts)
+
+
+def _has_dtype(value: Any) -> bool:
+    return isinstance(value, np.ndarray | tf.Tensor | tf.Variable) or tf.is_tensor(value)
+
+
+def _common_float_type(function: str, given: dict[str, Any], arguments: dict[str, _Argument]) -> tf.DType:
+    types = {
+        name: tf.as_dtype(value.dtype)
+        for name, value in given.items()
+        if arguments[name].kind == "float" and _has_dtype(value) and tf.as_dtype(value.dtype).is_floating
+    }
+    if len(set(types.values())) > 1:
+        listed = ", ".join(f"{name} is {dtype.name}" for name, dtype in types.items())
+        raise TypeError(f"{function}: floating-point arguments must have one dtype, given {listed}")
+    return next(iter(types.values()), tf.float32)
+
+
+def _tensor(label: str, value: Any, argument: _Argument, float_type: tf.DType) -> tf.Tensor:
+    wanted = {"float": float_type, "int": tf.int32, "bool": tf.bool, "key": tf.uint32}.get(argument.kind)
+    try:
+        if _has_dtype(value) or wanted is None or argument.kind == "int":
+            tensor = tf.convert_to_tensor(value)
+        else:
+            tensor = tf.convert_to_tensor(value, wanted)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{label} is {value!r}, expected a tensor of kind {argument.kind}: {error}") from None
+    fits = {
+        "float": tensor.dtype.is_floating,
+        "int": tensor.dtype in _INTEGERS,
+        "bool": tensor.dtype == tf.bool,
+        "key": tensor.dtype == tf.uint32,
+        "any": True,
+    }[argument.kind]
+    if not fits:
+        raise TypeError(f"{label} is {tensor.dtype.name}, expected kind {argument.kind}")
+    return tf.cast(tensor, tf.int32) if argument.kind == "int" else tensor
+
+
+def _check_range(label: str, tensor: tf.Tensor, bounds: tuple[str, str, str, str], sizes: dict) -> None:
+    constant = tf.get_static_value(tensor)
+    if constant is None:
+        return
+    left, low, high, right = bounds
+    lowest, highest = (float(sizes[bound][0]) if bound in sizes else float(bound) for bound in (low, high))
+    values = np.asarray(constant, np.float64)
+    inside = values >= lowest if left == "[" else values > lowest
+    inside &= values <= highest if right == "]" else values < highest
+    if not inside.all():
+        worst = values[~inside].flat[0]
+        raise ValueError(f"{label} holds {worst:g}, expected values in {left}{lowest:g}, {highest:g}{right}")
+
+
+def _check_shapes(
+    function: str, tensors: dict[str, tf.Tensor], arguments: dict[str, _Argument]
+) -> dict[str, tuple[str, ...]]:
+    sizes: dict[str, tuple[int, str]] = {}
+    batch, batch_owner = tf.TensorShape([]), ""
+    chosen = {}
+    for name, tensor in tensors.items():
+        argument = arguments[name]
+        label = f"{function}: {name} has shape {tuple(tensor.shape)}, expected [{argument.text}]"
+        layout = _fitting_layout(tensor.shape.rank, argument)
+        if layout is None:
+            raise ValueError(label)
+        chosen[name] = layout
+        before, after = _around_batch(layout)
+        named = list(zip(before, tensor.shape[: len(before)], strict=True))
+        named += list(zip(after, tensor.shape[tensor.shape.rank - len(after) :], strict=True))
+        for axis, size in named:
+            known = sizes.setdefault(axis, (size, name)) if size is not None else (None, name)
+            if axis.isdigit() and size not in (None, int(axis)):
+                raise ValueError(label)
+            if size is not None and known[0] != size:
+                raise ValueError(f"{label} with {axis} = {known[0]} as in {known[1]}")
+        if "..." in layout:
+            try:
+                middle = tensor.shape[len(before) : tensor.shape.rank - len(after)]
+                batch = tf.broadcast_static_shape(batch, middle)
+            except ValueError:
+                raise ValueError(f"{label}; its batch axes do not broadcast with {batch_owner}") from None
+            batch_owner = batch_owner or f"those of {name}, {tuple(tensor.shape)}"
+    for name, tensor in tensors.items():
+        if bounds := arguments[name].bounds:
+            _check_range(f"{function}: {name}", tensor, bounds, sizes)
+    return chosen
+
+
+def _fitting_layout(rank: int, argument: _Argument) -> tuple[str, ...] | None:
+    for layout in argument.layouts:
+        named = [axis for axis in layout if axis != "..."]
+        if rank == len(named) or (rank > len(named) and "..." in layout):
+            return layout
+    return None
+
+
+def _around_batch(layout: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if "..." not in layout:
+        return layout, ()
+    split = layout.index("...")
+    return layout[:split], layout[split + 1 :]
+
+
+def _align_batches(tensors: dict[str, tf.Tensor], layouts: dict[str, tuple[str, ...]]) -> dict[str, tf.Tensor]:
+    """Inserts axes of size one after leading named axes, so that `[T]` broadcasts with `[T, B]`."""
+    batched = {name: layout for name, layout in layouts.items() if "..." in layout}
+    rank = max((tensors[name].shape.rank - len(layout) + 1 for name, layout in batched.items()), default=0)
+    aligned = dict(tensors)
+    for name, layout in batched.items():
+        before, after = _around_batch(layout)
+        shape = tensors[name].shape
+        missing = rank - (shape.rank - len(before) - len(after))
+        if before and missing:
+            aligned[name] = tf.reshape(tensors[name], [*shape[: len(before)], *[1] * missing, *shape[len(before) :]])
+    return aligned

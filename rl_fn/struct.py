@@ -1,0 +1,125 @@
+"""The shared structs, and small helpers for nests of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+from gymnasium import spaces
+
+Nest: TypeAlias = Any  # a tensor, or tuples, NamedTuples and dicts of nests
+Scalar: TypeAlias = float | tf.Tensor
+Metrics: TypeAlias = dict[str, tf.Tensor]  # scalars by name
+
+
+class Transition(NamedTuple):
+    """One step of experience, or a time-major segment of it with leading axes `[T, B]`.
+
+    `next_observation` is the true successor, never the first observation of the next episode.
+    """
+
+    observation: Nest  # [...], as the environment's specification says
+    action: tf.Tensor  # [...]
+    reward: tf.Tensor  # float32[]
+    terminated: tf.Tensor  # bool[]: the task ended; nothing follows
+    truncated: tf.Tensor  # bool[]: the episode was cut; `next_observation` still has a value
+    next_observation: Nest
+    extras: dict[str, tf.Tensor]  # what the actor computed: log-probability, value, ...
+
+    @property
+    def is_last(self) -> tf.Tensor:
+        """Where the episode ends, for either reason: traces and recurrent states are cut here."""
+        return self.terminated | self.truncated
+
+    def discount(self, gamma: float | tf.Tensor) -> tf.Tensor:
+        """The weight of the value of `next_observation`: `gamma`, and 0 where the task ended."""
+        return gamma * (1.0 - tf.cast(self.terminated, self.reward.dtype))
+
+
+class EnvSpec(NamedTuple):
+    """What an agent may know of an environment."""
+
+    name: str
+    observation_space: gymnasium.Space
+    action_space: gymnasium.Space
+    max_episode_steps: int | None = None  # episodes are truncated here
+    reward_threshold: float | None = None  # the return at which the task counts as solved
+
+
+def space_spec(space: gymnasium.Space) -> Nest:
+    """The nest of `tf.TensorSpec` that one element of a space has.
+
+    Args:
+      space: a Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple space.
+
+    Raises:
+      TypeError: for any other space.
+    """
+    match space:
+        case spaces.Dict():
+            return {name: space_spec(part) for name, part in space.spaces.items()}
+        case spaces.Tuple():
+            return tuple(space_spec(part) for part in space.spaces)
+        case spaces.Box() | spaces.MultiDiscrete() | spaces.MultiBinary():
+            return tf.TensorSpec(space.shape, tf.as_dtype(np.dtype(space.dtype)))
+        case spaces.Discrete():
+            return tf.TensorSpec((), tf.int32)
+    raise TypeError(f"space {space} is not supported: expected Box, Discrete, MultiDiscrete, MultiBinary, Dict, Tuple")
+
+
+def stack(nests: Sequence[Nest]) -> Nest:
+    """Stacks nests of the same structure along a new first axis."""
+    return tf.nest.map_structure(lambda *leaves: tf.stack(leaves), *nests)
+
+
+def where(condition: tf.Tensor, on_true: Nest, on_false: Nest) -> Nest:
+    """Chooses between two nests; `condition` `[...]` is the leading part of every leaf's shape."""
+
+    def choose(yes: tf.Tensor, no: tf.Tensor) -> tf.Tensor:
+        missing = yes.shape.rank - condition.shape.rank
+        return tf.where(tf.reshape(condition, [*condition.shape, *[1] * missing]), yes, no)
+
+    return tf.nest.map_structure(choose, on_true, on_false)
+
+
+def merge_leading_axes(nest: Nest) -> Nest:
+    """Turns every `[T, B, ...]` into `[T * B, ...]`."""
+    return tf.nest.map_structure(lambda x: tf.reshape(x, [x.shape[0] * x.shape[1], *x.shape[2:]]), nest)
+
+
+def named_leaves(nest: Nest, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields each leaf with its path, such as `agent/params/policy/layer_0/kernel`."""
+    if isinstance(nest, dict):
+        parts: Any = [(str(name), nest[name]) for name in sorted(nest)]
+    elif isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        parts = zip(nest._fields, nest, strict=True)
+    elif isinstance(nest, tuple | list):
+        parts = [(str(index), part) for index, part in enumerate(nest)]
+    else:
+        yield prefix, nest
+        return
+    for name, part in parts:
+        yield from named_leaves(part, f"{prefix}/{name}" if prefix else name)
+
+
+def value_and_gradient(
+    function: Callable[[Nest], tuple[tf.Tensor, Nest]], params: Nest
+) -> tuple[tuple[tf.Tensor, Nest], Nest]:
+    """Evaluates `loss, metrics = function(params)` and the gradient of the loss.
+
+    Args:
+      function: returns a scalar loss and a nest of whatever else it has to say.
+      params: a nest of floating-point tensors.
+
+    Returns:
+      `(loss, metrics)`, and a nest of gradients with the structure of `params`, zero where a
+      parameter has no effect.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(tf.nest.flatten(params))
+        loss, metrics = function(params)
+    leaves = tape.gradient(loss, tf.nest.flatten(params), unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return (loss, metrics), tf.nest.pack_sequence_as(params, leaves)
