@@ -298,7 +298,9 @@ def evaluate(
         return tf.vectorized_map(start, keys, fallback_to_while_loop=False)
 
     def play_copies(policies: Nest, states: Nest, keys: random.Key, call: tf.Tensor) -> Nest:
-        return tf.vectorized_map(lambda copy: play(*copy, call), (policies, states, keys), fallback_to_while_loop=False)
+        return tf.vectorized_map(
+            lambda copy: play(copy[0], copy[1], copy[2], call), (policies, states, keys), fallback_to_while_loop=False
+        )
 
     start_fn = tf.function(start_copies if copies else start, autograph=False)
     play_fn = tf.function(play_copies if copies else play, jit_compile=True, autograph=False)
