@@ -1,0 +1,11 @@
+"""Trains an agent: `python experiments/train.py --hparams ppo_cartpole --output_dir runs/ppo_cartpole`.
+
+The same as `rl-fn train`.
+"""
+
+import sys
+
+from rl_fn.cli import main
+
+if __name__ == "__main__":
+    main(["train", *sys.argv[1:]])

@@ -1,0 +1,387 @@
+"""One training run in an output folder: what `rl-fn train` does, from its options to `summary.json`.
+
+output_dir/run_0/         one folder per copy
+    config.json           every hyper-parameter, the seed, versions, the command line
+    events.out.tfevents.* TensorBoard
+    checkpoints/          the newest three
+    summary.json          at the end
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+import tensorflow as tf
+
+import rl_fn
+from rl_fn import checkpoint, envs, hparams, logging, loops, random, struct
+from rl_fn.struct import Nest
+
+CHECKPOINT_SECONDS = 20.0
+EVALUATIONS = 10  # during a run, evenly spaced
+POINTS = 200  # at least so many points on a TensorBoard curve
+_EVALUATION = 1  # folded into the seed's key
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of a run, as the command line has them."""
+
+    hparams: str
+    output_dir: Path
+    env: str | None = None
+    hparam_override: str = ""
+    train_steps: int | None = None
+    eval_episodes: int = 100
+    copies: int = 1
+    seed: int = 0
+
+
+class Plan(NamedTuple):
+    """A run whose options have all been found to be possible."""
+
+    options: Options
+    agent_name: str
+    hparams: Any
+    env: envs.Env
+    agent: Any
+    configs: list[dict[str, Any]]  # one per copy, as config.json holds it
+
+    @property
+    def steps_per_iteration(self) -> int:
+        return self.hparams.num_envs * self.hparams.rollout_length
+
+    def folder(self, copy: int) -> Path:
+        return self.options.output_dir / f"run_{copy}"
+
+
+class Progress(NamedTuple):
+    """What is known of a run beside its state; kept in each checkpoint."""
+
+    train_seconds: float = 0.0  # compiled calls, compilation included
+    running_seconds: float = 0.0  # of these, without compilation
+    running_iterations: int = 0  # done in `running_seconds`
+
+
+class Begin(NamedTuple):
+    """Where a run begins, or goes on."""
+
+    state: Nest  # with a leading copy axis where there are several copies
+    iteration: int
+    progress: Progress
+
+
+def plan(options: Options) -> Plan:
+    """Checks the options and makes what the run needs; writes nothing.
+
+    Raises:
+      ValueError: for anything that cannot be, in one sentence.
+    """
+    named = hparams.find(options.hparams)
+    if (env_name := options.env or named.env) is None:
+        raise ValueError(f"set {options.hparams!r} fits any discrete environment; name one with --env")
+    for name, value in (("eval_episodes", options.eval_episodes), ("copies", options.copies)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}, expected at least 1")
+    if not 0 <= options.seed <= 2**64 - options.copies:
+        raise ValueError(f"seed is {options.seed}, expected 0 to 2**64 - copies")
+    env = envs.make(env_name)
+    steps = {} if options.train_steps is None else {"train_steps": options.train_steps}
+    values = hparams.make(named, options.hparam_override, **steps)
+    agent = hparams.agent_module(named.agent).make(env.spec, values)
+    configs = [
+        {
+            "hparams_set": options.hparams,
+            "agent": named.agent,
+            "env": env.spec.name,
+            "seed": options.seed + copy,
+            "copy": copy,
+            "copies": options.copies,
+            "eval_episodes": options.eval_episodes,
+            "hparams": dataclasses.asdict(values),
+            "versions": _versions(),
+            "command": sys.argv,
+        }
+        for copy in range(options.copies)
+    ]
+    return Plan(options, named.agent, values, env, agent, json.loads(json.dumps(configs)))
+
+
+def prepare_folders(plan: Plan) -> None:
+    """Makes the output folders, or checks that they hold this very run.
+
+    Raises:
+      ValueError: if a folder holds a run of other settings.
+      OSError: if a folder cannot be written.
+    """
+    for copy, config in enumerate(plan.configs):
+        folder = plan.folder(copy)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"folder {folder} cannot be written")
+        path = folder / "config.json"
+        if path.exists():
+            _check_same_run(path, config)
+        else:
+            _write_json(path, config)
+    if (extra := plan.folder(len(plan.configs))).exists():
+        raise ValueError(f"{extra} exists: the folder holds a run of more than {len(plan.configs)} copies")
+
+
+def restore_or_start(plan: Plan) -> Begin:
+    """Makes the state to begin with: that of the newest complete checkpoint if there is one.
+
+    Raises:
+      ValueError: if the newest checkpoint is damaged or belongs to another agent.
+    """
+    copies = range(plan.options.copies)
+    fresh = [
+        loops.init_state(plan.agent, plan.env, plan.hparams.num_envs, random.key(config["seed"]))
+        for config in plan.configs
+    ]
+    complete = set.intersection(*[set(checkpoint.list_iterations(plan.folder(i) / "checkpoints")) for i in copies])
+    if not complete:
+        return Begin(struct.stack(fresh) if len(fresh) > 1 else fresh[0], 0, Progress())
+    newest = max(complete)
+    loaded = [checkpoint.load(checkpoint.path_of(plan.folder(i) / "checkpoints", newest)) for i in copies]
+    states = [checkpoint.restore(one, like) for one, like in zip(loaded, fresh, strict=True)]
+    _say(f"going on from the checkpoint at {newest * plan.steps_per_iteration:,} steps in {plan.options.output_dir}")
+    state = struct.stack(states) if len(states) > 1 else states[0]
+    return Begin(state, newest, Progress(**loaded[0].metadata["progress"]))
+
+
+def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
+    """Trains to the end and writes `summary.json`; does nothing where that has been done.
+
+    Returns:
+      The summary of each copy.
+
+    Raises:
+      KeyboardInterrupt: after an interrupt or a termination signal, when the state has been saved.
+    """
+    iterations = plan.hparams.num_iterations
+    copies = plan.options.copies
+    if finished := _finished(plan):
+        _say(f"{plan.options.output_dir} holds this run, finished; nothing to do")
+        return finished
+    state, start, progress = begin
+    step = loops.train_step(plan.agent, plan.env, plan.hparams.rollout_length)
+    compiled = loops.compile(loops.vectorize(step) if copies > 1 else step, state)
+    del state, begin
+    evaluate = _evaluation(plan, compiled)
+    boards = [logging.TensorBoard(plan.folder(copy)) for copy in range(copies)]
+    if not start:
+        for board, config in zip(boards, plan.configs, strict=True):
+            board.text("config", _markdown(config))
+    first_step_seconds = None
+    pause_every = math.ceil(iterations / EVALUATIONS)
+    saved_at, returns = time.monotonic(), np.full([copies, 1], np.nan)
+    line = logging.ProgressLine(iterations * plan.steps_per_iteration, start * plan.steps_per_iteration)
+    with line, _signals() as received:
+        for chunk in loops.train(
+            compiled, iterations, start=start, max_chunk=math.ceil(iterations / POINTS), pause_every=pause_every
+        ):
+            first_step_seconds = first_step_seconds or time.time() - psutil.Process().create_time()
+            progress = _advance(progress, chunk)
+            env_steps = chunk.iteration * plan.steps_per_iteration
+            speed = plan.steps_per_iteration * copies * chunk.iterations / chunk.seconds
+            _log_chunk(boards, chunk, env_steps, float("nan") if chunk.compiled else speed / copies)
+            pausing = chunk.iteration % pause_every == 0 or chunk.iteration == iterations
+            if pausing:
+                returns, lengths = evaluate(chunk.iteration)
+                _log_evaluation(boards, returns, lengths, env_steps)
+            line.update(env_steps, speed, _mean(chunk.metrics.get("episode_return", np.nan)), _mean(returns))
+            if pausing:
+                line.note()
+            stopping = bool(received) and chunk.iteration < iterations
+            if stopping or chunk.iteration == iterations or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                _save(plan, compiled, chunk.iteration, progress)
+                saved_at = time.monotonic()
+            if stopping:
+                _say(f"stopped after {env_steps:,} steps; the same command goes on from there")
+                raise KeyboardInterrupt
+    for board in boards:
+        board.close()
+    return _summarize(plan, compiled, progress, returns, first_step_seconds)
+
+
+def _save(plan: Plan, compiled: loops.Compiled, iteration: int, progress: Progress) -> None:
+    state = tf.nest.map_structure(lambda leaf: leaf.numpy(), compiled.read())
+    folders = [plan.folder(copy) / "checkpoints" for copy in range(plan.options.copies)]
+    for copy, folder in enumerate(folders):
+        checkpoint.save(folder, iteration, _copy_of(plan, state, copy), {"progress": progress._asdict()})
+    # Only now do all copies have this one, so only now may an older one go.
+    for folder in folders:
+        checkpoint.keep_newest(folder)
+
+
+def _copy_of(plan: Plan, state: Nest, copy: int) -> Nest:
+    return tf.nest.map_structure(lambda leaf: leaf[copy], state) if plan.options.copies > 1 else state
+
+
+def _evaluation(plan: Plan, compiled: loops.Compiled) -> Any:
+    """A function from the iteration to returns and lengths, both `[copies, eval_episodes]`."""
+    copies = plan.options.copies
+    keys = [random.fold_in(random.key(config["seed"]), _EVALUATION) for config in plan.configs]
+    play = loops.evaluate(plan.agent, plan.env, plan.options.eval_episodes, copies=copies > 1)
+
+    def evaluate(iteration: int) -> tuple[np.ndarray, np.ndarray]:
+        now = [random.fold_in(key, iteration) for key in keys]
+        policy = compiled.read(lambda state: state.agent.policy)
+        returns, lengths = play(policy, tf.stack(now) if copies > 1 else now[0])
+        return returns.reshape(copies, -1), lengths.reshape(copies, -1)
+
+    return evaluate
+
+
+def _advance(progress: Progress, chunk: loops.Chunk) -> Progress:
+    running = not chunk.compiled
+    return Progress(
+        train_seconds=progress.train_seconds + chunk.seconds,
+        running_seconds=progress.running_seconds + running * chunk.seconds,
+        running_iterations=progress.running_iterations + running * chunk.iterations,
+    )
+
+
+def _summarize(
+    plan: Plan,
+    compiled: loops.Compiled,
+    progress: Progress,
+    returns: np.ndarray,
+    first_step_seconds: float | None,
+) -> list[dict[str, Any]]:
+    iterations = plan.hparams.num_iterations
+    speed = plan.steps_per_iteration * progress.running_iterations / max(progress.running_seconds, 1e-9)
+    state = compiled.read()
+    summaries = []
+    for copy, config in enumerate(plan.configs):
+        summary = {
+            "agent": plan.agent_name,
+            "env": plan.env.spec.name,
+            "hparams_set": plan.options.hparams,
+            "seed": config["seed"],
+            "env_steps": iterations * plan.steps_per_iteration,
+            "updates": iterations,
+            "eval_return_mean": float(returns[copy].mean()),
+            "eval_return_std": float(returns[copy].std()),
+            "eval_episodes": plan.options.eval_episodes,
+            "env_steps_per_second": speed,
+            "env_steps_per_second_all_copies": speed * plan.options.copies,
+            "first_step_seconds": first_step_seconds,
+            "train_seconds": progress.train_seconds,
+            "state_digest": checkpoint.digest(_copy_of(plan, state, copy)),
+        }
+        _write_json(plan.folder(copy) / "summary.json", summary)
+        summaries.append(summary)
+    return summaries
+
+
+def _finished(plan: Plan) -> list[dict[str, Any]] | None:
+    paths = [plan.folder(copy) / "summary.json" for copy in range(plan.options.copies)]
+    return [json.loads(path.read_text()) for path in paths] if all(path.exists() for path in paths) else None
+
+
+def _check_same_run(path: Path, config: dict[str, Any]) -> None:
+    try:
+        existing = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+
+    def flat(run: dict[str, Any]) -> dict[str, Any]:
+        settings = {name: run.get(name) for name in ("agent", "env", "seed", "copies")}
+        return {**settings, **run.get("hparams", {})}
+
+    before, now = flat(existing), flat(config)
+    different = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if different:
+        changes = ", ".join(f"{name} was {before.get(name)} and is now {now.get(name)}" for name in different)
+        raise ValueError(f"{path.parent} holds another run: {changes}; choose another --output_dir")
+    for package, version in existing.get("versions", {}).items():
+        if config["versions"].get(package) != version:
+            _say(
+                f"this run was begun with {package} {version}, now {config['versions'].get(package)}: results may differ"
+            )
+
+
+def _log_chunk(boards: list[logging.TensorBoard], chunk: loops.Chunk, env_steps: int, speed: float) -> None:
+    for copy, board in enumerate(boards):
+        values = {
+            f"{'train' if name.startswith('episode_') else 'agent'}/{name}": np.atleast_1d(value)[copy]
+            for name, value in chunk.metrics.items()
+        }
+        board.scalars({**values, "train/env_steps_per_second": speed}, env_steps)
+
+
+def _log_evaluation(
+    boards: list[logging.TensorBoard], returns: np.ndarray, lengths: np.ndarray, env_steps: int
+) -> None:
+    for board, mine, length in zip(boards, returns, lengths, strict=True):
+        board.scalars(
+            {"eval/return_mean": mine.mean(), "eval/return_std": mine.std(), "eval/length_mean": length.mean()},
+            env_steps,
+        )
+        board.flush()
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects interrupts and terminations, so that they take effect between chunks; a second one at once."""
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _mean(values: Any) -> float:
+    """The mean of what is not NaN, NaN where nothing is left."""
+    values = np.asarray(values, np.float64)
+    return float(values[~np.isnan(values)].mean()) if (~np.isnan(values)).any() else math.nan
+
+
+def _versions() -> dict[str, str]:
+    packages = ("tensorflow", "tensorflow-probability", "numpy", "gymnasium")
+    return {
+        "rl_fn": rl_fn.__version__,
+        "python": sys.version.split()[0],
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def _markdown(config: dict[str, Any]) -> str:
+    flat = {**config, **config["hparams"]}
+    rows = [f"| {name} | {value} |" for name, value in flat.items() if name not in ("hparams", "versions")]
+    return "\n".join(["| name | value |", "|---|---|", *rows])
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n")
+    unfinished.replace(path)
+
+
+def _say(sentence: str) -> None:
+    print(f"rl-fn: {sentence}", file=sys.stderr, flush=True)
