@@ -67,7 +67,8 @@ def find(name: str) -> NamedSet:
     """
     if name not in SETS:
         raise ValueError(
-            f"unknown hyper-parameter set {name!r}; the nearest is {nearest(name, SETS)!r}, there are: {', '.join(SETS)}"
+            f"unknown hyper-parameter set {name!r}; the nearest is {nearest(name, SETS)!r}, "
+            f"there are: {', '.join(SETS)}"
         )
     return SETS[name]
 

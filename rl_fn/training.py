@@ -63,9 +63,11 @@ class Plan(NamedTuple):
 
     @property
     def steps_per_iteration(self) -> int:
+        """Environment steps of one rollout."""
         return self.hparams.num_envs * self.hparams.rollout_length
 
     def folder(self, copy: int) -> Path:
+        """Where a copy's files go."""
         return self.options.output_dir / f"run_{copy}"
 
 
@@ -310,11 +312,9 @@ def _check_same_run(path: Path, config: dict[str, Any]) -> None:
     if different:
         changes = ", ".join(f"{name} was {before.get(name)} and is now {now.get(name)}" for name in different)
         raise ValueError(f"{path.parent} holds another run: {changes}; choose another --output_dir")
-    for package, version in existing.get("versions", {}).items():
-        if config["versions"].get(package) != version:
-            _say(
-                f"this run was begun with {package} {version}, now {config['versions'].get(package)}: results may differ"
-            )
+    for package, version in config["versions"].items():
+        if version != (begun := existing.get("versions", {}).get(package)):
+            _say(f"this run was begun with {package} {begun} and goes on with {version}: bits may differ")
 
 
 def _log_chunk(boards: list[logging.TensorBoard], chunk: loops.Chunk, env_steps: int, speed: float) -> None:
