@@ -165,8 +165,7 @@ def adamw(
     def update(grads: Nest, state: AdamState, params: Nest = None) -> tuple[Nest, AdamState]:
         rate = _rate(learning_rate, state.count)
         count = state.count + 1
-        power = tf.cast(count, tf.float32)
-        correction_1, correction_2 = 1 - tf.pow(beta_1, power), 1 - tf.pow(beta_2, power)
+        correction_1, correction_2 = (_one_minus_power(beta, count) for beta in (beta_1, beta_2))
         mean = tf.nest.map_structure(lambda m, g: beta_1 * m + (1 - beta_1) * g, state.mean, grads)
         square = tf.nest.map_structure(lambda v, g: beta_2 * v + (1 - beta_2) * g * g, state.square, grads)
         # Both corrections are folded into two scalars, so that each parameter costs one division.
@@ -272,6 +271,11 @@ def _zeros_like(params: Nest) -> Nest:
 def _rate(learning_rate: ScalarOrSchedule, count: tf.Tensor) -> tf.Tensor:
     value = learning_rate(count) if callable(learning_rate) else learning_rate
     return tf.cast(value, tf.float32)
+
+
+def _one_minus_power(base: float, count: tf.Tensor) -> tf.Tensor:
+    """1 - base**count without the cancellation that costs three digits at the first steps of Adam."""
+    return -tf.math.expm1(tf.cast(count, tf.float32) * (math.log(base) if base > 0 else -math.inf))
 
 
 def _as(scalar: tf.Tensor, leaf: tf.Tensor) -> tf.Tensor:

@@ -17,11 +17,8 @@ def import_tensorflow(compilation_cache: bool) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # results of uncompiled operations vary with it
     if compilation_cache and (folder := cache_folder()):
-        flags = (
-            f"--tf_xla_persistent_cache_directory={folder} "
-            "--tf_xla_persistent_cache_device_types=XLA_CPU_JIT,XLA_GPU_JIT"
-        )
-        os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flags}".strip()
+        flag = f"--tf_xla_persistent_cache_directory={folder}"
+        os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flag}".strip()
     with _silenced_stderr():
         import tensorflow as tf
 

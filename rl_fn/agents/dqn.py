@@ -18,7 +18,8 @@ from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 class DQNHParams(HParams):
     rollout_length: int = field(4, "Steps of each environment between two updates.", low=1)
     hidden_sizes: tuple[int, ...] = field((128, 128), "Widths of the hidden layers.")
-    learning_rate: Scalar = field(1e-3, "Adam's step size.", above=0.0)
+    learning_rate: Scalar = field(1e-3, "Adam's step size at the start.", above=0.0)
+    anneal_learning_rate: bool = field(False, "Whether the step size falls linearly to zero over the run.")
     max_grad_norm: Scalar = field(10.0, "Global norm to which gradients are clipped.", above=0.0)
     replay_capacity: int = field(50_000, "Transitions kept for replay.", low=1)
     learning_starts: int = field(1_000, "Transitions collected before the first gradient step.", low=1)
@@ -73,9 +74,13 @@ def make(spec: EnvSpec, hparams: DQNHParams) -> Agent:
         raise ValueError(f"dqn needs a Discrete action space, {spec.name} has {spec.action_space}")
     input_spec, flatten = networks.flatten(spec.observation_space)
     network = networks.mlp((*hparams.hidden_sizes, int(spec.action_space.n)))
-    optimizer = optimizers.chain(
-        optimizers.clip_by_global_norm(hparams.max_grad_norm), optimizers.adam(hparams.learning_rate)
-    )
+
+    def learning_rate(count: tf.Tensor) -> tf.Tensor:
+        if not hparams.anneal_learning_rate:
+            return hparams.learning_rate
+        return hparams.learning_rate * (1 - count / (hparams.gradient_steps * hparams.num_iterations))
+
+    optimizer = optimizers.chain(optimizers.clip_by_global_norm(hparams.max_grad_norm), optimizers.adam(learning_rate))
     buffer = replay.uniform(hparams.replay_capacity, _item_spec(spec))
     exploration_updates = max(1.0, hparams.exploration_fraction * hparams.num_iterations)
 

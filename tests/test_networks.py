@@ -1,0 +1,162 @@
+import gymnasium
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn import networks, random, struct
+from tests.support import assert_nests_close
+
+KEY = random.key(3)
+SPEC = tf.TensorSpec([5], tf.float32)
+INPUTS = tf.constant(np.random.default_rng(0).normal(size=(2, 7, 5)), tf.float32)
+
+
+def test_dense_is_a_matrix_product_and_a_bias():
+    layer = networks.dense(3)
+    params = {"kernel": tf.random.normal([5, 3]), "bias": tf.constant([1.0, 2.0, 3.0])}
+    expected = INPUTS.numpy() @ params["kernel"].numpy() + [1.0, 2.0, 3.0]
+    np.testing.assert_allclose(layer.apply(params, INPUTS), expected, rtol=1e-5)
+    np.testing.assert_allclose(layer.apply(params, INPUTS[0, 0]), expected[0, 0], rtol=1e-5)
+    assert {name: tuple(leaf.shape) for name, leaf in layer.init(KEY, SPEC).items()} == {"kernel": (5, 3), "bias": (3,)}
+
+
+def test_mlp_applies_its_layers_in_order():
+    network = networks.mlp((4, 6, 2), activation=tf.tanh)
+    params = network.init(KEY, SPEC)
+    names = [name for name, _ in struct.named_leaves(params)]
+    assert names == [f"layer_{i}/{part}" for i in range(3) for part in ("bias", "kernel")]
+    hidden = INPUTS.numpy()
+    for index in range(3):
+        hidden = hidden @ params[f"layer_{index}"]["kernel"].numpy()
+        hidden = np.tanh(hidden) if index < 2 else hidden
+    np.testing.assert_allclose(network.apply(params, INPUTS), hidden, rtol=1e-4, atol=1e-6)
+    final = networks.mlp((4, 6, 2), activation=tf.tanh, activate_final=True)
+    np.testing.assert_allclose(final.apply(params, INPUTS), np.tanh(hidden), rtol=1e-4, atol=1e-6)
+
+
+def test_parameters_are_a_function_of_the_key():
+    network = networks.mlp((4, 2))
+    assert_nests_close(network.init(KEY, SPEC), network.init(random.key(3), SPEC))
+    other = network.init(random.key(4), SPEC)
+    assert np.all(other["layer_0"]["kernel"] != network.init(KEY, SPEC)["layer_0"]["kernel"])
+
+
+@pytest.mark.parametrize("shape", [(8, 3), (3, 8), (5, 5)])
+def test_orthogonal(shape):
+    kernel = networks.orthogonal(2.0)(KEY, shape).numpy()
+    product = kernel.T @ kernel if shape[0] >= shape[1] else kernel @ kernel.T
+    np.testing.assert_allclose(product, 4 * np.eye(min(shape)), atol=1e-5)
+
+
+@pytest.mark.parametrize("initializer", [networks.lecun_normal(), networks.lecun_uniform()])
+def test_lecun_kernels_keep_the_variance(initializer):
+    kernel = initializer(KEY, (400, 300)).numpy()
+    np.testing.assert_allclose(kernel.var(), 1 / 400, rtol=0.02)
+    assert abs(kernel.mean()) < 5 * kernel.std() / np.sqrt(kernel.size)
+
+
+def test_lecun_normal_is_a_normal_cut_at_two_deviations():
+    kernel = networks.lecun_normal()(KEY, (400, 300)).numpy() * 20 * 0.87962566103423978
+    assert scipy.stats.kstest(kernel.ravel(), scipy.stats.truncnorm(-2, 2).cdf).pvalue > 1e-4
+
+
+def test_separate_networks_share_nothing():
+    network = networks.separate(policy=networks.mlp((4, 2)), value=networks.mlp((4, 1)))
+    params = network.init(KEY, SPEC)
+    outputs = network.apply(params, INPUTS)
+    assert {name: tuple(leaf.shape) for name, leaf in outputs.items()} == {"policy": (2, 7, 2), "value": (2, 7, 1)}
+    (_, _), grads = struct.value_and_gradient(
+        lambda params: (tf.reduce_sum(network.apply(params, INPUTS)["value"]), ()), params
+    )
+    assert not any(np.any(leaf) for leaf in tf.nest.flatten(grads["policy"]))
+    assert all(np.any(leaf) for leaf in tf.nest.flatten(grads["value"]))
+
+
+def test_shared_torso_serves_all_heads():
+    network = networks.shared(
+        networks.mlp((6,), activate_final=True), policy=networks.dense(2), value=networks.dense(1)
+    )
+    params = network.init(KEY, SPEC)
+    assert params["policy"]["kernel"].shape == (6, 2)
+    (_, _), grads = struct.value_and_gradient(
+        lambda params: (tf.reduce_sum(network.apply(params, INPUTS)["value"]), ()), params
+    )
+    assert np.any(grads["torso"]["layer_0"]["kernel"])
+    assert not np.any(grads["policy"]["kernel"])
+
+
+@pytest.mark.parametrize(
+    ("space", "observation", "expected"),
+    [
+        (spaces.Box(-1, 1, (2, 2)), [[1.0, 2.0], [3.0, 4.0]], [1, 2, 3, 4]),
+        (spaces.Box(0, 255, (3,), np.uint8), np.array([0, 7, 255], np.uint8), [0, 7, 255]),
+        (spaces.Discrete(3), 2, [0, 0, 1]),
+        (spaces.Discrete(3, start=-1), -1, [1, 0, 0]),
+        (spaces.MultiDiscrete([2, 3]), [1, 0], [0, 1, 1, 0, 0]),
+        (spaces.MultiBinary(3), [1, 0, 1], [1, 0, 1]),
+        (
+            spaces.Dict({"b": spaces.Discrete(2), "a": spaces.Box(-1, 1, (2,))}),
+            {"b": 1, "a": [0.5, 0.25]},
+            [0.5, 0.25, 0, 1],
+        ),
+        (spaces.Tuple([spaces.Discrete(2), spaces.Box(-1, 1, ())]), (0, 0.5), [1, 0, 0.5]),
+    ],
+)
+def test_flatten(space, observation, expected):
+    spec, vector = networks.flatten(space)
+    assert spec.shape == (len(expected),)
+    leaf_specs = struct.space_spec(space)
+    leaves = tf.nest.map_structure(lambda s, x: tf.cast(x, s.dtype), leaf_specs, _like(leaf_specs, observation))
+    np.testing.assert_allclose(vector(leaves), expected)
+    batch = tf.nest.map_structure(lambda x: tf.stack([[x, x]]), leaves)
+    np.testing.assert_allclose(vector(batch)[0, 1], expected)
+
+
+def _like(specs, observation):
+    return tf.nest.pack_sequence_as(specs, [tf.constant(leaf) for leaf in _leaves(observation)])
+
+
+def _leaves(observation):
+    if isinstance(observation, dict):
+        return [observation[name] for name in sorted(observation)]
+    return list(observation) if isinstance(observation, tuple) else [observation]
+
+
+def test_unsupported_spaces_are_refused():
+    with pytest.raises(TypeError, match="Text"):
+        networks.flatten(gymnasium.spaces.Text(3))
+
+
+def test_dense_refuses_inputs_of_several_axes():
+    with pytest.raises(ValueError, match=r"dense: inputs have shape \(2, 3\)"):
+        networks.dense(4).init(KEY, tf.TensorSpec([2, 3], tf.float32))
+
+
+def keras_model():
+    layers = tf.keras.layers
+    return tf.keras.Sequential([layers.Input([5]), layers.Dense(4, "relu"), layers.Dense(2, use_bias=False)])
+
+
+def test_keras_models_become_networks():
+    model = keras_model()
+    network = networks.from_keras(model)
+    params = {variable.path: tf.convert_to_tensor(variable) for variable in model.trainable_variables}
+    np.testing.assert_allclose(network.apply(params, INPUTS[0]), model(INPUTS[0]), rtol=1e-5)
+    first, same, other = (network.init(random.key(seed), SPEC) for seed in (1, 1, 2))
+    assert_nests_close(first, same)
+    kernels = [name for name in first if name.endswith("kernel")]
+    assert len(kernels) == 2
+    assert all(np.all(first[name] != other[name]) for name in kernels)
+    compiled = tf.function(network.apply, jit_compile=True)
+    np.testing.assert_allclose(compiled(first, INPUTS[0]), network.apply(first, INPUTS[0]), rtol=1e-5)
+
+
+def test_keras_models_with_other_state_are_refused():
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([layers.Input([5]), layers.BatchNormalization()])
+    with pytest.raises(ValueError, match="state that is not trained"):
+        networks.from_keras(model)
+    with pytest.raises(ValueError, match="not built"):
+        networks.from_keras(tf.keras.Sequential([layers.Dense(2)]))

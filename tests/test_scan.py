@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rl_fn import random
+from rl_fn.scan import scan
+from tests.support import assert_modes_agree
+
+
+def running_sums(start, xs):
+    return scan(lambda total, x: (total + x, (total * 2, x)), start, xs)
+
+
+def test_carries_and_stacks():
+    total, (doubled, copied) = running_sums(tf.constant(1.0), tf.constant([2.0, 3.0, 4.0]))
+    assert total == 10
+    np.testing.assert_array_equal(doubled, [2, 6, 12])
+    np.testing.assert_array_equal(copied, [2, 3, 4])
+
+
+def test_reverse_keeps_each_row_at_the_index_of_its_input():
+    total, (doubled, copied) = scan(
+        lambda total, x: (total + x, (total * 2, x)), tf.constant(1.0), tf.constant([2.0, 3.0, 4.0]), reverse=True
+    )
+    assert total == 10
+    np.testing.assert_array_equal(doubled, [16, 10, 2])
+    np.testing.assert_array_equal(copied, [2, 3, 4])
+
+
+def test_modes_agree():
+    rng = np.random.default_rng(0)
+    assert_modes_agree(running_sums, rng.normal(size=3).astype(np.float32), rng.normal(size=(5, 3)).astype(np.float32))
+
+
+def test_nested_loops_vectorise_from_shared_starting_values():
+    def function(seed):
+        key = random.key(seed)
+
+        def outer(carry, i):
+            inner, _ = scan(lambda c, j: (c + random.uniform(random.fold_in(key, i * 10 + j)), None), 0.0, tf.range(3))
+            return carry + inner, inner
+
+        return scan(outer, 0.0, tf.range(4))
+
+    assert_modes_agree(function, np.int32(3))
+
+
+def test_length_without_inputs_and_results():
+    total, nothing = scan(lambda total, _: (total * 2, None), tf.constant(1), length=5)
+    assert total == 32
+    assert nothing is None
+    total, _ = tf.function(lambda n: scan(lambda c, _: (c * 2, None), tf.constant(1), length=n), jit_compile=True)(
+        tf.constant(4)
+    )
+    assert total == 16
+
+
+def test_all_dtypes_can_be_carried():
+    start = {
+        "flag": tf.constant(True),
+        "key": random.key(1),
+        "byte": tf.constant(7, tf.uint8),
+        "half": tf.ones([2], tf.bfloat16),
+    }
+    carry, rows = scan(lambda c, _: (c, c), start, length=2)
+    for name, leaf in start.items():
+        assert carry[name].dtype == leaf.dtype
+        np.testing.assert_array_equal(tf.cast(rows[name][1], tf.float64), tf.cast(leaf, tf.float64))
+
+
+def test_gradients_flow_through_the_loop():
+    x = tf.constant([2.0, 3.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        product, _ = scan(lambda c, x: (c * x, None), tf.constant(1.0), x)
+    np.testing.assert_allclose(tf.convert_to_tensor(tape.gradient(product, x)), [3.0, 2.0])
+
+
+def test_bad_inputs_are_refused():
+    with pytest.raises(ValueError, match="length is required"):
+        scan(lambda c, _: (c, None), tf.constant(0))
+    with pytest.raises(ValueError, match=r"leading axes of xs differ.*\(2,\), \(3,\)"):
+        scan(lambda c, _: (c, None), tf.constant(0), (tf.zeros(2), tf.zeros(3)))
+    with pytest.raises(ValueError, match="turns a carry of int32"):
+        scan(lambda c, _: (tf.cast(c, tf.float32), None), tf.constant(0), length=2)
