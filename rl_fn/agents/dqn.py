@@ -27,7 +27,7 @@ class DQNHParams(HParams):
     gradient_steps: int = field(1, "Gradient steps per update.", low=1)
     target_period: int = field(500, "Gradient steps between two copies of the parameters to the target.", low=1)
     double_q: bool = field(True, "Whether the online network chooses the action that the target network values.")
-    huber_delta: Scalar = field(1.0, "Where the loss turns from quadratic to linear.", above=0.0)
+    loss: str = field("huber", "Loss of the TD error; huber turns linear beyond 1.", choices=("huber", "l2"))
     epsilon_initial: Scalar = field(1.0, "Probability of a random action at the start.", low=0.0, high=1.0)
     epsilon_final: Scalar = field(0.05, "Probability of a random action after exploration.", low=0.0, high=1.0)
     exploration_fraction: Scalar = field(0.2, "Share of the run over which epsilon falls.", above=0.0, high=1.0)
@@ -107,7 +107,7 @@ def make(spec: EnvSpec, hparams: DQNHParams) -> Agent:
         selector = q_values(params, batch.next_observation) if hparams.double_q else q_t
         discount_t = batch.discount(hparams.gamma)
         error = losses.double_q_learning(q_tm1, batch.action, batch.reward, discount_t, q_t, selector)
-        value = tf.reduce_mean(losses.huber_loss(error, hparams.huber_delta))
+        value = tf.reduce_mean(losses.huber_loss(error) if hparams.loss == "huber" else losses.l2_loss(error))
         return value, {"loss": value, "q_value": tf.reduce_mean(q_tm1)}
 
     def update(state: DQNState, trajectory: Transition, key: random.Key) -> tuple[DQNState, Metrics]:
