@@ -102,8 +102,8 @@ def retrace(q_tm1, q_t, a_tm1, a_t, r_t, discount_t, pi_t, mu_t, lambda_, trunca
     for t in reversed(range(len(r_t))):
         rest = sum(p * q for p, q in zip(pi_t[t], q_t[t], strict=True))
         if following is not None and not truncated_t[t]:
-            c = lambda_[t] * min(1, pi_t[t, a_t[t]] / mu_t[t])
-            rest += c * (following - q_t[t, a_t[t]])
+            pi, mu = pi_t[t, a_t[t]], mu_t[t]
+            rest += lambda_[t] * (pi / mu if pi < mu else float(pi > 0)) * (following - q_t[t, a_t[t]])
         following = r_t[t] + discount_t[t] * rest
         result[t] = following - q_tm1[t, a_tm1[t]]
     return result

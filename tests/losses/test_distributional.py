@@ -143,6 +143,11 @@ def test_an_impossible_category_counts_nothing_unless_the_target_has_it():
     loss = lambda logits: losses.categorical_td_learning(atoms, logits, 0.0, 1.0, atoms, logits_t)
     np.testing.assert_allclose(loss(np.float32([0.0, -np.inf, 0.0])), np.log(2), rtol=1e-6)
     assert loss(np.float32([0.0, 0.0, -np.inf])) == np.inf
+    with tf.GradientTape() as tape:
+        logits = tf.constant([0.0, -np.inf, 0.0])
+        tape.watch(logits)
+        value = loss(logits)
+    np.testing.assert_allclose(tape.gradient(value, logits), [0, 0, 0], atol=1e-7)
 
 
 def test_quantiles_of_a_sample_minimise_the_loss():
