@@ -28,6 +28,7 @@ _MODULES = (
     "returns",
     "signature",
     "struct",
+    "updates",
 )
 
 __all__ = [*_MODULES, "__version__"]
