@@ -138,7 +138,7 @@ def _weights(shape: tf.TensorShape, leaf: int) -> tf.Tensor:
 def _central_differences(
     total: Callable[..., tf.Tensor], tensors: list[tf.Tensor], position: int, step: float
 ) -> np.ndarray:
-    base = tensors[position].numpy()
+    base = np.asarray(tensors[position])
     numeric = np.zeros_like(base)
     for index in np.ndindex(base.shape):
         values = []
