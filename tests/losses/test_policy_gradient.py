@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import losses
-from tests.support import assert_bfloat16, assert_gradients, assert_modes_agree, assert_refuses, reference_case
+from tests.support import (
+    assert_bfloat16,
+    assert_gradients,
+    assert_modes_agree,
+    assert_refuses,
+    reference_case,
+    together,
+)
 
 rng = np.random.default_rng(1)
 B, A = 6, 4
@@ -137,10 +144,8 @@ def test_values_follow_the_definition(name):
     np.testing.assert_allclose(function(*args), per_example(definition)(*args), rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_modes_agree(name):
-    function, args, *_ = CASES[name]
-    assert_modes_agree(function, *args)
+def test_modes_agree():
+    assert_modes_agree(*together(CASES))
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - STOPPED))
