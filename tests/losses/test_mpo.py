@@ -121,7 +121,7 @@ def test_bfloat16(name):
 
 # Weights and divergences are constants to some parts: each part is compared with the differences of itself alone.
 PARTS = {
-    "mpo_loss": {"policy_loss": [0], "temperature_loss": [2], "kl_loss": [3, 5], "alpha_loss": [4, 6]},
+    "mpo_loss": {"policy_loss": [0], "temperature_loss": [2], "kl_loss": [3, 5], "alpha_loss": [4, 6, 7]},
     "vmpo_loss": {"policy_loss": [0], "temperature_loss": [2], "kl_loss": [3], "alpha_loss": [4]},
     "kl_penalty": {"kl_loss": [0], "alpha_loss": [1]},
     "gaussian_kl": {"mean": [2], "covariance": [3]},
