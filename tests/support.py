@@ -49,12 +49,13 @@ def assert_modes_agree(function: Callable[..., Any], *args: Any, rtol: float = 1
         return tf.vectorized_map(lambda copy: function(*copy), list(stacked), fallback_to_while_loop=False)
 
     together = vectorised(*stacked)
+    graph, compiled = tf.function(function), tf.function(function, jit_compile=True)
     for index, copy in enumerate(copies):
         expected = eager[index]
         for actual in (
             function(*copy),
-            tf.function(function)(*copy),
-            tf.function(function, jit_compile=True)(*copy),
+            graph(*copy),
+            compiled(*copy),
             tf.nest.map_structure(lambda leaf, i=index: leaf[i], together),
         ):
             assert_nests_close(actual, expected, rtol=rtol, atol=atol)
