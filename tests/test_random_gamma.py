@@ -47,10 +47,9 @@ def test_small_concentrations_do_not_underflow():
     np.testing.assert_allclose(draws.sum(axis=-1), 1.0, rtol=1e-5)
 
 
-@pytest.mark.parametrize("function", [random.gamma, random.dirichlet])
-def test_modes_agree(function):
+def test_modes_agree():
     concentration = np.float32([[0.1, 0.7, 1.5], [2.0, 10.0, 0.4]])
-    assert_modes_agree(lambda c: function(random.key(2), c), concentration, rtol=1e-4)
+    assert_modes_agree(lambda c: random.gamma(random.key(2), c), concentration, rtol=1e-4)
 
 
 def test_bfloat16_logits_do_not_favour_an_action():

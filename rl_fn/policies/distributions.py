@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -66,8 +67,9 @@ def multi_discrete(logits: tf.Tensor, sizes: Sequence[int], legal: tf.Tensor | N
             f"multi_discrete: sizes is {sizes}, expected positive integers that add up to the {logits.shape[-1]} logits"
         )
     # Shorter choices are filled up with options of probability zero.
+    # Not by tf.pad, which fills with zeros under tf.vectorized_map.
     filled = [
-        tf.pad(part, [[0, 0]] * (part.shape.rank - 1) + [[0, max(sizes) - size]], constant_values=part.dtype.min)
+        tf.concat([part, tf.fill([*part.shape[:-1], max(sizes) - size], part.dtype.min)], axis=-1)
         for part, size in zip(tf.split(_masked(logits, legal), sizes, axis=-1), sizes, strict=True)
     ]
     return distributions.Independent(distributions.Categorical(logits=tf.stack(filled, axis=-2)), 1)
@@ -192,9 +194,8 @@ def squashed_log_prob(distribution: Distribution, pre_tanh: tf.Tensor) -> tf.Ten
     Returns:
       `[...]` log-probabilities.
     """
-    squashed = _squashed("squashed_log_prob", distribution)
-    stretched = squashed.bijector.forward_log_det_jacobian(pre_tanh, event_ndims=1)
-    return squashed.distribution.log_prob(pre_tanh) - stretched
+    base = _squashed("squashed_log_prob", distribution).distribution
+    return base.log_prob(pre_tanh) - _log_slope(distribution, pre_tanh)
 
 
 def squashed_entropy(key: random.Key, distribution: Distribution, num_samples: int = 1) -> tf.Tensor:
@@ -212,8 +213,7 @@ def squashed_entropy(key: random.Key, distribution: Distribution, num_samples: i
     """
     base = _squashed("squashed_entropy", distribution).distribution
     pre_tanh = sample(key, base, (num_samples,))
-    stretched = distribution.bijector.forward_log_det_jacobian(pre_tanh, event_ndims=1)
-    return base.entropy() + tf.reduce_mean(stretched, axis=0)
+    return base.entropy() + tf.reduce_mean(_log_slope(distribution, pre_tanh), axis=0)
 
 
 def mode(distribution: Distribution) -> tf.Tensor:
@@ -258,20 +258,18 @@ def sample(key: random.Key, distribution: Distribution, sample_shape: random.Sha
     from tensorflow_probability import distributions
 
     shape = [*sample_shape, *distribution.batch_shape, *distribution.event_shape]
-    match distribution:
-        case distributions.Independent():
-            return sample(key, distribution.distribution, sample_shape)
-        case distributions.Categorical():
-            logits = distribution.logits_parameter()
-            draws = random.categorical(key, tf.broadcast_to(logits, [*shape, logits.shape[-1]]))
-            return tf.cast(draws, distribution.dtype)
-        case distributions.Bernoulli():
-            return tf.cast(random.bernoulli(key, distribution.probs_parameter(), shape), distribution.dtype)
-        case distributions.Normal() | distributions.MultivariateNormalDiag():
-            noise = random.normal(key, shape, distribution.dtype)
-            return distribution.mean() + distribution.stddev() * noise
-        case _ if _is_squashed(distribution):
-            return squash(distribution, sample(key, distribution.distribution, sample_shape))
+    if isinstance(distribution, distributions.Independent):
+        return sample(key, distribution.distribution, sample_shape)
+    if isinstance(distribution, distributions.Categorical):
+        logits = distribution.logits_parameter()
+        draws = random.categorical(key, tf.broadcast_to(logits, [*shape, logits.shape[-1]]))
+        return tf.cast(draws, distribution.dtype)
+    if isinstance(distribution, distributions.Bernoulli):
+        return tf.cast(random.bernoulli(key, distribution.probs_parameter(), shape), distribution.dtype)
+    if isinstance(distribution, distributions.Normal | distributions.MultivariateNormalDiag):
+        return distribution.mean() + distribution.stddev() * random.normal(key, shape, distribution.dtype)
+    if _is_squashed(distribution):
+        return squash(distribution, sample(key, distribution.distribution, sample_shape))
     raise TypeError(
         f"sample: distribution is {type(distribution).__name__}, expected Categorical, Bernoulli, Normal, "
         "MultivariateNormalDiag, Independent of these, or a squashed Gaussian"
@@ -285,6 +283,13 @@ def _masked(logits: tf.Tensor, legal: tf.Tensor | None) -> tf.Tensor:
 
 def _clip(x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     return tf.maximum(tf.minimum(x, high), low)
+
+
+def _log_slope(squashed: Distribution, pre_tanh: tf.Tensor) -> tf.Tensor:
+    """The logarithm of the determinant of the derivative of `squash`, which is diagonal."""
+    _, stretch, _ = squashed.bijector.bijectors
+    slopes = 2 * (math.log(2) - pre_tanh - tf.nn.softplus(-2 * pre_tanh)) + tf.math.log(stretch.scale)
+    return tf.reduce_sum(slopes, axis=-1)
 
 
 def _is_squashed(distribution: Distribution) -> bool:

@@ -51,7 +51,7 @@ def expectile(v, q):
 
 
 def sampled_cql(q_sampled, log_prob, q):
-    return math.log(np.mean([math.exp(x - l) for x, l in zip(q_sampled, log_prob, strict=True)])) - q
+    return math.log(np.mean([math.exp(x - y) for x, y in zip(q_sampled, log_prob, strict=True)])) - q
 
 
 # name: function, arguments, which of them get a gradient, definition

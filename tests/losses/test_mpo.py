@@ -33,7 +33,7 @@ def mpo_by_definition(log_prob, q, temperature, kl, alpha, kl_per_dimension, alp
         weights = [x / sum(exponentials) for x in exponentials]
         rows.append(
             losses.MPOLoss(
-                -sum(w * l for w, l in zip(weights, log_prob[b], strict=True)),
+                -sum(w * x for w, x in zip(weights, log_prob[b], strict=True)),
                 temperature * (0.2 + math.log(sum(exponentials) / S)),
                 alpha * kl[b] + sum(alphas[a] * kl_per_dimension[b, a] for a in range(A)),
                 alpha * (0.1 - kl[b]) + sum(alphas[a] * (epsilons[a] - kl_per_dimension[b, a]) for a in range(A)),
