@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from rl_fn import random
 from rl_fn.losses.elementwise import batched_index
+from rl_fn.losses.policy_gradient import entropy_loss
 from rl_fn.signature import signature
 
 
@@ -159,8 +160,7 @@ def categorical_sac_temperature_loss(
     Returns:
       `[...]` losses.
     """
-    probs, log_probs = _probs_and_log_probs(logits_t)
-    return -alpha * tf.stop_gradient(tf.reduce_sum(probs * log_probs, axis=-1) + target_entropy)
+    return -alpha * tf.stop_gradient(entropy_loss(logits_t) + target_entropy)
 
 
 @signature(
@@ -282,15 +282,9 @@ def sampled_cql_loss(q_sampled: tf.Tensor, log_prob_sampled: tf.Tensor, q_tm1: t
     return tf.reduce_logsumexp(weighted, axis=-1) - tf.math.log(num_samples) - q_tm1
 
 
-def _probs_and_log_probs(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Probabilities, and their logarithms, which are 0 where the probability is, so that products are."""
-    log_probs = tf.nn.log_softmax(logits)
-    return tf.exp(log_probs), tf.where(log_probs > log_probs.dtype.min, log_probs, tf.zeros_like(log_probs))
-
-
 def _soft_value(logits: tf.Tensor, q: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
-    probs, log_probs = _probs_and_log_probs(logits)
-    return tf.reduce_sum(probs * (tf.reduce_min(q, axis=-2) - alpha[..., tf.newaxis] * log_probs), axis=-1)
+    expected = tf.reduce_sum(tf.nn.softmax(logits) * tf.reduce_min(q, axis=-2), axis=-1)
+    return expected - alpha * entropy_loss(logits)
 
 
 def _target(target: tf.Tensor, stop: bool) -> tf.Tensor:

@@ -120,9 +120,12 @@ def mpo_weights(q_t: tf.Tensor, temperature: tf.Tensor, epsilon: float | tf.Tens
     Returns:
       `MPOWeights`.
     """
-    scaled = tf.stop_gradient(q_t) / temperature
-    log_mean = tf.reduce_logsumexp(scaled, axis=-1) - tf.math.log(tf.cast(q_t.shape[-1], q_t.dtype))
-    return MPOWeights(tf.stop_gradient(tf.nn.softmax(scaled)), temperature * (epsilon + log_mean))
+    q_t = tf.stop_gradient(q_t)
+    # Differences from the best are taken before the division, so that no temperature overflows.
+    best = tf.reduce_max(q_t, axis=-1)
+    scaled = (q_t - best[..., tf.newaxis]) / temperature
+    log_mean = tf.math.log(tf.reduce_mean(tf.exp(scaled), axis=-1))
+    return MPOWeights(tf.stop_gradient(tf.nn.softmax(scaled)), temperature * (epsilon + log_mean) + best)
 
 
 @signature(log_prob_t="float ... S", q_t="float ... S", temperature="float in (0, inf]", epsilon="float in [0, inf]")
@@ -201,7 +204,6 @@ def vmpo_weights(
     used &= candidates >= tf.sort(tf.reshape(candidates, [-1]))[-num_best]
     num_used = tf.reduce_sum(tf.cast(used, adv_t.dtype))
 
-    # Differences from the best are taken before the division, so that no temperature overflows.
     best = tf.reduce_max(tf.where(used, adv_t, lowest))
     weights = tf.where(used, tf.exp(tf.where(used, adv_t - best, tf.zeros_like(adv_t)) / temperature), 0)
     if importance_t is not None:

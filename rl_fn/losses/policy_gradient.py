@@ -40,8 +40,9 @@ def entropy_loss(logits_t: tf.Tensor) -> tf.Tensor:
       `[...]`, between -log A and 0.
     """
     log_probs = tf.nn.log_softmax(logits_t)
-    possible = log_probs > log_probs.dtype.min
-    return tf.reduce_sum(tf.exp(log_probs) * tf.where(possible, log_probs, tf.zeros_like(log_probs)), axis=-1)
+    probs = tf.exp(log_probs)
+    # Where the probability underflows, its product with the logarithm and the gradient of it are 0.
+    return tf.reduce_sum(probs * tf.where(probs > 0, log_probs, tf.zeros_like(log_probs)), axis=-1)
 
 
 @signature(prob_ratios_t="float ...", adv_t="float ...", epsilon="float in [0, inf]", dual_clip="float in (1, inf]")
@@ -162,7 +163,8 @@ def discovered_policy_optimisation_loss(
     ratios_t = tf.exp(log_ratios_t)
     gain = (ratios_t - 1) * adv_t
     limited = alpha * tf.tanh(gain / alpha)
-    log_gain = log_ratios_t * adv_t
+    # Nothing that is not selected below may be infinite, or its gradient would be NaN.
+    log_gain = tf.where(adv_t < 0, log_ratios_t, tf.zeros_like(log_ratios_t)) * adv_t
     log_drift = tf.nn.relu(log_gain - beta * tf.tanh(log_gain / beta))
     # relu(gain - limited) - ratio adv is -min(gain, limited) - adv, without the difference of large numbers.
     return tf.where(adv_t >= 0, -tf.minimum(gain, limited) - adv_t, log_drift - ratios_t * adv_t)
