@@ -152,28 +152,33 @@ def test_selection_takes_legal_actions_only(q, legal):
         assert np.all(np.take_along_axis(legal, np.asarray(action)[:, None], axis=-1))
 
 
+@tf.function(autograph=False)
+def categorical_summary(x, legal):
+    distribution = policies.categorical(x, legal)
+    other = policies.categorical(tf.zeros_like(x), legal)
+    return distribution.entropy(), distribution.kl_divergence(other), distribution.log_prob(tf.argmax(x, axis=-1))
+
+
 @few
 @given(arrays(-1e30, 1e30, (B, A)), masks)
 def test_categorical_distributions_are_finite(logits_t, legal):
-    def summary(x):
-        distribution = policies.categorical(x, legal)
-        other = policies.categorical(tf.zeros_like(x), legal)
-        return distribution.entropy(), distribution.kl_divergence(other), distribution.log_prob(tf.argmax(x, axis=-1))
-
-    (entropy, kl, _), (gradient,) = evaluate(summary, (np.where(legal, logits_t, -np.float32(3e38)),), [0])
+    args = np.where(legal, logits_t, -np.float32(3e38)), legal
+    (entropy, kl, _), (gradient,) = evaluate(categorical_summary, args, [0])
     assert np.all((entropy >= -1e-6) & (entropy <= np.log(A) + 1e-6))
     assert np.all((kl >= -1e-6) & (kl <= np.log(A) + 1e-6))
     assert np.all(gradient[~legal] == 0)
 
 
+@tf.function(autograph=False)
+def squashed_summary(pre_tanh, mean, stddev):
+    distribution = policies.squashed_gaussian(mean, stddev, -2.0, 1.0)
+    return policies.squashed_log_prob(distribution, pre_tanh), policies.squash(distribution, pre_tanh)
+
+
 @few
 @given(arrays(-1e4, 1e4, (B, 1)), arrays(-1e4, 1e4, (B, 1)), arrays(1e-3, 1e4, (B, 1)))
 def test_squashed_gaussians_are_exact_far_out(pre_tanh, mean, stddev):
-    def log_prob(x, mean, stddev):
-        distribution = policies.squashed_gaussian(mean, stddev, -2.0, 1.0)
-        return policies.squashed_log_prob(distribution, x), policies.squash(distribution, x)
-
-    (value, action), gradients = evaluate(log_prob, (pre_tanh, mean, stddev), [0, 1, 2])
+    (value, action), gradients = evaluate(squashed_summary, (pre_tanh, mean, stddev), [0, 1, 2])
     assert np.all(np.isfinite(value))
     assert np.all((action >= -2) & (action <= 1))
     assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
