@@ -51,6 +51,22 @@ def signature(**specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
       A decorator. The decorated function raises TypeError for a wrong dtype and ValueError for a wrong
       rank, shape or range, each with the name of the argument, what was given and what was expected.
     """
+    return _decorator(specs, as_graph=True)
+
+
+def arguments(**specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Checks and converts as `signature` does, for functions whose result a graph cannot return.
+
+    Args:
+      **specs: as for `signature`.
+
+    Returns:
+      A decorator. What the function returns, such as a distribution, is passed on as it is.
+    """
+    return _decorator(specs, as_graph=False)
+
+
+def _decorator(specs: dict[str, str], as_graph: bool) -> Callable[[Callable[P, R]], Callable[P, R]]:
     arguments = {name: _parse(text) for name, text in specs.items()}
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -63,7 +79,7 @@ def signature(**specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             bound.apply_defaults()
             given = {name: bound.arguments[name] for name in arguments if bound.arguments[name] is not None}
             bound.arguments.update(_convert(function.__name__, given, arguments))
-            call = graph if tf.executing_eagerly() else function
+            call = graph if as_graph and tf.executing_eagerly() else function
             return call(*bound.args, **bound.kwargs)
 
         return checked

@@ -49,15 +49,27 @@ def assert_modes_agree(function: Callable[..., Any], *args: Any, rtol: float = 1
         return tf.vectorized_map(lambda copy: function(*copy), list(stacked), fallback_to_while_loop=False)
 
     together = vectorised(*stacked)
+    graph, compiled = tf.function(function), tf.function(function, jit_compile=True)
     for index, copy in enumerate(copies):
         expected = eager[index]
         for actual in (
             function(*copy),
-            tf.function(function)(*copy),
-            tf.function(function, jit_compile=True)(*copy),
+            graph(*copy),
+            compiled(*copy),
             tf.nest.map_structure(lambda leaf, i=index: leaf[i], together),
         ):
             assert_nests_close(actual, expected, rtol=rtol, atol=atol)
+
+
+def together(cases: dict[str, tuple]) -> tuple:
+    """A table of `(function, arguments, ...)` as one function and all arguments; compiling it is faster."""
+    ends = np.cumsum([len(args) for _, args, *_ in cases.values()])
+
+    def function(*args: Any) -> dict[str, Any]:
+        parts = zip(cases.items(), ends, strict=True)
+        return {name: case[0](*args[end - len(case[1]) : end]) for (name, case), end in parts}
+
+    return function, *(arg for _, args, *_ in cases.values() for arg in args)
 
 
 def assert_gradients(
@@ -127,7 +139,7 @@ def _weights(shape: tf.TensorShape, leaf: int) -> tf.Tensor:
 def _central_differences(
     total: Callable[..., tf.Tensor], tensors: list[tf.Tensor], position: int, step: float
 ) -> np.ndarray:
-    base = np.array(tensors[position])  # an array for a scalar, too
+    base = np.asarray(tensors[position])
     numeric = np.zeros_like(base)
     for index in np.ndindex(base.shape):
         values = []

@@ -4,6 +4,25 @@ Time-step functions take `[...]` and `[..., A]`: any batch axes, or none. Sequen
 time-major, `[T, ...]`. Weighting and averaging belong to the caller. The dtype follows the inputs.
 """
 
+from rl_fn.losses.action_value_gradient import (
+    dpg_loss,
+    qpg_loss,
+    rm_loss,
+    rpg_loss,
+)
+from rl_fn.losses.actor_critic import (
+    categorical_sac_actor_loss,
+    categorical_sac_critic_error,
+    categorical_sac_temperature_loss,
+    clipped_double_q_learning,
+    cql_loss,
+    expectile_value_loss,
+    sac_actor_loss,
+    sac_critic_error,
+    sac_temperature_loss,
+    sampled_cql_loss,
+    target_policy_smoothing,
+)
 from rl_fn.losses.distributional import (
     categorical_double_q_learning,
     categorical_l2_project,
@@ -24,12 +43,41 @@ from rl_fn.losses.elementwise import (
     log_loss,
     masked_mean,
 )
-from rl_fn.losses.hl_gauss import hl_gauss_loss, hl_gauss_targets, hl_gauss_values
-from rl_fn.losses.multi_step import q_lambda, retrace, retrace_continuous, sarsa_lambda, td_lambda
+from rl_fn.losses.hl_gauss import (
+    hl_gauss_loss,
+    hl_gauss_targets,
+    hl_gauss_values,
+)
+from rl_fn.losses.mpo import (
+    GaussianKL,
+    KLConstraint,
+    KLPenalty,
+    MPOLoss,
+    MPOWeights,
+    VMPOWeights,
+    gaussian_kl,
+    kl_penalty,
+    mpo_loss,
+    mpo_weights,
+    vmpo_loss,
+    vmpo_weights,
+)
+from rl_fn.losses.multi_step import (
+    q_lambda,
+    retrace,
+    retrace_continuous,
+    sarsa_lambda,
+    td_lambda,
+)
 from rl_fn.losses.policy_gradient import (
+    adaptive_kl_coefficient,
+    advantage_weighted_regression_loss,
+    advantage_weights,
     clipped_surrogate_pg_loss,
     clipped_value_loss,
+    discovered_policy_optimisation_loss,
     entropy_loss,
+    kl_penalised_surrogate_loss,
     policy_gradient_loss,
 )
 from rl_fn.losses.value import (
@@ -45,32 +93,55 @@ from rl_fn.losses.value import (
 )
 
 __all__ = [
+    "GaussianKL",
+    "KLConstraint",
+    "KLPenalty",
+    "MPOLoss",
+    "MPOWeights",
+    "VMPOWeights",
+    "adaptive_kl_coefficient",
+    "advantage_weighted_regression_loss",
+    "advantage_weights",
     "batched_index",
     "categorical_double_q_learning",
     "categorical_l2_project",
     "categorical_q_learning",
+    "categorical_sac_actor_loss",
+    "categorical_sac_critic_error",
+    "categorical_sac_temperature_loss",
     "categorical_td_learning",
     "clip_gradient",
+    "clipped_double_q_learning",
     "clipped_surrogate_pg_loss",
     "clipped_value_loss",
+    "cql_loss",
+    "discovered_policy_optimisation_loss",
     "double_q_learning",
+    "dpg_loss",
     "entropy_loss",
     "expected_sarsa",
     "expectile_loss",
+    "expectile_value_loss",
+    "gaussian_kl",
     "hl_gauss_loss",
     "hl_gauss_targets",
     "hl_gauss_values",
     "huber_loss",
+    "kl_penalised_surrogate_loss",
+    "kl_penalty",
     "l2_loss",
     "lhs_broadcast",
     "likelihood",
     "log_loss",
     "masked_mean",
+    "mpo_loss",
+    "mpo_weights",
     "munchausen_q_learning",
     "persistent_q_learning",
     "policy_gradient_loss",
     "q_lambda",
     "q_learning",
+    "qpg_loss",
     "quantile_expected_sarsa",
     "quantile_q_learning",
     "quantile_regression_loss",
@@ -78,8 +149,17 @@ __all__ = [
     "qv_max",
     "retrace",
     "retrace_continuous",
+    "rm_loss",
+    "rpg_loss",
+    "sac_actor_loss",
+    "sac_critic_error",
+    "sac_temperature_loss",
+    "sampled_cql_loss",
     "sarsa",
     "sarsa_lambda",
+    "target_policy_smoothing",
     "td_lambda",
     "td_learning",
+    "vmpo_loss",
+    "vmpo_weights",
 ]
