@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS_READY := $(VENV)/.extras-ready
+EXTRAS := .venv-extras
 ARGS ?=
 
 .PHONY: setup train test test-extras test-learning lint format clean
@@ -21,6 +21,17 @@ train: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest tests --ignore tests/learning --ignore tests/parity -n auto $(ARGS)
 
+# The packages compared with bring nightly builds of some of our dependencies, so they have an environment of their own.
+$(EXTRAS)/.ready: pyproject.toml constraints.txt constraints-extras.txt
+	test -x $(EXTRAS)/bin/python || $(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--constraint constraints-extras.txt --editable ".[dev,parity]"
+	touch $@
+
+test-extras: $(EXTRAS)/.ready
+	$(EXTRAS)/bin/python -m pytest tests/parity -n auto $(ARGS)
+
 test-learning: $(READY)
 	$(BIN)/python -m pytest tests/learning $(ARGS)
 
@@ -34,4 +45,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(EXTRAS) build dist *.egg-info

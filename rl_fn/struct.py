@@ -72,7 +72,8 @@ def space_spec(space: gymnasium.Space) -> Nest:
 
 def stack(nests: Sequence[Nest]) -> Nest:
     """Stacks nests of the same structure along a new first axis."""
-    return tf.nest.map_structure(lambda *leaves: tf.stack(leaves), *nests)
+    # Converted one by one, because a list of NumPy scalars becomes a tensor of another dtype.
+    return tf.nest.map_structure(lambda *leaves: tf.stack([tf.convert_to_tensor(leaf) for leaf in leaves]), *nests)
 
 
 def where(condition: tf.Tensor, on_true: Nest, on_false: Nest) -> Nest:

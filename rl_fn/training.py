@@ -218,6 +218,8 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
                 raise KeyboardInterrupt
     for board in boards:
         board.close()
+    if start == iterations:  # killed between the last checkpoint and the summary
+        returns, _ = evaluate(iterations)
     return _summarize(plan, compiled, progress, returns, first_step_seconds)
 
 
