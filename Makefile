@@ -19,18 +19,18 @@ train: $(READY)
 	$(BIN)/rl-fn train --sys local --hparams ppo_cartpole --output_dir runs/ppo_cartpole $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest tests --ignore tests/learning --ignore tests/parity -n auto $(ARGS)
+	$(BIN)/python -m pytest tests --ignore tests/learning --ignore tests/parity --ignore tests/extras -n auto $(ARGS)
 
 # The packages compared with bring nightly builds of some of our dependencies, so they have an environment of their own.
 $(EXTRAS)/.ready: pyproject.toml constraints.txt constraints-extras.txt
 	test -x $(EXTRAS)/bin/python || $(PYTHON) -m venv $(EXTRAS)
 	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--constraint constraints-extras.txt --editable ".[dev,parity]"
+		--constraint constraints-extras.txt --editable ".[dev,parity,plot]"
 	touch $@
 
 test-extras: $(EXTRAS)/.ready
-	$(EXTRAS)/bin/python -m pytest tests/parity -n auto $(ARGS)
+	$(EXTRAS)/bin/python -m pytest tests/parity tests/extras -n auto $(ARGS)
 
 test-learning: $(READY)
 	$(BIN)/python -m pytest tests/learning $(ARGS)

@@ -22,6 +22,7 @@ _MODULES = (
     "losses",
     "networks",
     "optimizers",
+    "plotting",
     "policies",
     "random",
     "replay",

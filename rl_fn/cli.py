@@ -74,6 +74,24 @@ def train(
         )
 
 
+def plot(
+    *,
+    runs: Annotated[tuple[Path, ...], _flag("The output folders of runs; one curve each.", "DIR [DIR ...]")],
+    output: Annotated[Path, _flag("The picture to write.", "FILE.png")] = Path("curves.png"),
+    tag: Annotated[str, _flag("The TensorBoard scalar.", "NAME")] = "eval/return_mean",
+) -> None:
+    """Draw learning curves: median, range and each seed. Needs matplotlib: pip install "rl-fn[plot]"."""
+    from rl_fn import plotting
+
+    try:
+        plotting.plot([plotting.read_curve(folder, tag) for folder in runs], output, ylabel=tag)
+    except ModuleNotFoundError as error:
+        _refuse(f'plot needs {error.name}, which is not installed: pip install "rl-fn[plot]"')
+    except (ValueError, OSError) as error:
+        _refuse(str(error))
+    print(output)
+
+
 def version() -> None:
     """Print the version."""
     print(f"rl-fn {rl_fn.__version__}")
@@ -82,7 +100,7 @@ def version() -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line; `args` are those of the process unless given."""
     tyro.extras.subcommand_cli_from_dict(
-        {"train": train, "version": version},
+        {"train": train, "plot": plot, "version": version},
         prog="rl-fn",
         description="Reinforcement learning as pure functions in TensorFlow.",
         args=args,

@@ -1,0 +1,37 @@
+"""The README's examples run as printed."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_fn import hparams
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("index", range(len(EXAMPLES)))
+def test_examples_run_as_printed(index, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(EXAMPLES[index], f"README example {index}", "exec"), names)
+    if index == 0:
+        np.testing.assert_allclose(names["error"], [1 + 0.99 * 1.5 - 1], rtol=1e-6)
+
+
+def test_there_are_three_examples_and_the_first_has_four_lines():
+    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES[0].strip().splitlines()) == 4
+
+
+def test_the_commands_name_sets_that_exist():
+    named = re.findall(r"--hparams (\w+)", README)
+    assert named
+    assert set(named) <= set(hparams.SETS)
+
+
+def test_every_agent_with_a_set_of_its_own_has_a_row():
+    for name, content in hparams.SETS.items():
+        assert content.env is None or f"`rl-fn train --hparams {name} " in README
