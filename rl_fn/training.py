@@ -32,7 +32,7 @@ from rl_fn import checkpoint, envs, hparams, logging, loops, random, struct
 from rl_fn.struct import Nest
 
 CHECKPOINT_SECONDS = float(os.environ.get("RL_FN_CHECKPOINT_SECONDS", 20))
-EVALUATIONS = 10  # during a run, evenly spaced
+EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many points on a TensorBoard curve
 _EVALUATION = 1  # folded into the seed's key
 
