@@ -17,10 +17,12 @@ _MODULES = (
     "checkpoint",
     "envs",
     "hparams",
+    "intrinsic",
     "logging",
     "loops",
     "losses",
     "networks",
+    "normalization",
     "optimizers",
     "policies",
     "random",
@@ -28,6 +30,7 @@ _MODULES = (
     "returns",
     "signature",
     "struct",
+    "transforms",
 )
 
 __all__ = [*_MODULES, "__version__"]

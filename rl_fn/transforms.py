@@ -63,16 +63,7 @@ def signed_expm1(x: tf.Tensor) -> tf.Tensor:
 @signature(x="float ...")
 def hyperbolic_arcsin(x: tf.Tensor) -> tf.Tensor:
     """The inverse hyperbolic sine, log(x + sqrt(x**2 + 1))."""
-    size = tf.abs(x)
-    # log1p(|x| + |x|**2 / (1 + sqrt(|x|**2 + 1))), with the square divided by |x| so as not to overflow.
-    large = tf.maximum(size, 1.0)
-    inverse = 1 / large
-    over = tf.where(
-        size > 1,
-        size / (inverse + tf.sqrt(1 + tf.square(inverse))),
-        tf.square(tf.minimum(size, 1.0)) / (1 + tf.sqrt(tf.square(tf.minimum(size, 1.0)) + 1)),
-    )
-    return _odd(x, tf.math.log1p(size + over))
+    return tf.asinh(x)
 
 
 @signature(x="float ...")
@@ -160,10 +151,9 @@ def compose(*pairs: TransformPair) -> TransformPair:
 
 def twohot_pair(min_value: float, max_value: float, num_bins: int) -> TransformPair:
     """`transform_to_2hot` and `transform_from_2hot` on the same bins."""
-    bins = {"min_value": min_value, "max_value": max_value, "num_bins": num_bins}
     return TransformPair(
-        functools.partial(transform_to_2hot, **bins),
-        functools.partial(transform_from_2hot, **bins),
+        functools.partial(transform_to_2hot, min_value=min_value, max_value=max_value, num_bins=num_bins),
+        functools.partial(transform_from_2hot, min_value=min_value, max_value=max_value, num_bins=num_bins),
     )
 
 

@@ -4,6 +4,7 @@ Time-step functions take `[...]` and `[..., A]`: any batch axes, or none. Sequen
 time-major, `[T, ...]`. Weighting and averaging belong to the caller. The dtype follows the inputs.
 """
 
+from rl_fn.losses.auxiliary import feature_control_rewards, pixel_control_loss, pixel_control_rewards
 from rl_fn.losses.elementwise import batched_index, huber_loss, l2_loss
 from rl_fn.losses.policy_gradient import (
     clipped_surrogate_pg_loss,
@@ -19,8 +20,11 @@ __all__ = [
     "clipped_value_loss",
     "double_q_learning",
     "entropy_loss",
+    "feature_control_rewards",
     "huber_loss",
     "l2_loss",
+    "pixel_control_loss",
+    "pixel_control_rewards",
     "policy_gradient_loss",
     "q_learning",
     "td_learning",

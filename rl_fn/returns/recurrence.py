@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from rl_fn.scan import false_per_copy, tied
+
 Terms = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -86,21 +88,7 @@ def _loop(terms: Terms, batch: tf.TensorShape, inputs: tuple[tf.Tensor, ...]) ->
         following = tf.ensure_shape(x + tf.math.multiply_no_nan(following, decay), batch)
         return row - 1, following, tf.tensor_scatter_nd_update(y, tf.reshape(row, [1, 1]), following[tf.newaxis])
 
-    start = _per_copy_zeros([length, *batch], dtype, inputs)
+    start = tied(tf.zeros([length, *batch], dtype), false_per_copy(list(inputs)))
     if not length:
         return start
     return tf.while_loop(lambda row, *_: row >= 0, body, (tf.constant(length - 1), start[0], start))[2]
-
-
-def _per_copy_zeros(shape: list[int], dtype: tf.DType, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    """Zeros that `tf.vectorized_map` takes as one per copy where any input is.
-
-    A loop value that starts shared by all copies and ends as one per copy would make it convert the
-    loop twice.
-    """
-    zeros = tf.zeros(shape, dtype)
-    for value in inputs:
-        # The operation itself: tf.zeros_like of a known shape is a constant, shared by all copies.
-        scalar = tf.raw_ops.ZerosLike(x=value[(0,) * value.shape.rank] if value.shape.num_elements() else 0.0)
-        zeros = zeros + tf.cast(scalar, dtype)
-    return zeros
