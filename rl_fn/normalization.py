@@ -132,13 +132,15 @@ def pop(params: dict[str, tf.Tensor], old: PopArtState, new: PopArtState) -> dic
 @signature(unnormalized="float ...", indices="int ... in [0, inf)")
 def normalize(state: PopArtState, unnormalized: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """(x - shift) / scale with the statistics of each value's index, `[...]`."""
-    return (unnormalized - tf.gather(state.shift, indices)) / tf.gather(state.scale, indices)
+    shift, scale = _of_each(state, indices)
+    return (unnormalized - shift) / scale
 
 
 @signature(normalized="float ...", indices="int ... in [0, inf)")
 def unnormalize(state: PopArtState, normalized: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """scale x + shift with the statistics of each value's index, `[...]`: the inverse of `normalize`."""
-    return tf.gather(state.scale, indices) * normalized + tf.gather(state.shift, indices)
+    shift, scale = _of_each(state, indices)
+    return scale * normalized + shift
 
 
 @signature(outputs="float ... N", indices="int ... in [0, N)")
@@ -203,15 +205,16 @@ class RunningMoments(NamedTuple):
         return RunningMoments(count, *_map_pair(merged, *nests))
 
     def normalize(self, x: Nest, clip: float | None = None, epsilon: float = 1e-8) -> Nest:
-        """(x - mean) / sqrt(variance + epsilon), within [-clip, clip] where given, in the statistics' dtype.
+        """(x - mean) / sqrt(variance + epsilon), within [-clip, clip] where given; the gradient flows into x.
 
-        A floating-point x keeps its dtype. The gradient flows into x.
+        A floating-point x keeps its dtype, anything else takes that of the statistics.
         """
 
         def normalized(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
             x = tf.convert_to_tensor(x)
-            mean, variance = tf.stop_gradient(mean), tf.stop_gradient(variance)
-            result = (tf.cast(x, mean.dtype) - mean) * tf.math.rsqrt(variance + epsilon)
+            dtype = tf.float64 if x.dtype == tf.float64 else mean.dtype
+            mean, variance = (tf.cast(tf.stop_gradient(statistic), dtype) for statistic in (mean, variance))
+            result = (tf.cast(x, dtype) - mean) * tf.math.rsqrt(variance + epsilon)
             if clip is not None:
                 result = tf.clip_by_value(result, -clip, clip)
             return tf.cast(result, x.dtype) if x.dtype.is_floating else result
@@ -269,6 +272,10 @@ def exponential_moving_moments(decay: float | tf.Tensor = 0.999) -> Ema:
         return moments, EmaState(moments, weight)
 
     return Ema(init, update)
+
+
+def _of_each(state: PopArtState, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.gather(tf.stop_gradient(state.shift), indices), tf.gather(tf.stop_gradient(state.scale), indices)
 
 
 def _statistics_dtype(dtype: tf.DType) -> tf.DType:

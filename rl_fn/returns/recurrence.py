@@ -89,6 +89,6 @@ def _loop(terms: Terms, batch: tf.TensorShape, inputs: tuple[tf.Tensor, ...]) ->
         return row - 1, following, tf.tensor_scatter_nd_update(y, tf.reshape(row, [1, 1]), following[tf.newaxis])
 
     start = tied(tf.zeros([length, *batch], dtype), false_per_copy(list(inputs)))
-    if not length:
+    if not start.shape.num_elements():
         return start
     return tf.while_loop(lambda row, *_: row >= 0, body, (tf.constant(length - 1), start[0], start))[2]

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import returns
+from tests.returns.support import joined
 from tests.support import assert_bfloat16, assert_gradients, assert_modes_agree, assert_refuses, reference_case
 
 rng = np.random.default_rng(0)
@@ -49,9 +50,8 @@ def n_step_return_by_definition(r_t, discount_t, v_t, n, truncated_t):
     return result
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_modes_agree(name):
-    function, args, _ = CASES[name]
+def test_modes_agree():
+    function, args = joined(CASES.values())
     assert_modes_agree(function, *args)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rl_fn import returns, transforms
+from tests.returns.support import joined
 from tests.support import assert_bfloat16, assert_gradients, assert_modes_agree, assert_refuses
 
 rng = np.random.default_rng(0)
@@ -53,9 +54,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_modes_agree(name):
-    function, args, _ = CASES[name]
+def test_modes_agree():
+    function, args = joined(CASES.values())
     assert_modes_agree(function, *args)
 
 
