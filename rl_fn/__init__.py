@@ -17,10 +17,12 @@ _MODULES = (
     "checkpoint",
     "envs",
     "hparams",
+    "intrinsic",
     "logging",
     "loops",
     "losses",
     "networks",
+    "normalization",
     "optimizers",
     "plotting",
     "policies",
@@ -29,6 +31,7 @@ _MODULES = (
     "returns",
     "signature",
     "struct",
+    "transforms",
     "updates",
 )
 

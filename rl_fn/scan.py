@@ -42,9 +42,9 @@ def scan(
     has_xs = xs is not None
     carry, xs = tf.nest.map_structure(tf.convert_to_tensor, (carry, xs if has_xs else ()))
     length = _length(xs, length)
-    tie = _zero_of(tf.nest.flatten((carry, xs)))
+    tie = false_per_copy(tf.nest.flatten((carry, xs)))
     carry = tf.nest.map_structure(
-        lambda leaf: leaf if leaf.shape.num_elements() > _LARGEST_TIED else _tied(leaf, tie), carry
+        lambda leaf: leaf if leaf.shape.num_elements() > _LARGEST_TIED else tied(leaf, tie), carry
     )
 
     @tf.function(autograph=False)
@@ -57,7 +57,7 @@ def scan(
     one_step = traced.get_concrete_function(carry_spec, x_spec)
     next_spec, y_spec = one_step.structured_outputs
     _check_carry(carry_spec, next_spec)
-    ys = tf.nest.map_structure(lambda y: _tied(tf.zeros([length, *y.shape], y.dtype), tie), y_spec)
+    ys = tf.nest.map_structure(lambda y: tied(tf.zeros([length, *y.shape], y.dtype), tie), y_spec)
 
     def body(count, carry, ys):
         index = length - 1 - count if reverse else count
@@ -81,7 +81,7 @@ def _length(xs: Nest, length: int | tf.Tensor | None) -> int | tf.Tensor:
     return length if length is not None else lengths.pop()
 
 
-def _zero_of(leaves: list[tf.Tensor]) -> tf.Tensor:
+def false_per_copy(leaves: list[tf.Tensor]) -> tf.Tensor:
     """A false boolean that depends on every leaf.
 
     A loop value that starts shared by all copies and ends as one per copy makes
@@ -96,7 +96,8 @@ def _zero_of(leaves: list[tf.Tensor]) -> tf.Tensor:
     return tie
 
 
-def _tied(leaf: tf.Tensor, tie: tf.Tensor) -> tf.Tensor:
+def tied(leaf: tf.Tensor, tie: tf.Tensor) -> tf.Tensor:
+    """The leaf, one per copy wherever `tie`, from `false_per_copy`, is."""
     if leaf.dtype == tf.bool:
         return leaf | tie
     return leaf + tf.cast(tie, leaf.dtype)

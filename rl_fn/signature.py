@@ -73,6 +73,7 @@ def _decorator(specs: dict[str, str], as_graph: bool) -> Callable[[Callable[P, R
         python_signature = inspect.signature(function)
         graph = tf.function(function, autograph=False)
 
+        @tf.autograph.experimental.do_not_convert  # nothing here needs it, and it would double the time to trace
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = python_signature.bind(*args, **kwargs)

@@ -23,6 +23,11 @@ from rl_fn.losses.actor_critic import (
     sampled_cql_loss,
     target_policy_smoothing,
 )
+from rl_fn.losses.auxiliary import (
+    feature_control_rewards,
+    pixel_control_loss,
+    pixel_control_rewards,
+)
 from rl_fn.losses.distributional import (
     categorical_double_q_learning,
     categorical_l2_project,
@@ -122,6 +127,7 @@ __all__ = [
     "expected_sarsa",
     "expectile_loss",
     "expectile_value_loss",
+    "feature_control_rewards",
     "gaussian_kl",
     "hl_gauss_loss",
     "hl_gauss_targets",
@@ -138,6 +144,8 @@ __all__ = [
     "mpo_weights",
     "munchausen_q_learning",
     "persistent_q_learning",
+    "pixel_control_loss",
+    "pixel_control_rewards",
     "policy_gradient_loss",
     "q_lambda",
     "q_learning",

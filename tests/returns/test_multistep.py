@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import returns
+from tests.returns.support import joined
 from tests.support import assert_bfloat16, assert_gradients, assert_modes_agree, assert_refuses, reference_case
 
 rng = np.random.default_rng(0)
@@ -49,9 +50,8 @@ def n_step_return_by_definition(r_t, discount_t, v_t, n, truncated_t):
     return result
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_modes_agree(name):
-    function, args, _ = CASES[name]
+def test_modes_agree():
+    function, args = joined(CASES.values())
     assert_modes_agree(function, *args)
 
 
@@ -144,3 +144,36 @@ def test_bad_inputs_are_refused_by_name():
     assert_refuses(r"lambda_ holds 1.5.*\[0, 1\]", returns.lambda_returns, R_T, DISCOUNT_T, V_T, 1.5)
     assert_refuses(r"truncated_t is float32", returns.discounted_returns, R_T, DISCOUNT_T, V_T, V_T)
     assert_refuses(r"n is 0", returns.n_step_returns, R_T, DISCOUNT_T, V_T, 0)
+
+
+def test_n_step_returns_with_lambda_follow_the_definition():
+    expected = np.broadcast_to(V_T, (T, B)).astype(np.float64)
+    for step in range(4):
+        following = np.concatenate([expected[1:], V_T[-1:]]) if step else V_T
+        mixed = (1 - LAMBDA) * V_T + LAMBDA * following
+        mixed[-1] = V_T[-1]
+        expected = R_T + DISCOUNT_T * np.where(TRUNCATED_T, V_T, mixed)
+    actual = returns.n_step_returns(R_T, DISCOUNT_T, V_T, 4, TRUNCATED_T, lambda_=LAMBDA)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_second_derivatives_under_xla():
+    @tf.function(jit_compile=True)
+    def sum_of_squared_gradients(*args):
+        with tf.GradientTape() as tape:
+            tape.watch(args)
+            total = tf.reduce_sum(tf.square(returns.lambda_returns(*args)))
+        return tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in tape.gradient(total, args)])
+
+    assert_gradients(
+        sum_of_squared_gradients, (R_T[:4], DISCOUNT_T[:4], V_T[:4], LAMBDA[:4]), [0, 1, 2, 3], tolerance=1e-5
+    )
+
+
+def test_an_infinity_stays_in_its_episode():
+    r_t = R_T.copy()
+    r_t[5] = np.inf
+    discount_t = np.full_like(R_T, 0.9)
+    discount_t[3] = 0.0
+    assert np.all(np.isfinite(returns.discounted_returns(r_t, discount_t, V_T)[:4]))
+    assert np.all(np.isfinite(returns.generalized_advantage_estimation(r_t, discount_t, V_TM1, V_T, 0.9)[:4]))

@@ -1,0 +1,310 @@
+"""Normalisation of targets, observations and rewards by statistics that are learned along the way.
+
+- Pop-Art: scales of the value targets of several tasks, and the output layer that keeps its predictions.
+- `RunningMoments`: mean and variance of everything seen so far.
+- `exponential_moving_moments`: mean and variance that forget.
+
+Variances are accumulated as such and never as a difference of large numbers, so float32 statistics
+are those of float64 to rounding also where the mean is large. No statistics get a gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from rl_fn.signature import signature
+from rl_fn.struct import Nest
+
+
+class PopArtState(NamedTuple):
+    """Statistics of the targets of `num_outputs` values, `[num_outputs]` each."""
+
+    shift: tf.Tensor  # the mean
+    scale: tf.Tensor  # the standard deviation, within the bounds
+    variance: tf.Tensor  # the variance, unbounded
+
+
+class PopArtOutput(NamedTuple):
+    """A chosen output of the network before and after the scale and the shift."""
+
+    normalized: tf.Tensor
+    unnormalized: tf.Tensor
+
+
+class PopArt(NamedTuple):
+    """`init() -> state`; `update(params, state, targets, indices) -> (params, state)`."""
+
+    init: Callable[[], PopArtState]
+    update: Callable[..., tuple[dict[str, tf.Tensor], PopArtState]]
+
+
+def pop_art(num_outputs: int, step_size: float | tf.Tensor, scale_lb: float = 1e-4, scale_ub: float = 1e6) -> PopArt:
+    """Adaptive rescaling of targets that preserves the outputs of a linear layer.
+
+    van Hasselt et al. (2016), "Learning values across many orders of magnitude"; for several tasks Hessel
+    et al. (2019), "Multi-task deep reinforcement learning with PopArt".
+
+    Args:
+      num_outputs: the number of values, such as one per task.
+      step_size: how fast the statistics follow.
+      scale_lb: the smallest scale.
+      scale_ub: the largest scale.
+
+    Returns:
+      `PopArt`; its update takes the `{"kernel", "bias"}` of the layer, targets and the index of each.
+    """
+
+    def init() -> PopArtState:
+        return PopArtState(tf.zeros([num_outputs]), tf.ones([num_outputs]), tf.ones([num_outputs]))
+
+    def update(
+        params: dict[str, tf.Tensor], state: PopArtState, targets: tf.Tensor, indices: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], PopArtState]:
+        new = art(state, targets, indices, step_size, scale_lb, scale_ub)
+        return pop(params, state, new), new
+
+    return PopArt(init, update)
+
+
+@signature(
+    targets="float ...",
+    indices="int ... in [0, inf)",
+    step_size="float in [0, 1]",
+    scale_lb="float in (0, inf]",
+    scale_ub="float in (0, inf]",
+)
+def art(
+    state: PopArtState,
+    targets: tf.Tensor,
+    indices: tf.Tensor,
+    step_size: float | tf.Tensor,
+    scale_lb: float | tf.Tensor,
+    scale_ub: float | tf.Tensor,
+) -> PopArtState:
+    """Moves the shift and the scale towards the targets: "adaptively rescaling targets".
+
+    van Hasselt et al. (2016), equation 3: mean <- (1 - step_size) mean + step_size target, and the same
+    for the mean of squares; several targets of one index add up.
+
+    Args:
+      state: `PopArtState`.
+      targets: `[...]` targets, not normalised.
+      indices: `int[...]` the output that each target belongs to.
+      step_size: how fast the statistics follow, in [0, 1].
+      scale_lb: the smallest scale.
+      scale_ub: the largest scale.
+
+    Returns:
+      The next state, without gradient.
+    """
+    indices = indices + tf.zeros_like(targets, tf.int32)
+    belongs = tf.one_hot(tf.reshape(indices, [-1]), state.shift.shape[0], dtype=targets.dtype)
+    deviations = belongs * (tf.reshape(targets, [-1, 1]) - state.shift)
+    move = step_size * tf.reduce_sum(deviations, axis=0)
+    weight = step_size * tf.reduce_sum(belongs, axis=0)
+    # The mean of squares minus the squared mean after the update, with the squared means cancelled.
+    spread = step_size * tf.reduce_sum(tf.square(deviations), axis=0) - tf.square(move)
+    variance = (1 - weight) * state.variance + spread
+    scale = tf.sqrt(tf.clip_by_value(variance, tf.square(scale_lb), tf.square(scale_ub)))
+    return tf.nest.map_structure(tf.stop_gradient, PopArtState(state.shift + move, scale, variance))
+
+
+def pop(params: dict[str, tf.Tensor], old: PopArtState, new: PopArtState) -> dict[str, tf.Tensor]:
+    """The layer that gives the same unnormalised outputs with the new statistics as with the old.
+
+    "Preserving outputs precisely"; van Hasselt et al. (2016), proposition 1.
+
+    Args:
+      params: `{"kernel": [..., num_outputs], "bias": [num_outputs]}`.
+      old: the statistics that the layer was trained with.
+      new: the statistics to come.
+    """
+    return {
+        "kernel": params["kernel"] * (old.scale / new.scale),
+        "bias": (old.scale * params["bias"] + old.shift - new.shift) / new.scale,
+    }
+
+
+@signature(unnormalized="float ...", indices="int ... in [0, inf)")
+def normalize(state: PopArtState, unnormalized: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """(x - shift) / scale with the statistics of each value's index, `[...]`."""
+    shift, scale = _of_each(state, indices)
+    return (unnormalized - shift) / scale
+
+
+@signature(normalized="float ...", indices="int ... in [0, inf)")
+def unnormalize(state: PopArtState, normalized: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """scale x + shift with the statistics of each value's index, `[...]`: the inverse of `normalize`."""
+    shift, scale = _of_each(state, indices)
+    return scale * normalized + shift
+
+
+@signature(outputs="float ... N", indices="int ... in [0, N)")
+def unnormalize_linear(state: PopArtState, outputs: tf.Tensor, indices: tf.Tensor) -> PopArtOutput:
+    """Picks the output of each example's index, and brings it to the scale of the targets.
+
+    Args:
+      state: `PopArtState` of N values.
+      outputs: `[..., N]` outputs of the linear layer.
+      indices: `int[...]` in [0, N).
+
+    Returns:
+      `PopArtOutput` of `[...]`.
+    """
+    chosen = tf.one_hot(indices, outputs.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
+    normalized = tf.reduce_sum(tf.where(chosen, outputs, tf.zeros_like(outputs)), axis=-1)
+    return PopArtOutput(normalized, unnormalize(state, normalized, indices))
+
+
+class RunningMoments(NamedTuple):
+    """Mean and variance of all that was seen, for nests; a new one normalises to the identity.
+
+        moments = RunningMoments.init(tf.TensorSpec([4]))
+        moments = moments.update(observations)  # [..., 4]
+        normalized = moments.normalize(observations, clip=10.0)
+
+    Updates are merges of the batch's own moments (Chan, Golub and LeVeque, 1983, "Algorithms for
+    computing the sample variance"). The order of batches makes no difference but for rounding, and
+    neither does their division among devices: let each update its own and `merge` them.
+    """
+
+    count: tf.Tensor  # int64[]: examples seen
+    mean: Nest  # as the specification, float32 (float64 where that is)
+    variance: Nest  # of the population; one before the first example
+
+    @staticmethod
+    def init(spec: Nest) -> RunningMoments:
+        """Makes empty statistics for examples like a nest of `tf.TensorSpec`."""
+        zeros = tf.nest.map_structure(lambda leaf: tf.zeros(leaf.shape, _statistics_dtype(leaf.dtype)), spec)
+        return RunningMoments(tf.constant(0, tf.int64), zeros, tf.nest.map_structure(tf.ones_like, zeros))
+
+    def update(self, batch: Nest) -> RunningMoments:
+        """Takes in a batch: each leaf has the shape in the specification after any batch axes."""
+        tf.nest.assert_same_structure(self.mean, batch)
+        batch = tf.nest.map_structure(lambda x, mean: _batched(x, mean.shape, mean.dtype), batch, self.mean)
+        sizes = {leaf.shape[0] for leaf in tf.nest.flatten(batch)}
+        if len(sizes) != 1:
+            raise ValueError(f"RunningMoments.update: the leaves hold {sorted(sizes)} examples, expected one number")
+        count = tf.constant(sizes.pop(), tf.int64)
+        mean, variance = _map_pair(_batch_moments, batch)
+        return self.merge(RunningMoments(count, mean, variance))
+
+    def merge(self, other: RunningMoments) -> RunningMoments:
+        """The statistics of both together."""
+        count = self.count + other.count
+        share = tf.cast(other.count, tf.float64) / tf.cast(tf.maximum(count, 1), tf.float64)
+
+        def merged(mean, variance, other_mean, other_variance):
+            return _mixed(mean, variance, other_mean, other_variance, tf.cast(share, mean.dtype))
+
+        nests = (self.mean, self.variance, other.mean, other.variance)
+        return RunningMoments(count, *_map_pair(merged, *nests))
+
+    def normalize(self, x: Nest, clip: float | None = None, epsilon: float = 1e-8) -> Nest:
+        """(x - mean) / sqrt(variance + epsilon), within [-clip, clip] where given; the gradient flows into x.
+
+        A floating-point x keeps its dtype, anything else takes that of the statistics.
+        """
+
+        def normalized(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+            x = tf.convert_to_tensor(x)
+            dtype = tf.float64 if x.dtype == tf.float64 else mean.dtype
+            mean, variance = (tf.cast(tf.stop_gradient(statistic), dtype) for statistic in (mean, variance))
+            result = (tf.cast(x, dtype) - mean) * tf.math.rsqrt(variance + epsilon)
+            if clip is not None:
+                result = tf.clip_by_value(result, -clip, clip)
+            return tf.cast(result, x.dtype) if x.dtype.is_floating else result
+
+        return tf.nest.map_structure(normalized, x, self.mean, self.variance)
+
+
+class EmaMoments(NamedTuple):
+    """Mean and variance of each leaf, scalars."""
+
+    mean: Nest
+    variance: Nest
+
+
+class EmaState(NamedTuple):
+    """The statistics so far and how much weight has gone into them."""
+
+    moments: EmaMoments
+    weight: tf.Tensor  # float32[]: 1 - decay ** updates
+
+
+class Ema(NamedTuple):
+    """`init(nest) -> state`; `update(nest, state) -> (moments, state)`."""
+
+    init: Callable[[Nest], EmaState]
+    update: Callable[[Nest, EmaState], tuple[EmaMoments, EmaState]]
+
+
+def exponential_moving_moments(decay: float | tf.Tensor = 0.999) -> Ema:
+    """Mean and variance of each leaf of a nest, with weights that fall by `decay` per update.
+
+    The moments have no bias towards zero at the start (Kingma and Ba, 2015, "Adam: a method for stochastic
+    optimization", section 3).
+
+    Args:
+      decay: in [0, 1).
+
+    Returns:
+      `Ema`: its init takes a nest like those to come, for structure and dtypes.
+    """
+
+    def init(template: Nest) -> EmaState:
+        zeros = tf.nest.map_structure(lambda x: tf.zeros([], _statistics_dtype(tf.as_dtype(x.dtype))), template)
+        return EmaState(EmaMoments(zeros, zeros), tf.constant(0.0))
+
+    def update(nest: Nest, state: EmaState) -> tuple[EmaMoments, EmaState]:
+        weight = decay * state.weight + (1 - decay)
+        share = (1 - decay) / tf.maximum(weight, weight.dtype.as_numpy_dtype(1e-30))
+
+        def moved(x, mean, variance):
+            values = tf.reshape(tf.cast(tf.convert_to_tensor(x), mean.dtype), [-1])
+            return _mixed(mean, variance, *_batch_moments(values), tf.cast(share, mean.dtype))
+
+        moments = EmaMoments(*_map_pair(moved, nest, state.moments.mean, state.moments.variance))
+        return moments, EmaState(moments, weight)
+
+    return Ema(init, update)
+
+
+def _of_each(state: PopArtState, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.gather(tf.stop_gradient(state.shift), indices), tf.gather(tf.stop_gradient(state.scale), indices)
+
+
+def _statistics_dtype(dtype: tf.DType) -> tf.DType:
+    return tf.float64 if dtype == tf.float64 else tf.float32
+
+
+def _batched(x: tf.Tensor, shape: tf.TensorShape, dtype: tf.DType) -> tf.Tensor:
+    """One batch axis in front of `shape`."""
+    x = tf.convert_to_tensor(x)
+    batch_rank = x.shape.rank - shape.rank
+    if batch_rank < 0 or x.shape[batch_rank:] != shape:
+        raise ValueError(f"RunningMoments.update: a leaf has shape {tuple(x.shape)}, expected [..., {list(shape)}]")
+    return tf.cast(tf.reshape(x, [math.prod(x.shape[:batch_rank]), *shape]), dtype)
+
+
+def _batch_moments(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    batch = tf.stop_gradient(batch)
+    mean = tf.reduce_mean(batch, axis=0)
+    return mean, tf.reduce_mean(tf.square(batch - mean), axis=0)
+
+
+def _mixed(mean, variance, other_mean, other_variance, share) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance of a mixture in which the other distribution has the given share."""
+    delta = other_mean - mean
+    return mean + share * delta, (1 - share) * (variance + share * tf.square(delta)) + share * other_variance
+
+
+def _map_pair(function: Callable[..., tuple], *nests: Nest) -> tuple[Nest, Nest]:
+    """Maps a function of two results over nests, to two nests."""
+    results = [function(*leaves) for leaves in zip(*(tf.nest.flatten(nest) for nest in nests), strict=True)]
+    first, second = zip(*results, strict=True)
+    return tf.nest.pack_sequence_as(nests[0], first), tf.nest.pack_sequence_as(nests[0], second)
