@@ -12,7 +12,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from rl_fn.losses.elementwise import as_target, batched_index
-from rl_fn.returns import _reverse_recurrence, lambda_returns
+from rl_fn.returns import lambda_returns, off_policy_returns_from_q_and_v
 from rl_fn.signature import signature
 
 
@@ -200,7 +200,7 @@ def retrace(
     ratio = pi_a_t / tf.where(clipped, mu_t, tf.ones_like(mu_t))
     c_t = lambda_ * tf.where(clipped, ratio, tf.sign(pi_a_t))
     v_t = tf.reduce_sum(pi_t * q_t, axis=-1)
-    target = _off_policy_returns(batched_index(q_t, a_t), v_t, r_t, discount_t, c_t, truncated_t)
+    target = off_policy_returns_from_q_and_v(batched_index(q_t, a_t), v_t, r_t, discount_t, c_t, truncated_t)
     return as_target(target, stop_target_gradients) - batched_index(q_tm1, a_tm1)
 
 
@@ -247,20 +247,7 @@ def retrace_continuous(
       `[T, ...]` errors.
     """
     c_t = lambda_ * tf.exp(tf.minimum(log_rhos, 0))
-    return as_target(_off_policy_returns(q_t, v_t, r_t, discount_t, c_t, truncated_t), stop_target_gradients) - q_tm1
-
-
-def _off_policy_returns(
-    q_t: tf.Tensor,
-    v_t: tf.Tensor,
-    r_t: tf.Tensor,
-    discount_t: tf.Tensor,
-    c_t: tf.Tensor,
-    truncated_t: tf.Tensor | None,
-) -> tf.Tensor:
-    """Solves G_t = r_t + discount_t (v_t + c_t (G_{t+1} - q_t)), c being 0 in the last row and where truncated."""
-    if truncated_t is not None:
-        c_t = tf.where(truncated_t, tf.zeros_like(c_t), c_t)
-    c_t = tf.concat([c_t[:-1], tf.zeros_like(c_t[-1:])], axis=0)
-    corrected = v_t - tf.math.multiply_no_nan(q_t, c_t)  # where c is 0, `q_t` may be anything
-    return _reverse_recurrence(r_t + discount_t * corrected, discount_t * c_t)
+    return (
+        as_target(off_policy_returns_from_q_and_v(q_t, v_t, r_t, discount_t, c_t, truncated_t), stop_target_gradients)
+        - q_tm1
+    )

@@ -38,8 +38,6 @@ from rl_fn.returns.off_policy import (
 from rl_fn.returns.recurrence import reverse_recurrence
 from rl_fn.returns.vtrace import VTraceOutput, leaky_vtrace, vtrace
 
-_reverse_recurrence = reverse_recurrence  # the name under which it was first imported
-
 __all__ = [
     "VTraceOutput",
     "categorical_importance_sampling_ratios",
