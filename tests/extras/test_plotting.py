@@ -18,7 +18,7 @@ def run(tmp_path_factory):
 def test_curves_hold_every_seed(run):
     curve = plotting.read_curve(run)
     assert curve.label == "ppo_cartpole on CartPole-v1"
-    assert curve.values.shape == (2, 9)
+    assert curve.values.shape == (2, 16)
     assert curve.env_steps[-1] == 4032
     assert np.all(np.diff(curve.env_steps) > 0)
 
