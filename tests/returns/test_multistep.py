@@ -177,3 +177,13 @@ def test_an_infinity_stays_in_its_episode():
     discount_t[3] = 0.0
     assert np.all(np.isfinite(returns.discounted_returns(r_t, discount_t, V_T)[:4]))
     assert np.all(np.isfinite(returns.generalized_advantage_estimation(r_t, discount_t, V_TM1, V_T, 0.9)[:4]))
+
+
+def test_wide_rows_are_taken_two_at_a_time():
+    width = 20  # wide enough, with an even length
+    x = rng.normal(size=(4, width)).astype(np.float32)
+    decay = rng.random((4, width)).astype(np.float32)
+    assert_modes_agree(returns.reverse_recurrence, x, decay)
+    narrow = [returns.reverse_recurrence(x[:, i], decay[:, i]) for i in range(width)]
+    np.testing.assert_allclose(returns.reverse_recurrence(x, decay), np.stack(narrow, axis=1), rtol=1e-6)
+    assert_gradients(returns.reverse_recurrence, (x, decay), [0, 1])

@@ -5,7 +5,7 @@ import pytest
 
 from rl_fn import returns, transforms
 from tests.returns.support import joined
-from tests.support import assert_bfloat16, assert_gradients, assert_modes_agree, assert_refuses
+from tests.support import assert_bfloat16, assert_gradients, assert_modes_agree, assert_refuses, reference_case
 
 rng = np.random.default_rng(0)
 T, B, A = 4, 3, 3
@@ -132,3 +132,20 @@ def test_bad_inputs_are_refused_by_name():
     args = (Q_TM1, A_TM1, R_T, DISCOUNT_T, Q_T[..., :2])
     assert_refuses(r"transformed_q_lambda: q_t has shape .*A = 3", returns.transformed_q_lambda, *args, 0.9)
     assert_refuses(r"n is 0", returns.transformed_n_step_returns, PAIR, R_T, DISCOUNT_T, V_T, 0)
+
+
+def test_q_lambda_reference_case():
+    x, expected = reference_case("q_lambda_td_0.75")
+    args = [np.swapaxes(x[name], 0, 1) for name in ("q_tm1", "a_tm1", "r_t", "discount_t", "q_t")]
+    np.testing.assert_allclose(np.transpose(returns.transformed_q_lambda(*args, 0.75)), expected, rtol=1e-12)
+
+
+def test_retrace_reference_case():
+    x, expected = reference_case("retrace_half_sq_0.9")
+    q, q_target, a, r, discount, pi, mu = (
+        np.swapaxes(x[name], 0, 1) for name in ("q", "q_target", "a", "r", "discount", "pi", "mu_a")
+    )
+    error = returns.transformed_retrace(
+        q[:-1], q_target[1:], a[:-1], a[1:], r[:-1], discount[:-1], pi[1:], mu[1:], x["lambda_"]
+    )
+    np.testing.assert_allclose(np.transpose(0.5 * error**2), expected, rtol=1e-10)
