@@ -33,6 +33,7 @@ def train(
     eval_episodes: Annotated[int, _flag("Whole episodes per evaluation.", "N")] = 100,
     copies: Annotated[int, _flag("Train the seeds seed, seed + 1, ... side by side in one program.", "N")] = 1,
     seed: Annotated[int, _flag("The same seed and settings give the same bits.", "N")] = 0,
+    checkpoint_seconds: Annotated[float, _flag("Save the state at least so often; 0 for every chance.", "N")] = 20.0,
     compilation_cache: Annotated[bool, _flag("Keep compiled programs in the user's cache folder.")] = True,
 ) -> None:
     """Train an agent. Started again on the same output folder, a run goes on from its newest checkpoint."""
@@ -53,6 +54,7 @@ def train(
         eval_episodes=eval_episodes,
         copies=copies,
         seed=seed,
+        checkpoint_seconds=checkpoint_seconds,
     )
     try:
         plan = training.plan(options)

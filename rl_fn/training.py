@@ -31,7 +31,6 @@ import rl_fn
 from rl_fn import checkpoint, envs, hparams, logging, loops, random, struct
 from rl_fn.struct import Nest
 
-CHECKPOINT_SECONDS = float(os.environ.get("RL_FN_CHECKPOINT_SECONDS", 20))
 EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many points on a TensorBoard curve
 _EVALUATION = 1  # folded into the seed's key
@@ -49,6 +48,7 @@ class Options:
     eval_episodes: int = 100
     copies: int = 1
     seed: int = 0
+    checkpoint_seconds: float = 20.0
 
 
 class Plan(NamedTuple):
@@ -99,6 +99,8 @@ def plan(options: Options) -> Plan:
     for name, value in (("eval_episodes", options.eval_episodes), ("copies", options.copies)):
         if value < 1:
             raise ValueError(f"{name} is {value}, expected at least 1")
+    if not 0 <= options.checkpoint_seconds <= 3600:
+        raise ValueError(f"checkpoint_seconds is {options.checkpoint_seconds:g}, expected 0 to 3600")
     if not 0 <= options.seed <= 2**64 - options.copies:
         raise ValueError(f"seed is {options.seed}, expected 0 to 2**64 - copies")
     env = envs.make(env_name)
@@ -210,7 +212,11 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
             if pausing:
                 line.note()
             stopping = bool(received) and chunk.iteration < iterations
-            if stopping or chunk.iteration == iterations or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+            if (
+                stopping
+                or chunk.iteration == iterations
+                or time.monotonic() - saved_at >= plan.options.checkpoint_seconds
+            ):
                 _save(plan, compiled, chunk.iteration, progress)
                 saved_at = time.monotonic()
             if stopping:

@@ -137,13 +137,13 @@ def test_a_finished_run_is_left_alone(finished):
 def test_killed_three_times_and_resumed_gives_the_same_bits(hparams, tmp_path, cache):
     steps = 30_000
     uninterrupted = train(tmp_path / "whole", hparams=hparams, steps=steps)
-    assert run(*uninterrupted, XDG_CACHE_HOME=cache, RL_FN_CHECKPOINT_SECONDS="0")[0] == 0
+    assert run(*uninterrupted, XDG_CACHE_HOME=cache)[0] == 0
     folder, kills = tmp_path / "killed", 0
     command = train(folder, hparams=hparams, steps=steps)
     checkpoints = folder / "run_0" / "checkpoints"
     while kills < 3:
         seen = set(checkpoints.glob("iteration_*"))
-        process = start(*command, XDG_CACHE_HOME=cache, RL_FN_CHECKPOINT_SECONDS="0")
+        process = start(*command, "--checkpoint_seconds", 0, XDG_CACHE_HOME=cache)
         while process.poll() is None and len(set(checkpoints.glob("iteration_*")) - seen) < 1 + kills:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
@@ -158,7 +158,7 @@ def test_killed_three_times_and_resumed_gives_the_same_bits(hparams, tmp_path, c
 
 def test_an_interrupt_saves_and_stops_soon(tmp_path, cache):
     command = train(tmp_path, steps=100_000_000)
-    process = start(*command, XDG_CACHE_HOME=cache, RL_FN_CHECKPOINT_SECONDS="0")
+    process = start(*command, "--checkpoint_seconds", 0, XDG_CACHE_HOME=cache)
     checkpoints = tmp_path / "run_0" / "checkpoints"
     while not list(checkpoints.glob("iteration_*")):
         assert process.poll() is None, process.communicate()[1]
@@ -202,6 +202,7 @@ def test_copies_have_folders_of_their_own_and_resume_together(tmp_path, cache):
         (["--hparams", "ppo_cartpole", "--hparam_override", "gamma=2"], "gamma is 2, expected a number at least 0"),
         (["--hparams", "ppo_cartpole", "--train_steps", "0"], "train_steps is 0, expected an integer at least 1"),
         (["--hparams", "ppo_cartpole", "--copies", "0"], "copies is 0, expected at least 1"),
+        (["--hparams", "ppo_cartpole", "--checkpoint_seconds", "-1"], "checkpoint_seconds is -1, expected 0 to"),
         (["--hparams", "ppo_cartpole", "--seed", "-1"], "seed is -1, expected 0 to"),
     ],
 )

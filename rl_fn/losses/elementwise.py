@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from rl_fn.returns.off_policy import chosen
 from rl_fn.signature import signature
 
 
@@ -127,8 +128,8 @@ def batched_index(values: tf.Tensor, indices: tf.Tensor, keepdims: bool = False)
     Returns:
       `[...]`, or `[..., 1]`.
     """
-    chosen = tf.one_hot(indices, values.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
-    return tf.reduce_sum(tf.where(chosen, values, tf.zeros_like(values)), axis=-1, keepdims=keepdims)
+    entries = chosen(values, indices)
+    return entries[..., tf.newaxis] if keepdims else entries
 
 
 @signature(values="float ...", weights="any ...")
