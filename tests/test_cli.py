@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -62,14 +63,15 @@ def finished(tmp_path_factory, cache):
 
 
 def test_help_answers_at_once_and_without_tensorflow():
-    seconds = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        code, out, _ = run("--help")
-        seconds.append(time.perf_counter() - begin)
+    def processor_seconds():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    begin = processor_seconds()
+    code, out, _ = run("--help")
+    assert processor_seconds() - begin < 0.5  # of work: unlike the clock, the same on a busy machine
     assert code == 0
     assert "train" in out
-    assert min(seconds) < 0.5
     check = "import sys, rl_fn.cli; assert not {'tensorflow', 'gym', 'matplotlib', 'jax'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 
