@@ -6,6 +6,8 @@ that under the policy which took it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from rl_fn.returns.boundaries import cuts, trace, without_padding
@@ -184,6 +186,21 @@ def importance_corrected_td_errors(
 
 
 def chosen(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """The entries `values[..., indices]` of the last axis."""
-    taken = tf.one_hot(indices, values.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
-    return tf.reduce_sum(tf.where(taken, values, tf.zeros_like(values)), axis=-1)
+    """The entries `values[..., indices]` of the last axis; batch axes broadcast.
+
+    Forwards this is a gather and backwards a mask: a sum over masked entries is several times slower
+    than a gather, and the scatter that a gather has as its gradient slower than a mask.
+    """
+    batch = tf.broadcast_static_shape(values.shape[:-1], indices.shape)
+    values = values if values.shape[:-1] == batch else tf.broadcast_to(values, [*batch, values.shape[-1]])
+    indices = indices if indices.shape == batch else tf.broadcast_to(indices, batch)
+
+    @tf.custom_gradient
+    def gather(values: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def gradient(dy: tf.Tensor) -> tf.Tensor:
+            taken = tf.one_hot(indices, values.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
+            return tf.where(taken, dy[..., tf.newaxis], tf.zeros_like(values))
+
+        return tf.gather(values, indices, batch_dims=len(batch)), gradient
+
+    return gather(values)
