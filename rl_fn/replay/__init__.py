@@ -9,6 +9,29 @@ Storage keeps the dtypes of the specification. Inside `loops.compile` the state 
 """
 
 from rl_fn.replay.base import Replay, ReplayState, Store
+from rl_fn.replay.prioritized import (
+    PrioritizedReplay,
+    PrioritizedSample,
+    PrioritizedState,
+    prioritized,
+    prioritized_from,
+    rank_prioritized,
+    rank_prioritized_from,
+)
 from rl_fn.replay.uniform import items, uniform, uniform_from
 
-__all__ = ["Replay", "ReplayState", "Store", "items", "uniform", "uniform_from"]
+__all__ = [
+    "PrioritizedReplay",
+    "PrioritizedSample",
+    "PrioritizedState",
+    "Replay",
+    "ReplayState",
+    "Store",
+    "items",
+    "prioritized",
+    "prioritized_from",
+    "rank_prioritized",
+    "rank_prioritized_from",
+    "uniform",
+    "uniform_from",
+]

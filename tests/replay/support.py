@@ -115,6 +115,7 @@ def assert_holds(seen: tuple, items: Any, rows: Any, axis: int = 0) -> None:
 
 def assert_frequencies(drawn: np.ndarray, probabilities: np.ndarray) -> None:
     """Chi-squared test of draws against probabilities; nothing of probability zero may be drawn."""
+    probabilities = np.asarray(probabilities, np.float64)
     counts = np.bincount(np.ravel(drawn), minlength=len(probabilities))
     assert len(counts) == len(probabilities)
     possible = probabilities > 0
