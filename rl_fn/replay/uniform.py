@@ -26,15 +26,6 @@ def items(capacity: int, spec: Nest) -> Store:
     """
     base.check_size("replay: capacity", capacity)
 
-    def add(state: ReplayState, added: Nest, skip: tf.Tensor | None = None) -> tuple[ReplayState, tuple[Changes, ...]]:
-        added, (num,) = base.convert_items(added, spec)
-        state, slots = base.append(state, added, num, capacity, skip)
-        is_item = tf.ones(slots.shape, tf.bool) if skip is None else is_item_in(state, slots)
-        return state, (Changes(slots, is_item, is_item),)
-
-    def is_item_in(state: ReplayState, slots: tf.Tensor) -> tf.Tensor:
-        return base.age(state, slots, capacity) < state.size
-
     def read_rows(state: ReplayState, n: tf.Tensor) -> Nest:
         return base.gather(state.storage, base.nth_row(state, n, capacity))
 
@@ -42,14 +33,24 @@ def items(capacity: int, spec: Nest) -> Store:
         num_slots=capacity,
         leading="N",
         init=lambda: base.empty_ring(capacity, spec),
-        add=add,
+        add=lambda state, added: add_items(state, added, spec, capacity),
         count=lambda state: state.size,
         nth=lambda state, n: base.nth_row(state, n, capacity),
-        is_item=is_item_in,
+        is_item=lambda state, slots: base.age(state, slots, capacity) < state.size,
         read=lambda state, slots, key: base.gather(state.storage, slots),
         num_rows=lambda state: state.size,
         read_rows=read_rows,
     )
+
+
+def add_items(
+    state: ReplayState, added: Nest, spec: Nest, capacity: int, skip: tf.Tensor | None = None
+) -> tuple[ReplayState, tuple[Changes, ...]]:
+    """Adds to the store of `items`; an empty one leaves out the first `skip` of them."""
+    added, (num,) = base.convert_items(added, spec)
+    state, slots = base.append(state, added, num, capacity, skip)
+    is_item = tf.ones(slots.shape, tf.bool) if skip is None else base.age(state, slots, capacity) < state.size
+    return state, (Changes(slots, is_item, is_item),)
 
 
 def uniform(capacity: int, spec: Nest) -> Replay:
@@ -76,7 +77,8 @@ def uniform_from(store: Store) -> Replay:
     """Samples the items of any store uniformly, with replacement.
 
     Returns:
-      A Replay as from `uniform`; what `add` takes and what a sampled item is, is up to the store.
+      A Replay as from `uniform`; what `add` takes and what a sampled item is, is up to the store. Compiled,
+      what is sampled from a buffer without items has no meaning.
     """
 
     def sample(state: State, key: random.Key, batch_size: int) -> Nest:

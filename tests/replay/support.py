@@ -97,18 +97,22 @@ def look(store: Store, state: Any) -> tuple:
     return store.count(state), slots, store.is_item(state, every), read, store.num_rows(state), rows
 
 
-def assert_holds(seen: tuple, items: Any, rows: Any, axis: int = 0) -> None:
+def assert_holds(seen: tuple, items: Any, rows: Any, axis: Any = 0) -> None:
     """Checks that a store holds exactly these items and rows, oldest first.
 
-    `items` is a nest of arrays with the items along `axis`, `rows` one with the rows along the first.
+    `items` is a nest of arrays with the items along `axis`, a number or a nest of them, and `rows` one
+    with the rows along the first.
     """
     count, slots, is_item, read, num_rows, read_rows = seen
-    for held, number, expected, along in ((read, count, items, axis), (read_rows, num_rows, rows, 0)):
+    axes = tf.nest.map_structure(lambda _: axis, items) if isinstance(axis, int) else axis
+    zeros = tf.nest.map_structure(lambda _: 0, rows)
+    for held, number, expected, along in ((read, count, items, axes), (read_rows, num_rows, rows, zeros)):
         tf.nest.assert_same_structure(held, expected)
-        for a, e in zip(tf.nest.flatten(held), tf.nest.flatten(expected), strict=True):
-            assert number == e.shape[along]
+        leaves = [tf.nest.flatten(nest) for nest in (held, expected, along)]
+        for a, e, leaf_axis in zip(*leaves, strict=True):
+            assert number == e.shape[leaf_axis]
             assert a.dtype == e.dtype
-            np.testing.assert_array_equal(a.take(range(number), axis=along), e)
+            np.testing.assert_array_equal(a.take(range(number), axis=leaf_axis), e)
     assert len(set(slots[:count])) == count
     assert set(np.flatnonzero(is_item)) == set(slots[:count])
 
