@@ -40,7 +40,7 @@ class Store(NamedTuple):
     """
 
     num_slots: int
-    leading: str  # the leading axes of what is added: "N" or "T B"
+    num_streams: int | None  # of rows [T, B, ...], in this order; None where rows are independent, [N, ...]
     init: Callable[[], State]
     add: Callable[[State, Nest], tuple[State, tuple[Changes, ...]]]  # the changes, in their order
     count: Callable[[State], tf.Tensor]  # int32[]: how many items there are
@@ -131,6 +131,14 @@ def nth_row(state: ReplayState, n: tf.Tensor, rows: int) -> tf.Tensor:
 def age(state: ReplayState, row: tf.Tensor, rows: int) -> tf.Tensor:
     """How many rows are older than `row`; at least `state.size` where the row holds nothing."""
     return wrap(wrap(row - state.position, rows) + state.size, rows)
+
+
+def written_after(state: ReplayState, read: tf.Tensor) -> ReplayState:
+    """The same ring, whose next write a compiler cannot move before what `read`, int32[] from 0, comes from.
+
+    What is read from the ring and not used for what is written would otherwise be read from a copy of it.
+    """
+    return state._replace(position=state.position + tf.minimum(read, 0))
 
 
 def append(

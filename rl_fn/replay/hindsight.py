@@ -111,7 +111,9 @@ def hindsight(
         before: _Row = base.gather(state.storage.steps, newest)
         # An empty ring holds zeros: the number of the first episode.
         ended = tf.cast(added.is_last, tf.int32)
-        first = before.episode + tf.cast(before.step.is_last, tf.int32)
+        over = tf.cast(before.step.is_last, tf.int32)
+        first = before.episode + over
+        state = base.written_after(state, tf.reduce_max(over))
         return store.add(state, _Row(added, first + tf.cumsum(ended, axis=0, exclusive=True)))
 
     return store._replace(add=add, read_rows=lambda state, n: store.read_rows(state, n).step)

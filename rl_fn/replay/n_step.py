@@ -134,7 +134,7 @@ def n_step_items(capacity: int, spec: Transition, *, num_streams: int, n: int, g
 
     return Store(
         num_slots=capacity,
-        leading="T B",
+        num_streams=None,
         init=init,
         add=add,
         count=lambda state: store.count(state.items),

@@ -16,7 +16,8 @@ from rl_fn.struct import Nest
 class Sequence(NamedTuple):
     """Steps, and what there was before the first of them.
 
-    Added, `start` is `[T, B, ...]`, what there was before each step; sampled, it is `[N, ...]`.
+    Added, `start` is `[T, B, ...]`, what there was before each step; sampled, it is `[N, ...]`. It is the
+    empty tuple where nothing is kept.
     """
 
     steps: Nest  # [T, B, ...], sampled [length, N, ...]
@@ -47,17 +48,37 @@ def sequences(
 
     Returns:
       A Store. `add` takes steps `[T, B, ...]` that follow those added before, or, with a `start_spec`, a
-      Sequence. Read, items are steps `[length, N, ...]`, or a Sequence.
+      Sequence. Items are Sequences, their steps `[length, N, ...]`.
 
     Raises:
       ValueError: if the numbers do not fit; or, when steps are added, their structure, shape or dtype.
     """
 
-    def read(storage: Sequence, rows: tf.Tensor, slots: tf.Tensor, state: ReplayState, key: random.Key) -> Nest:
-        steps = base.gather(storage.steps, rows)
-        return steps if start_spec is None else Sequence(steps, base.gather(storage.start, slots))
+    def read(storage: Sequence, rows: tf.Tensor, slots: tf.Tensor, state: ReplayState, key: random.Key) -> Sequence:
+        return Sequence(base.gather(storage.steps, rows), base.gather(storage.start, slots))
 
     return windows(capacity, spec, num_streams, length, period, start_spec, read)
+
+
+def steps(capacity: int, spec: Nest, *, num_streams: int) -> Store:
+    """A store of single steps of several streams, each an item; as `items`, but added `[T, B, ...]`.
+
+    Args:
+      capacity: the number of steps of all streams together, a multiple of `num_streams`.
+      spec: a nest of `tf.TensorSpec`, one step.
+      num_streams: B, the number of environments that are stepped side by side.
+
+    Returns:
+      A Store.
+
+    Raises:
+      ValueError: as from `sequences`.
+    """
+
+    def read(storage: Sequence, rows: tf.Tensor, slots: tf.Tensor, state: ReplayState, key: random.Key) -> Nest:
+        return base.gather(storage.steps, slots)
+
+    return windows(capacity, spec, num_streams, 1, 1, None, read)
 
 
 def windows(
@@ -157,7 +178,7 @@ def windows(
 
     return Store(
         num_slots=capacity // period,
-        leading="T B",
+        num_streams=num_streams,
         init=init,
         add=add,
         count=count,

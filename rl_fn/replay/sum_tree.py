@@ -45,7 +45,9 @@ def update(tree: Tree, leaves: tf.Tensor, weights: tf.Tensor) -> Tree:
     Returns:
       The tree.
     """
-    node = leaves
+    # All that earlier updates have read went into the root. Tied to it, these writes come after those reads,
+    # and a compiler has no reason to copy the leaves first.
+    node = leaves + tf.cast(tf.math.is_nan(tree[-1][0]), tf.int32)
     levels = [tf.tensor_scatter_nd_update(tree[0], node[:, tf.newaxis], weights)]
     for level in tree[1:]:
         node = node // _CHILDREN

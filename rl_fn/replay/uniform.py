@@ -31,7 +31,7 @@ def items(capacity: int, spec: Nest) -> Store:
 
     return Store(
         num_slots=capacity,
-        leading="N",
+        num_streams=None,
         init=lambda: base.empty_ring(capacity, spec),
         add=lambda state, added: add_items(state, added, spec, capacity),
         count=lambda state: state.size,

@@ -4,13 +4,14 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies
 
-from rl_fn import random, replay
+from rl_fn import loops, random, replay
 from rl_fn.struct import Transition
 from tests.replay.support import (
     MAX_OPERATIONS,
     Player,
     assert_frequencies,
     assert_holds,
+    assert_in_place,
     compiled,
     many_examples,
     operations,
@@ -153,6 +154,20 @@ def test_copies_equal_single_buffers():
         alone = run(keys[index], rewards[index])
         for one, many in zip(tf.nest.flatten(alone), tf.nest.flatten(copies), strict=True):
             np.testing.assert_allclose(one, many[index], rtol=1e-6)
+
+
+def test_a_compiled_step_updates_in_place():
+    times = 5_003
+    buffer = replay.uniform_from(store_of(times=times))
+
+    def step(carry):
+        state, count = carry
+        part = tf.nest.map_structure(lambda leaf: leaf[:3], DEVICE_TAPES[0])
+        state = buffer.add(state, part._replace(reward=part.reward + tf.cast(count, tf.float32)))
+        batch = buffer.sample(state, random.fold_in(random.key(0), count), 16)
+        return (state, count + 1), {"mean": tf.reduce_mean(batch.reward)}
+
+    assert_in_place(loops.compile(step, (buffer.init(), tf.constant(0))), times * STREAMS)
 
 
 def test_bad_inputs_are_refused():

@@ -71,7 +71,7 @@ def n_step_by_definition(tape, t, b, n):
 @functools.cache
 def all_by_definition(seed, n):
     """Every transition over n steps of a tape, [T * B, ...]."""
-    every = [n_step_by_definition(TAPES[seed], t, b, n) for t in range(TOTAL - n) for b in range(STREAMS)]
+    every = [n_step_by_definition(TAPES[seed], t, b, n) for t in range(TOTAL - n + 1) for b in range(STREAMS)]
     return tf.nest.map_structure(lambda *leaves: np.stack(leaves), *every)
 
 
