@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn import random, replay, struct
+from rl_fn.struct import Transition
+
+T, B = 12, 2
+OBSERVATIONS = {
+    "box": spaces.Box(-10.0, 10.0, [3], np.float32),
+    "dict": spaces.Dict({"image": spaces.Box(0, 255, [8, 8, 3], np.uint8), "place": spaces.Discrete(50)}),
+}
+ACTIONS = {"discrete": spaces.Discrete(4), "box": spaces.Box(-1.0, 1.0, [2], np.float32)}
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+
+
+def drawn(space, shape, rng):
+    spec = struct.space_spec(space)
+    return tf.nest.map_structure(lambda s: rng.integers(0, 4, [*shape, *s.shape]).astype(s.dtype.as_numpy_dtype), spec)
+
+
+def steps_of(observation_space, action_space):
+    """Random steps in which the next observation is the one that follows, except at an end."""
+    rng = np.random.default_rng(0)
+    observations, ends = drawn(observation_space, [T + 1, B], rng), drawn(observation_space, [T, B], rng)
+    is_last = rng.random([T, B]) < 0.3
+    terminated = is_last & (rng.random([T, B]) < 0.5)
+
+    def successor(following, end):
+        return np.where(is_last.reshape([T, B, *[1] * (end.ndim - 2)]), end, following[1:])
+
+    return Transition(
+        observation=tf.nest.map_structure(lambda leaf: leaf[:-1], observations),
+        action=drawn(action_space, [T, B], rng),
+        reward=rng.normal(size=[T, B]).astype(np.float32),
+        terminated=terminated,
+        truncated=is_last & ~terminated,
+        next_observation=tf.nest.map_structure(successor, observations, ends),
+        extras={},
+    )
+
+
+@pytest.mark.parametrize("observation", OBSERVATIONS)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_experience_comes_back_as_it_was(observation, action):
+    spaces_ = OBSERVATIONS[observation], ACTIONS[action]
+    steps = steps_of(*spaces_)
+    dataset = replay.to_minari("test/made-v0", steps, *spaces_)
+    read = replay.from_minari("test/made-v0")
+    # One stream after the other; where a stream ends, its last episode is cut.
+    truncated = steps.truncated.copy()
+    truncated[-1] |= ~steps.terminated[-1]
+    expected = tf.nest.map_structure(
+        lambda leaf: np.swapaxes(leaf, 0, 1).reshape([T * B, *leaf.shape[2:]]), steps._replace(truncated=truncated)
+    )
+    tf.nest.assert_same_structure(read, expected)
+    for one, other in zip(tf.nest.flatten(read), tf.nest.flatten(expected), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    assert dataset.total_episodes == int(expected.is_last.sum())
+
+
+def test_a_buffer_is_exported_and_filled_again():
+    spaces_ = OBSERVATIONS["box"], ACTIONS["discrete"]
+    observation = struct.space_spec(spaces_[0])
+    flag, number = tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.float32)
+    spec = Transition(observation, struct.space_spec(spaces_[1]), number, flag, flag, observation, {})
+    streams = replay.uniform_from(replay.n_step(T * B, spec, num_streams=B, n=2, gamma=0.9))
+    state = streams.add(streams.init(), steps_of(*spaces_))
+    replay.to_minari("test/buffer-v0", replay.contents(streams, state), *spaces_)
+    offline = replay.uniform(100, spec)
+    state = offline.add(offline.init(), replay.from_minari("test/buffer-v0"))
+    assert int(state.size) == T * B
+    assert offline.sample(state, random.key(0), 5).observation.shape == (5, 3)
