@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from typing import Any
 
 from rl_fn.envs.base import Env, EnvStep, TimedState, auto_reset
 
 __all__ = ["COMPILED", "Env", "EnvStep", "TimedState", "auto_reset", "make"]
 
-COMPILED = {"CartPole-v1": "rl_fn.envs.cartpole"}
+# name -> the module whose `make` makes it, and arguments of that
+COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
+    "CartPole-v1": ("rl_fn.envs.cartpole", {}),
+}
 
 
-def make(name: str) -> Env:
+def make(name: str, **kwargs: Any) -> Env:
     """Makes the compiled environment of that name.
+
+    Args:
+      name: one of COMPILED.
+      **kwargs: what the environment lets one choose, such as `size=10`.
 
     Raises:
       ValueError: if there is none; the message names the nearest.
@@ -21,4 +29,5 @@ def make(name: str) -> Env:
     if name not in COMPILED:
         near = difflib.get_close_matches(name, COMPILED, n=1, cutoff=0.0)[0]
         raise ValueError(f"unknown environment {name!r}; the nearest is {near!r}, there are: {', '.join(COMPILED)}")
-    return importlib.import_module(COMPILED[name]).make()
+    module, arguments = COMPILED[name]
+    return importlib.import_module(module).make(**{**arguments, **kwargs})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from rl_fn import random, struct
@@ -25,6 +26,8 @@ class Env(NamedTuple):
     spec: EnvSpec
     reset: Callable[[random.Key, int], tuple[Nest, Nest]]  # (key, batch_size) -> (env_state, observation)
     step: Callable[[Nest, tf.Tensor, random.Key], tuple[Nest, EnvStep]]  # (env_state, action, key)
+    # The state of one environment, as NumPy arrays without the batch axis -> a picture uint8[H, W, 3]
+    render: Callable[[Nest], np.ndarray] | None = None
 
 
 class TimedState(NamedTuple):
@@ -37,6 +40,7 @@ def auto_reset(
     start: Callable[[random.Key, int], Nest],
     dynamics: Callable[[Nest, tf.Tensor, random.Key], tuple[Nest, tf.Tensor, tf.Tensor]],
     observe: Callable[[Nest], Nest],
+    render: Callable[[Nest], np.ndarray] | None = None,
 ) -> Env:
     """Makes an environment of its dynamics: adds the time limit and the start of new episodes.
 
@@ -45,6 +49,7 @@ def auto_reset(
       start: `(key, batch_size) -> state`, where episodes begin.
       dynamics: `(state, action, key) -> (state, reward, terminated)`.
       observe: `state -> observation`.
+      render: `state -> picture`, for one state as NumPy arrays.
     """
 
     def reset(key: random.Key, batch_size: int) -> tuple[TimedState, Nest]:
@@ -61,4 +66,4 @@ def auto_reset(
         outcome = EnvStep(observe(inner), reward, terminated, timed_out, observe(successor))
         return TimedState(inner, tf.where(done, 0, time)), outcome
 
-    return Env(spec, reset, step)
+    return Env(spec, reset, step, render and (lambda state: render(state.inner)))

@@ -1,0 +1,33 @@
+"""The loops: where an agent's three functions run. They know nothing of any algorithm.
+
+step = train_step(agent, env, rollout_length)       # TrainState -> (TrainState, metrics)
+compiled = compile(step, init_state(agent, env, num_envs, key))
+for chunk in train(compiled, iterations):
+    print(chunk.iteration, chunk.metrics)
+"""
+
+from rl_fn.loops.acting import ActorsState, Episodes, init_actors, rollout
+from rl_fn.loops.compilation import Compiled, compile, vectorize
+from rl_fn.loops.evaluation import evaluate
+from rl_fn.loops.stateful import StatefulAgent
+from rl_fn.loops.training import Chunk, TrainState, init_state, summarize, train, train_step
+from rl_fn.scan import scan
+
+__all__ = [
+    "ActorsState",
+    "Chunk",
+    "Compiled",
+    "Episodes",
+    "StatefulAgent",
+    "TrainState",
+    "compile",
+    "evaluate",
+    "init_actors",
+    "init_state",
+    "rollout",
+    "scan",
+    "summarize",
+    "train",
+    "train_step",
+    "vectorize",
+]

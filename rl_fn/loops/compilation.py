@@ -1,0 +1,127 @@
+"""The one place where tensors meet variables: a step compiled by XLA, its state on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from rl_fn import struct
+from rl_fn.struct import Metrics, Nest
+
+
+def vectorize(step: Callable[[Nest], tuple[Nest, Metrics]]) -> Callable[[Nest], tuple[Nest, Metrics]]:
+    """Makes a step of many copies: every leaf of the state and of the metrics has a leading copy axis."""
+
+    def copies_step(states: Nest) -> tuple[Nest, Metrics]:
+        return tf.vectorized_map(step, states, fallback_to_while_loop=False)
+
+    return copies_step
+
+
+class Compiled:
+    """A step compiled by XLA, with its state on the device, updated in place. Made by `compile`."""
+
+    def __init__(self, step: Callable[..., tuple[Nest, Nest]], state: Nest):
+        self._variables = tf.nest.map_structure(lambda leaf: tf.Variable(leaf, trainable=False), state)
+        self._spec = tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._variables)
+        self.trace_count = 0
+
+        def traced(inputs: tuple) -> Any:
+            self.trace_count += 1
+            specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
+            one_step = tf.function(step, autograph=False).get_concrete_function(self._spec, *specs)
+            _check_specs("compile: step", one_step.structured_outputs[0], self._spec)
+            return one_step
+
+        def call(*inputs: Nest) -> Nest:
+            state, outputs = traced(inputs)(self._read(), *inputs)
+            self._assign(state)
+            return outputs
+
+        def run(iterations: tf.Tensor) -> Metrics:
+            one_step = traced(())
+
+            def body(count: tf.Tensor, state: Nest, sums: Metrics) -> tuple:
+                state, metrics = one_step(state)
+                return count + 1, state, tf.nest.map_structure(tf.add, sums, metrics)
+
+            sums = tf.nest.map_structure(lambda m: tf.zeros(m.shape, m.dtype), one_step.structured_outputs[1])
+            _, state, sums = tf.while_loop(
+                lambda count, *_: count < iterations, body, (tf.constant(0), self._read(), sums)
+            )
+            self._assign(state)
+            return sums
+
+        counter = tf.TensorSpec([], tf.int32)
+        self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
+        self._call = tf.function(call, jit_compile=True, autograph=False)
+
+    def __call__(self, *inputs: Nest) -> Nest:
+        """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
+        return self._call(*tf.nest.map_structure(tf.convert_to_tensor, inputs))
+
+    def run(self, iterations: int) -> dict[str, np.ndarray]:
+        """Runs that many iterations of a step without inputs, and returns the sum of each metric over them."""
+        sums = self._run(tf.constant(iterations, tf.int32))
+        return {name: value.numpy() for name, value in sums.items()}
+
+    def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
+        """A copy of the state, or of the part of it that `select` picks."""
+        return tf.nest.map_structure(tf.convert_to_tensor, select(self._variables))
+
+    def restore(self, state: Nest) -> None:
+        """Replaces the state.
+
+        Raises:
+          ValueError: if a leaf has another shape or dtype; the message names it.
+        """
+        state = tf.nest.map_structure(tf.convert_to_tensor, state)
+        _check_specs("restore", state, self._spec)
+        self._assign(state)
+
+    def hlo(self, stage: str = "optimized_hlo") -> str:
+        """What XLA makes of `run`, as text."""
+        return self._run.experimental_get_compiler_ir(tf.constant(1))(stage=stage)
+
+    def _read(self) -> Nest:
+        return tf.nest.map_structure(lambda variable: variable.read_value(), self._variables)
+
+    def _assign(self, state: Nest) -> None:
+        for variable, leaf in zip(tf.nest.flatten(self._variables), tf.nest.flatten(state), strict=True):
+            variable.assign(leaf, read_value=False)
+
+
+def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
+    """Compiles `step: (state, *inputs) -> (state, outputs)`, to be called once or run in a loop.
+
+    The state is held in variables that the compiled call reads and assigns, which lets XLA update it in
+    place: this is the one place where tensors meet variables.
+
+    Args:
+      step: a pure function. For `run`, it takes no inputs and its outputs are a dict of metrics.
+      state: the state to begin with; shapes and dtypes stay as they are.
+
+    Returns:
+      A Compiled; its first call compiles.
+
+    Raises:
+      ValueError: at the first call, if the step changes a shape or dtype; the message names the leaf.
+    """
+    return Compiled(step, state)
+
+
+def _check_specs(label: str, given: Nest, expected: Nest) -> None:
+    try:
+        tf.nest.assert_same_structure(given, expected)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{label}: the state has another structure than before: {error}") from None
+    pairs = zip(struct.named_leaves(given), struct.named_leaves(expected), strict=True)
+    for (name, leaf), (_, spec) in pairs:
+        if leaf.shape != spec.shape or leaf.dtype != spec.dtype:
+            raise ValueError(
+                f"{label}: {name} is {leaf.dtype.name} {tuple(leaf.shape)}, "
+                f"expected {spec.dtype.name} {tuple(spec.shape)}"
+            )
