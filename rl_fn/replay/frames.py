@@ -147,7 +147,7 @@ def frames(
         )
 
     def stack_of(state: FramesState, frame_numbers: tf.Tensor) -> tf.Tensor:
-        stack = tf.gather(state.frames, frame_numbers)
+        stack = tf.gather(state.frames, base.once(frame_numbers))
         leading = frame_numbers.shape.rank - 1
         order = list(range(stack.shape.rank))
         order.insert(leading + axis, order.pop(leading))

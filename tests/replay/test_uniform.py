@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from rl_fn import loops, random, replay
 from rl_fn.replay import base
+from rl_fn.replay.rows import Rows
 from tests.replay.support import (
     SCALAR,
     Player,
@@ -55,12 +56,12 @@ def test_a_counter_that_has_gone_round_many_times_does_not_matter():
 
 def test_the_largest_ring_does_not_overflow():
     rows = 2**30
-    state = replay.ReplayState((), position=tf.constant(rows - 2), size=tf.constant(rows))
+    state = replay.ReplayState({}, position=tf.constant(rows - 2), size=tf.constant(rows))
     oldest_and_newest = [rows - 2, rows - 1, 0, rows - 3]
     ages = tf.constant([0, 1, 2, rows - 1])
     np.testing.assert_array_equal(base.nth_row(state, ages, rows), oldest_and_newest)
     np.testing.assert_array_equal(base.age(state, tf.constant(oldest_and_newest), rows), ages)
-    state, places = base.append(state, (), 5, rows)
+    state, places = base.append(state, Rows(()), (), 5, rows)
     np.testing.assert_array_equal(places, [rows - 2, rows - 1, 0, 1, 2])
     assert (int(state.position), int(state.size)) == (3, rows)
 
@@ -72,7 +73,7 @@ def test_storage_keeps_the_dtypes():
     state = buffer.add(buffer.init(), added)
     drawn = buffer.sample(state, random.key(0), 8)
     for name, dtype in _DTYPES.items():
-        assert state.storage[name].dtype == drawn[name].dtype == dtype
+        assert state.storage[name].dtype == drawn[name].dtype == dtype  # a matrix for each dtype
         rows = {tuple(row) for row in np.asarray(tf.cast(drawn[name], tf.float64))}
         assert rows == {tuple(row) for row in np.asarray(tf.cast(added[name], tf.float64))}
 
