@@ -119,17 +119,6 @@ def wrap(index: tf.Tensor, rows: int) -> tf.Tensor:
     return tf.where(index >= rows, index - rows, index)
 
 
-def once(index: tf.Tensor) -> tf.Tensor:
-    """The same numbers, computed before anything is read with them.
-
-    XLA merges the arithmetic of an index into what reads with it, and repeats it for every element that is
-    read. It does not merge a scatter.
-    """
-    flat = tf.reshape(index, [-1])
-    settled = tf.tensor_scatter_nd_update(tf.zeros_like(flat), tf.range(flat.shape[0])[:, tf.newaxis], flat)
-    return tf.reshape(settled, index.shape)
-
-
 def nth_row(state: ReplayState, n: tf.Tensor, rows: int) -> tf.Tensor:
     """The n-th oldest rows, n in [0, rows)."""
     return wrap(state.position - state.size + n, rows)

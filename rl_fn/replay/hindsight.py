@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random, struct
-from rl_fn.replay import base
+from rl_fn.replay import base, memory
 from rl_fn.replay.base import Changes, ReplayState, Store
 from rl_fn.replay.rows import Rows
 from rl_fn.replay.sequence import windows
@@ -80,7 +80,7 @@ def hindsight(
             offset = random.randint(goal_key, slots.shape, 0, ahead + 1)
         else:
             offset = random.randint(goal_key, slots.shape, -reach(state, slots, -1), ahead + 1)
-        goal = layout.read(kept, base.once(moved(slots, offset)), places.step.next_observation["achieved_goal"])
+        goal = layout.read(kept, memory.once(moved(slots, offset)), places.step.next_observation["achieved_goal"])
         return struct.where(random.bernoulli(which_key, ratio, slots.shape), relabelled(step, goal), step)
 
     def relabelled(step: Transition, goal: tf.Tensor) -> Transition:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn.replay import base
+from rl_fn.replay import base, memory
 from rl_fn.replay.base import Changes, ReplayState, Store
 from rl_fn.replay.rows import Rows
 from rl_fn.replay.sequence import windows
@@ -77,7 +77,7 @@ def n_step(capacity: int, spec: Transition, *, num_streams: int, n: int, gamma: 
         )
         last_row = tf.reduce_max(tf.where(tf.range(n)[:, tf.newaxis] == last, rows, 0), axis=0)
         observation, action, extras = layout.read(kept, slots, (places.observation, places.action, places.extras))
-        next_observation = layout.read(kept, base.once(last_row), places.next_observation)
+        next_observation = layout.read(kept, memory.once(last_row), places.next_observation)
         return NStepTransition(observation, action, reward, discount, next_observation, extras)
 
     return windows(capacity, spec, num_streams, n, 1, None, read)

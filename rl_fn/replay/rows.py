@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
+from rl_fn.replay import memory
 from rl_fn.struct import Nest
 
 Storage: TypeAlias = dict[str, tf.Tensor]  # by the name of the dtype, each [rows, width]
@@ -72,7 +73,7 @@ class Rows:
             if self._padding[name]:
                 leaves.append(tf.zeros([num, self._padding[name]], tf.as_dtype(name)))
             rows = tf.concat(leaves, axis=1) if len(leaves) > 1 else leaves[0]
-            written[name] = tf.tensor_scatter_nd_update(storage[name], index[:, tf.newaxis], rows)
+            written[name] = memory.put(storage[name], index, rows)
         return written
 
     def read(self, storage: Storage, index: tf.Tensor, places: Nest = None) -> Nest:
@@ -92,7 +93,7 @@ class Rows:
         def read_leaf(place: Place) -> tf.Tensor:
             wide = storage[place.dtype]
             if place.dtype not in rows:
-                rows[place.dtype] = tf.gather(wide, index)
+                rows[place.dtype] = memory.take(wide, index)
             row = rows[place.dtype]
             return tf.reshape(row[..., place.begin : place.begin + place.size], [*index.shape, *place.shape])
 
@@ -103,4 +104,4 @@ class Rows:
         wide = storage[place.dtype]
         if wide.shape.num_elements() >= 2**31:
             index = tf.cast(index, tf.int64)
-        return tf.gather(tf.reshape(wide, [-1]), index * wide.shape[1] + place.begin)
+        return memory.take(tf.reshape(wide, [-1]), index * wide.shape[1] + place.begin)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import random, struct
-from rl_fn.replay import base
+from rl_fn.replay import base, memory
 from rl_fn.replay.base import Changes, ReplayState, Store
 from rl_fn.replay.rows import Rows, Storage
 from rl_fn.struct import Nest
@@ -175,7 +175,7 @@ def windows(
     def read_items(state: ReplayState, slots: tf.Tensor, key: random.Key) -> Nest:
         begin, stream = slots // num_streams * period, slots % num_streams
         rows = base.wrap(begin + tf.range(length)[:, tf.newaxis], times) * num_streams + stream
-        return read(state, base.once(rows), slots, key)
+        return read(state, memory.once(rows), slots, key)
 
     return Store(
         num_slots=capacity // period,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn.replay import base
+from rl_fn.replay import base, memory
 from rl_fn.replay.base import Changes, Replay, ReplayState, State, Store
 from rl_fn.replay.rows import Rows
 from rl_fn.struct import Nest
@@ -86,7 +86,7 @@ def uniform_from(store: Store) -> Replay:
     def sample(state: State, key: random.Key, batch_size: int) -> Nest:
         count = store.count(state)
         base.check_not_empty("replay.sample", count)
-        slots = base.once(store.nth(state, random.randint(key, [batch_size], 0, tf.maximum(count, 1))))
+        slots = memory.once(store.nth(state, random.randint(key, [batch_size], 0, tf.maximum(count, 1))))
         return store.read(state, slots, random.fold_in(key, 0))
 
     return Replay(store.init, lambda state, added: store.add(state, added)[0], sample, store)

@@ -100,16 +100,17 @@ def test_copies_equal_single_buffers():
             np.testing.assert_array_equal(one, many[index])
 
 
-def test_a_compiled_step_updates_in_place():
+@pytest.mark.parametrize(("added", "drawn"), [(16, 32), (1, 1), (1, 32), (16, 1)])
+def test_a_compiled_step_updates_in_place(added, drawn):
     capacity = 20_011
     buffer = replay.uniform(capacity, {"x": tf.TensorSpec([3], tf.float32), "y": tf.TensorSpec([], tf.uint8)})
 
     def step(carry):
         state, key = carry
         drawn_key, key = tf.unstack(random.split(key))
-        values = random.uniform(drawn_key, [16, 3])
+        values = random.uniform(drawn_key, [added, 3])
         state = buffer.add(state, {"x": values, "y": tf.cast(values[:, 0] * 255, tf.uint8)})
-        batch = buffer.sample(state, key, 32)
+        batch = buffer.sample(state, key, drawn)
         return (state, key), {"mean": tf.reduce_mean(batch["x"]) + tf.reduce_mean(tf.cast(batch["y"], tf.float32))}
 
     assert_in_place(loops.compile(step, (buffer.init(), random.key(0))), capacity)
