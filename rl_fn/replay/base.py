@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn.replay.rows import Rows
 from rl_fn.struct import Nest, named_leaves
 
 # Rows are numbered in int32, and sums of two row numbers must not overflow.
@@ -19,7 +20,7 @@ State: TypeAlias = Any  # a nest of tensors
 class ReplayState(NamedTuple):
     """A ring of rows. Nothing in it grows without bound, however much is added."""
 
-    storage: Nest  # each leaf [rows, ...]
+    storage: Nest  # of `Rows`: a matrix [rows, width] for every dtype
     position: tf.Tensor  # int32[]: where the next row goes, in [0, rows)
     size: tf.Tensor  # int32[]: how many rows hold something; they end just before `position`
 
@@ -107,14 +108,9 @@ def convert_items(items: Nest, spec: Nest, leading: str = "N") -> tuple[Nest, tu
     return items, next(iter(sizes))
 
 
-def zeros(rows: int, spec: Nest) -> Nest:
-    """Storage for that many rows."""
-    return tf.nest.map_structure(lambda leaf: tf.zeros([rows, *leaf.shape], leaf.dtype), spec)
-
-
-def empty_ring(rows: int, spec: Nest) -> ReplayState:
-    """A ring of that many rows, none of them written."""
-    return ReplayState(zeros(rows, spec), position=tf.constant(0), size=tf.constant(0))
+def empty_ring(storage: Nest) -> ReplayState:
+    """A ring none of whose rows has been written."""
+    return ReplayState(storage, position=tf.constant(0), size=tf.constant(0))
 
 
 def wrap(index: tf.Tensor, rows: int) -> tf.Tensor:
@@ -142,12 +138,13 @@ def written_after(state: ReplayState, read: tf.Tensor) -> ReplayState:
 
 
 def append(
-    state: ReplayState, items: Nest, num: int, rows: int, skip: tf.Tensor | None = None
+    state: ReplayState, layout: Rows, items: Nest, num: int, rows: int, skip: tf.Tensor | None = None
 ) -> tuple[ReplayState, tf.Tensor]:
     """Writes `num` rows behind the last one; of more than fit the last stay.
 
     Args:
       state: the ring.
+      layout: of its rows.
       items: each leaf `[num, ...]`.
       num: how many.
       rows: the size of the ring.
@@ -165,14 +162,6 @@ def append(
         skip = tf.where(state.size == 0, tf.clip_by_value(skip - (num - kept), 0, kept), 0)
         begin, grown, position = wrap(begin - skip, rows), grown - skip, wrap(position - skip, rows)
     places = wrap(begin + tf.range(kept), rows)
-
-    def write(leaf: tf.Tensor, item: tf.Tensor) -> tf.Tensor:
-        return tf.tensor_scatter_nd_update(leaf, places[:, tf.newaxis], item[num - kept :])
-
-    storage = tf.nest.map_structure(write, state.storage, items)
+    items = tf.nest.map_structure(lambda leaf: leaf[num - kept :], items)
+    storage = layout.write(state.storage, places, items)
     return ReplayState(storage, position, tf.minimum(grown, rows)), places
-
-
-def gather(storage: Nest, rows: tf.Tensor) -> Nest:
-    """Reads rows of every leaf."""
-    return tf.nest.map_structure(lambda leaf: tf.gather(leaf, rows), storage)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from rl_fn.replay import base
+from rl_fn.replay import base, memory
 from rl_fn.replay.base import Changes, ReplayState, Store
 from rl_fn.replay.sequence import Sequence
 from rl_fn.struct import Nest, Transition
@@ -114,10 +114,10 @@ def frames(
             tf.reshape(is_first, [num, streams, *[1] * len(frame_shape)]), newest(added.observation), 0
         )
         values = tf.stack([first_frame, newest(added.next_observation)])
-        written = tf.reshape(tf.stack([first_number, next_number]), [-1, 1])
+        written = tf.reshape(tf.stack([first_number, next_number]), [-1])
         return FramesState(
             items=items,
-            frames=tf.tensor_scatter_nd_update(state.frames, written, tf.reshape(values, [-1, *frame_shape])),
+            frames=memory.put(state.frames, written, tf.reshape(values, [-1, *frame_shape])),
             position=base.wrap(state.position + num_written, capacity),
             shown=tf.concat([shown[num:], next_number[-1:]], axis=0),
             is_first=tf.concat([begins[num:], added.is_last[-1:]], axis=0),
@@ -147,7 +147,7 @@ def frames(
         )
 
     def stack_of(state: FramesState, frame_numbers: tf.Tensor) -> tf.Tensor:
-        stack = tf.gather(state.frames, frame_numbers)
+        stack = memory.take(state.frames, memory.once(frame_numbers))
         leading = frame_numbers.shape.rank - 1
         order = list(range(stack.shape.rank))
         order.insert(leading + axis, order.pop(leading))

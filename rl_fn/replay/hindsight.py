@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random, struct
-from rl_fn.replay import base
+from rl_fn.replay import base, memory
 from rl_fn.replay.base import Changes, ReplayState, Store
-from rl_fn.replay.sequence import Sequence, windows
+from rl_fn.replay.rows import Rows
+from rl_fn.replay.sequence import windows
 from rl_fn.struct import Nest, Transition
 
 GoalFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (achieved_goal [N, ...], desired_goal [N, ...]) to [N]
@@ -64,18 +65,22 @@ def hindsight(
             raise ValueError(f"replay.hindsight: {name} has {sorted(keys)}, expected achieved_goal and desired_goal")
     times = capacity // num_streams
 
-    def read(storage: Sequence, rows: tf.Tensor, slots: tf.Tensor, state: ReplayState, key: random.Key) -> Transition:
-        kept: _Row = storage.steps
+    row_spec = _Row(spec, tf.TensorSpec([], tf.int32))
+    layout = Rows(row_spec)
+    places: _Row = layout.places
+
+    def read(state: ReplayState, rows: tf.Tensor, slots: tf.Tensor, key: random.Key) -> Transition:
+        kept = state.storage.steps
         which_key, goal_key = tf.unstack(random.split(key))
-        step = base.gather(kept.step, slots)
-        ahead = reach(state, kept.episode, slots, 1)
+        step = layout.read(kept, slots, places.step)
+        ahead = reach(state, slots, 1)
         if strategy == "final":
             offset = ahead
         elif strategy == "future":
             offset = random.randint(goal_key, slots.shape, 0, ahead + 1)
         else:
-            offset = random.randint(goal_key, slots.shape, -reach(state, kept.episode, slots, -1), ahead + 1)
-        goal = tf.gather(kept.step.next_observation["achieved_goal"], moved(slots, offset))
+            offset = random.randint(goal_key, slots.shape, -reach(state, slots, -1), ahead + 1)
+        goal = layout.read(kept, memory.once(moved(slots, offset)), places.step.next_observation["achieved_goal"])
         return struct.where(random.bernoulli(which_key, ratio, slots.shape), relabelled(step, goal), step)
 
     def relabelled(step: Transition, goal: tf.Tensor) -> Transition:
@@ -90,29 +95,30 @@ def hindsight(
     def moved(slots: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
         return base.wrap(slots + offset * num_streams, capacity)
 
-    def reach(state: ReplayState, episode: tf.Tensor, slots: tf.Tensor, direction: int) -> tf.Tensor:
+    def reach(state: ReplayState, slots: tf.Tensor, direction: int) -> tf.Tensor:
         """How many steps of the same episode follow (1) or precede (-1) in the buffer, int32[N]."""
         older = base.age(state, slots, capacity) // num_streams
         room = state.size // num_streams - 1 - older if direction > 0 else older
-        own, found = tf.gather(episode, slots), tf.zeros_like(slots)
+        episode_of = lambda rows: layout.read_number(state.storage.steps, rows, places.episode)
+        own, found = episode_of(slots), tf.zeros_like(slots)
         for step in reversed([2**power for power in range((times - 1).bit_length())]):
             further = tf.minimum(found + step, room)
-            same = tf.gather(episode, moved(slots, direction * further)) == own
+            same = episode_of(moved(slots, direction * further)) == own
             found = tf.where(same, further, found)
         return found
 
-    store = windows(capacity, _Row(spec, tf.TensorSpec([], tf.int32)), num_streams, 1, 1, None, read)
+    store = windows(capacity, row_spec, num_streams, 1, 1, None, read)
 
     def add(state: ReplayState, added: Nest) -> tuple[ReplayState, tuple[Changes, ...]]:
         added, (_, streams) = base.convert_items(added, spec, "T B")
         if streams != num_streams:
             raise ValueError(f"add: items have {streams} streams, expected num_streams = {num_streams}")
         newest = base.wrap(state.position - num_streams + tf.range(num_streams), capacity)
-        before: _Row = base.gather(state.storage.steps, newest)
+        before = lambda place: layout.read_number(state.storage.steps, newest, place)
         # An empty ring holds zeros: the number of the first episode.
         ended = tf.cast(added.is_last, tf.int32)
-        over = tf.cast(before.step.is_last, tf.int32)
-        first = before.episode + over
+        over = tf.cast(before(places.step.terminated) | before(places.step.truncated), tf.int32)
+        first = before(places.episode) + over
         state = base.written_after(state, tf.reduce_max(over))
         return store.add(state, _Row(added, first + tf.cumsum(ended, axis=0, exclusive=True)))
 

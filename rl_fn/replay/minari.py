@@ -1,4 +1,4 @@
-"""Exchange with Minari, the format of offline data sets; needs the package `minari[create,hdf5]`."""
+"""Exchange with Minari, the format of offline data sets; needs the packages `minari[hdf5]` and `pillow`."""
 
 from __future__ import annotations
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn.replay import base
+from rl_fn.replay import base, memory
 from rl_fn.replay.base import Changes, ReplayState, Store
-from rl_fn.replay.sequence import Sequence, windows
+from rl_fn.replay.rows import Rows
+from rl_fn.replay.sequence import windows
 from rl_fn.replay.uniform import add_items, items
 from rl_fn.struct import Nest, Scalar, Transition
 
@@ -63,16 +64,21 @@ def n_step(capacity: int, spec: Transition, *, num_streams: int, n: int, gamma: 
     """
     base.check_size("replay: n", n)
 
-    def read(
-        storage: Sequence, rows: tf.Tensor, slots: tf.Tensor, state: ReplayState, key: random.Key
-    ) -> NStepTransition:
-        steps: Transition = storage.steps
-        reward, terminated, truncated = base.gather((steps.reward, steps.terminated, steps.truncated), rows)
-        reward, discount, last = _accumulate(reward, terminated, truncated, gamma)
+    layout = Rows(spec)
+    places: Transition = layout.places
+
+    def read(state: ReplayState, rows: tf.Tensor, slots: tf.Tensor, key: random.Key) -> NStepTransition:
+        kept = state.storage.steps
+        reward, discount, last = _accumulate(
+            layout.read_number(kept, rows, places.reward),
+            layout.read_number(kept, rows, places.terminated),
+            layout.read_number(kept, rows, places.truncated),
+            gamma,
+        )
         last_row = tf.reduce_max(tf.where(tf.range(n)[:, tf.newaxis] == last, rows, 0), axis=0)
-        first = base.gather((steps.observation, steps.action, steps.extras), rows[0])
-        next_observation = base.gather(steps.next_observation, last_row)
-        return NStepTransition(first[0], first[1], reward, discount, next_observation, first[2])
+        observation, action, extras = layout.read(kept, slots, (places.observation, places.action, places.extras))
+        next_observation = layout.read(kept, memory.once(last_row), places.next_observation)
+        return NStepTransition(observation, action, reward, discount, next_observation, extras)
 
     return windows(capacity, spec, num_streams, n, 1, None, read)
 
@@ -101,7 +107,7 @@ def n_step_items(capacity: int, spec: Transition, *, num_streams: int, n: int, g
     item_spec = NStepTransition(
         spec.observation, spec.action, spec.reward, spec.reward, spec.next_observation, spec.extras
     )
-    store = items(capacity, item_spec)
+    store, layout = items(capacity, item_spec), Rows(item_spec)
 
     def init() -> NStepState:
         pending = tf.nest.map_structure(lambda leaf: tf.zeros([n - 1, num_streams, *leaf.shape], leaf.dtype), spec)
@@ -123,12 +129,14 @@ def n_step_items(capacity: int, spec: Transition, *, num_streams: int, n: int, g
             action=first(steps.action),
             reward=_merged(reward),
             discount=_merged(discount),
-            next_observation=base.gather(tf.nest.map_structure(_merged, steps.next_observation), successor),
+            next_observation=tf.nest.map_structure(
+                lambda leaf: tf.gather(_merged(leaf), successor), steps.next_observation
+            ),
             extras=first(steps.extras),
         )
         # Until n - 1 steps are pending, the first rows are none.
         skip = num_streams * (n - 1 - state.num_pending)
-        kept, changes = add_items(state.items, made, item_spec, capacity, skip)
+        kept, changes = add_items(state.items, made, item_spec, layout, capacity, skip)
         pending = tf.nest.map_structure(lambda leaf: leaf[num:], steps)
         return NStepState(kept, pending, tf.minimum(state.num_pending + num, n - 1)), changes
 

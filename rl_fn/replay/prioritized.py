@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn.replay import base, sum_tree
+from rl_fn.replay import base, memory, sum_tree
 from rl_fn.replay.base import Changes, State, Store
 from rl_fn.replay.uniform import items
 from rl_fn.struct import Nest, Scalar
@@ -147,7 +147,7 @@ def rank_prioritized_from(store: Store, alpha: float = 0.7) -> PrioritizedReplay
 
     weights = _Weights(
         init=lambda num: (tf.zeros([num]),),
-        set=lambda held, slots, values: (tf.tensor_scatter_nd_update(held[0], slots[:, tf.newaxis], values),),
+        set=lambda held, slots, values: (memory.put(held[0], slots, values),),
         draw=draw,
         exponent=1.0,
     )
@@ -163,7 +163,7 @@ def _replay(store: Store, weights: _Weights) -> PrioritizedReplay:
         return PrioritizedState(store.init(), weights.init(store.num_slots), max_priority=tf.constant(1.0))
 
     def follow(held: sum_tree.Tree, change: Changes, newest: tf.Tensor) -> sum_tree.Tree:
-        kept = tf.where(change.is_new, newest, tf.gather(held[0], change.slots))
+        kept = tf.where(change.is_new, newest, memory.take(held[0], change.slots))
         return weights.set(held, change.slots, tf.where(change.is_item, kept, 0.0))
 
     def add(state: PrioritizedState, added: Nest) -> PrioritizedState:
@@ -194,7 +194,7 @@ def _replay(store: Store, weights: _Weights) -> PrioritizedReplay:
         usable = in_range & tf.math.is_finite(priorities) & (priorities >= 0) & store.is_item(state.items, slots)
         last = _last_of_each(slots, usable)
         chosen = tf.gather(priorities, tf.maximum(last, 0))
-        held = tf.gather(state.weights[0], slots)
+        held = memory.take(state.weights[0], slots)
         return PrioritizedState(
             items=state.items,
             weights=weights.set(state.weights, slots, tf.where(last >= 0, weight_of(chosen), held)),

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from rl_fn.replay import base
 from rl_fn.replay.base import ReplayState
+from rl_fn.replay.rows import Rows
 from rl_fn.struct import Nest
 
 
@@ -42,13 +43,14 @@ def queue(capacity: int, spec: Nest) -> Queue:
       ValueError: as said; and if the capacity is below 1 or an item does not fit the specification.
     """
     base.check_size("replay.queue: capacity", capacity)
+    layout = Rows(spec)
 
     def add(state: ReplayState, items: Nest) -> ReplayState:
         items, (num,) = base.convert_items(items, spec)
         size = tf.get_static_value(state.size)
         if num > capacity or (size is not None and size + num > capacity):
             raise ValueError(f"replay.queue: {num} items do not fit: it holds {size} of at most {capacity}")
-        return base.append(state, items, num, capacity)[0]
+        return base.append(state, layout, items, num, capacity)[0]
 
     def take(state: ReplayState, num: int) -> tuple[ReplayState, Taken]:
         size = tf.get_static_value(state.size)
@@ -56,11 +58,11 @@ def queue(capacity: int, spec: Nest) -> Queue:
             raise ValueError(f"replay.queue: {num} items are wanted, it holds {size} of at most {capacity}")
         order = tf.range(num)
         is_item = order < state.size
-        items = base.gather(state.storage, base.nth_row(state, order, capacity))
+        items = layout.read(state.storage, base.nth_row(state, order, capacity))
         blank = lambda leaf: tf.where(
             tf.reshape(is_item, [num, *[1] * (leaf.shape.rank - 1)]), leaf, tf.zeros([], leaf.dtype)
         )
         taken = Taken(tf.nest.map_structure(blank, items), is_item)
         return state._replace(size=tf.maximum(state.size - num, 0)), taken
 
-    return Queue(lambda: base.empty_ring(capacity, spec), add, take)
+    return Queue(lambda: base.empty_ring(layout.zeros(capacity)), add, take)

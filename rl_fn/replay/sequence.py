@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import random
-from rl_fn.replay import base
+from rl_fn import random, struct
+from rl_fn.replay import base, memory
 from rl_fn.replay.base import Changes, ReplayState, Store
+from rl_fn.replay.rows import Rows, Storage
 from rl_fn.struct import Nest
 
 
@@ -24,8 +25,8 @@ class Sequence(NamedTuple):
     start: Nest  # such as a recurrent state
 
 
-# (storage, rows int32[length, N], slots int32[N], state, key) to items
-ReadWindows = Callable[[Sequence, tf.Tensor, tf.Tensor, ReplayState, random.Key], Nest]
+# (state, rows int32[length, N], slots int32[N], key) to items
+ReadWindows = Callable[[ReplayState, tf.Tensor, tf.Tensor, random.Key], Nest]
 
 
 def sequences(
@@ -54,8 +55,11 @@ def sequences(
       ValueError: if the numbers do not fit; or, when steps are added, their structure, shape or dtype.
     """
 
-    def read(storage: Sequence, rows: tf.Tensor, slots: tf.Tensor, state: ReplayState, key: random.Key) -> Sequence:
-        return Sequence(base.gather(storage.steps, rows), base.gather(storage.start, slots))
+    steps_layout, starts_layout = Rows(spec), Rows(() if start_spec is None else start_spec)
+
+    def read(state: ReplayState, rows: tf.Tensor, slots: tf.Tensor, key: random.Key) -> Sequence:
+        kept: Sequence = state.storage
+        return Sequence(steps_layout.read(kept.steps, rows), starts_layout.read(kept.start, slots))
 
     return windows(capacity, spec, num_streams, length, period, start_spec, read)
 
@@ -75,8 +79,10 @@ def steps(capacity: int, spec: Nest, *, num_streams: int) -> Store:
       ValueError: as from `sequences`.
     """
 
-    def read(storage: Sequence, rows: tf.Tensor, slots: tf.Tensor, state: ReplayState, key: random.Key) -> Nest:
-        return base.gather(storage.steps, slots)
+    layout = Rows(spec)
+
+    def read(state: ReplayState, rows: tf.Tensor, slots: tf.Tensor, key: random.Key) -> Nest:
+        return layout.read(state.storage.steps, slots)
 
     return windows(capacity, spec, num_streams, 1, 1, None, read)
 
@@ -105,10 +111,10 @@ def windows(
     times = capacity // num_streams
     base.check_size("replay: length", length, high=times)
     added_spec = Sequence(spec, () if start_spec is None else start_spec)
+    layout = Sequence(Rows(spec), Rows(added_spec.start))
 
     def init() -> ReplayState:
-        storage = Sequence(base.zeros(capacity, spec), base.zeros(capacity // period, added_spec.start))
-        return ReplayState(storage, position=tf.constant(0), size=tf.constant(0))
+        return base.empty_ring(Sequence(layout.steps.zeros(capacity), layout.start.zeros(capacity // period)))
 
     def span(state: ReplayState) -> tuple[tf.Tensor, tf.Tensor]:
         """The time of the oldest step, and the number of steps of a stream."""
@@ -134,7 +140,7 @@ def windows(
             raise ValueError(f"add: items have {streams} streams, expected num_streams = {num_streams}")
         flat = tf.nest.map_structure(lambda leaf: tf.reshape(leaf, [steps * streams, *leaf.shape[2:]]), pair.steps)
         ring = state._replace(storage=state.storage.steps)
-        ring, _ = base.append(ring, flat, steps * streams, capacity)
+        ring, _ = base.append(ring, layout.steps, flat, steps * streams, capacity)
         kept = min(steps, times)
         time = base.wrap(ring.position // num_streams - kept, times)
         newest = tf.nest.map_structure(lambda leaf: leaf[steps - kept :], pair.start)
@@ -145,21 +151,16 @@ def windows(
         slots = slots_from(begin, -(-touched // period))
         return state, (Changes(slots, is_complete(state, slots), is_complete(state, slots, kept)),)
 
-    def put_starts(starts: Nest, added: Nest, time: tf.Tensor, kept: int) -> Nest:
+    def put_starts(starts: Storage, added: Nest, time: tf.Tensor, kept: int) -> Storage:
         """Keeps what was before the steps where sequences begin; `added` belongs to the steps from `time` on."""
         num = -(-kept // period)
         slots = slots_from(time, num)
         offsets = (-time) % period + period * tf.range(num)
         # The last may be beyond what was added. Then its slot keeps what it has.
         there = tf.repeat(offsets < kept, num_streams)
-
-        def put(leaf: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-            rows = tf.reshape(tf.gather(new, tf.minimum(offsets, kept - 1)), [-1, *leaf.shape[1:]])
-            old = tf.gather(leaf, slots)
-            rows = tf.where(tf.reshape(there, [-1, *[1] * (leaf.shape.rank - 1)]), rows, old)
-            return tf.tensor_scatter_nd_update(leaf, slots[:, tf.newaxis], rows)
-
-        return tf.nest.map_structure(put, starts, added)
+        chosen = lambda leaf: tf.reshape(tf.gather(leaf, tf.minimum(offsets, kept - 1)), [-1, *leaf.shape[2:]])
+        new = tf.nest.map_structure(chosen, added)
+        return layout.start.write(starts, slots, struct.where(there, new, layout.start.read(starts, slots)))
 
     def count(state: ReplayState) -> tf.Tensor:
         oldest, size = span(state)
@@ -174,7 +175,7 @@ def windows(
     def read_items(state: ReplayState, slots: tf.Tensor, key: random.Key) -> Nest:
         begin, stream = slots // num_streams * period, slots % num_streams
         rows = base.wrap(begin + tf.range(length)[:, tf.newaxis], times) * num_streams + stream
-        return read(state.storage, rows, slots, state, key)
+        return read(state, memory.once(rows), slots, key)
 
     return Store(
         num_slots=capacity // period,
@@ -186,5 +187,5 @@ def windows(
         is_item=is_complete,
         read=read_items,
         num_rows=lambda state: state.size,
-        read_rows=lambda state, n: base.gather(state.storage.steps, base.nth_row(state, n, capacity)),
+        read_rows=lambda state, n: layout.steps.read(state.storage.steps, base.nth_row(state, n, capacity)),
     )

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn.replay import memory
 
 Tree: TypeAlias = tuple[tf.Tensor, ...]
 
@@ -48,11 +49,11 @@ def update(tree: Tree, leaves: tf.Tensor, weights: tf.Tensor) -> Tree:
     # All that earlier updates have read went into the root. Tied to it, these writes come after those reads,
     # and a compiler has no reason to copy the leaves first.
     node = leaves + tf.cast(tf.math.is_nan(tree[-1][0]), tf.int32)
-    levels = [tf.tensor_scatter_nd_update(tree[0], node[:, tf.newaxis], weights)]
+    levels = [memory.put(tree[0], node, weights)]
     for level in tree[1:]:
         node = node // _CHILDREN
-        sums = _sum(tf.gather(tf.reshape(levels[-1], [-1, _CHILDREN]), node))
-        levels.append(tf.tensor_scatter_nd_update(level, node[:, tf.newaxis], sums))
+        sums = _sum(memory.take(tf.reshape(levels[-1], [-1, _CHILDREN]), node))
+        levels.append(memory.put(level, node, sums))
     return tuple(levels)
 
 
@@ -80,7 +81,7 @@ def sample(tree: Tree, key: random.Key, num: int) -> tuple[tf.Tensor, tf.Tensor]
             # A target has 24 bits, of which the first levels used up some; without new ones, one leaf in
             # a million would be drawn a few percent too often or too rarely.
             target += fine * (total * 2.0**-24)
-        children = tf.gather(tf.reshape(level, [-1, _CHILDREN]), node)
+        children = memory.take(tf.reshape(level, [-1, _CHILDREN]), node)
         child, target = _choose(children, target)
         node = _CHILDREN * node + child
     # Taken from the rows that led here rather than read again: a compiler may only update the tree in

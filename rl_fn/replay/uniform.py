@@ -5,8 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn.replay import base
+from rl_fn.replay import base, memory
 from rl_fn.replay.base import Changes, Replay, ReplayState, State, Store
+from rl_fn.replay.rows import Rows
 from rl_fn.struct import Nest
 
 
@@ -25,30 +26,31 @@ def items(capacity: int, spec: Nest) -> Store:
         is not that of the specification.
     """
     base.check_size("replay: capacity", capacity)
+    layout = Rows(spec)
 
     def read_rows(state: ReplayState, n: tf.Tensor) -> Nest:
-        return base.gather(state.storage, base.nth_row(state, n, capacity))
+        return layout.read(state.storage, base.nth_row(state, n, capacity))
 
     return Store(
         num_slots=capacity,
         num_streams=None,
-        init=lambda: base.empty_ring(capacity, spec),
-        add=lambda state, added: add_items(state, added, spec, capacity),
+        init=lambda: base.empty_ring(layout.zeros(capacity)),
+        add=lambda state, added: add_items(state, added, spec, layout, capacity),
         count=lambda state: state.size,
         nth=lambda state, n: base.nth_row(state, n, capacity),
         is_item=lambda state, slots: base.age(state, slots, capacity) < state.size,
-        read=lambda state, slots, key: base.gather(state.storage, slots),
+        read=lambda state, slots, key: layout.read(state.storage, slots),
         num_rows=lambda state: state.size,
         read_rows=read_rows,
     )
 
 
 def add_items(
-    state: ReplayState, added: Nest, spec: Nest, capacity: int, skip: tf.Tensor | None = None
+    state: ReplayState, added: Nest, spec: Nest, layout: Rows, capacity: int, skip: tf.Tensor | None = None
 ) -> tuple[ReplayState, tuple[Changes, ...]]:
     """Adds to the store of `items`; an empty one leaves out the first `skip` of them."""
     added, (num,) = base.convert_items(added, spec)
-    state, slots = base.append(state, added, num, capacity, skip)
+    state, slots = base.append(state, layout, added, num, capacity, skip)
     is_item = tf.ones(slots.shape, tf.bool) if skip is None else base.age(state, slots, capacity) < state.size
     return state, (Changes(slots, is_item, is_item),)
 
@@ -84,7 +86,7 @@ def uniform_from(store: Store) -> Replay:
     def sample(state: State, key: random.Key, batch_size: int) -> Nest:
         count = store.count(state)
         base.check_not_empty("replay.sample", count)
-        slots = store.nth(state, random.randint(key, [batch_size], 0, tf.maximum(count, 1)))
+        slots = memory.once(store.nth(state, random.randint(key, [batch_size], 0, tf.maximum(count, 1))))
         return store.read(state, slots, random.fold_in(key, 0))
 
     return Replay(store.init, lambda state, added: store.add(state, added)[0], sample, store)

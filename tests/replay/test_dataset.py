@@ -73,7 +73,7 @@ def test_nothing_is_pickled_or_left_behind(tmp_path):
     for path in (tmp_path / "state").glob("*.npy"):
         np.load(path, allow_pickle=False)
     names = set(json.loads((tmp_path / "state" / "leaves.json").read_text()))
-    assert "storage/observation/a/0" in names
+    assert "storage/bfloat16" in names
     assert {path.name for path in tmp_path.iterdir()} == {"state"}
     with pytest.raises(FileExistsError):
         replay.save(tmp_path / "state", BUFFERS["uniform"].init())
@@ -109,7 +109,7 @@ def test_items_can_be_exported_and_imported(tmp_path, length):
     read = replay.import_steps(tmp_path / "data", SCALAR)
     assert_same(read, expected)
     if length:
-        np.testing.assert_array_equal(replay.uniform(6, SCALAR).add(state.items, read).storage["id"].shape, [6])
+        assert int(replay.uniform(6, SCALAR).add(state.items, read).size) == min(6, 2 * length)
 
 
 def test_steps_of_streams_keep_their_two_axes(tmp_path):

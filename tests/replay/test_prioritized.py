@@ -177,16 +177,16 @@ def test_copies_equal_single_buffers():
             np.testing.assert_allclose(one, many[index], rtol=1e-6)
 
 
-@pytest.mark.parametrize("weighted", [True, False])
-def test_a_compiled_step_updates_in_place(weighted):
+@pytest.mark.parametrize(("weighted", "added", "drawn"), [(True, 16, 32), (False, 16, 32), (False, 1, 1)])
+def test_a_compiled_step_updates_in_place(weighted, added, drawn):
     capacity = 20_008
     buffer = replay.prioritized(capacity, {"x": tf.TensorSpec([3], tf.float32)})
 
     def step(carry):
         state, key = carry
         keys = random.split(key)
-        state = buffer.add(state, {"x": random.uniform(keys[0], [16, 3])})
-        batch = buffer.sample(state, keys[1], 32)
+        state = buffer.add(state, {"x": random.uniform(keys[0], [added, 3])})
+        batch = buffer.sample(state, keys[1], drawn)
         priorities = batch.items["x"][:, 0]
         state = buffer.update(state, batch.slots, priorities * batch.weights if weighted else priorities)
         return (state, keys[0]), {"mean": tf.reduce_mean(batch.weights)}

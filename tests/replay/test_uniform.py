@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from rl_fn import loops, random, replay
 from rl_fn.replay import base
+from rl_fn.replay.rows import Rows
 from tests.replay.support import (
     SCALAR,
     Player,
@@ -55,12 +56,12 @@ def test_a_counter_that_has_gone_round_many_times_does_not_matter():
 
 def test_the_largest_ring_does_not_overflow():
     rows = 2**30
-    state = replay.ReplayState((), position=tf.constant(rows - 2), size=tf.constant(rows))
+    state = replay.ReplayState({}, position=tf.constant(rows - 2), size=tf.constant(rows))
     oldest_and_newest = [rows - 2, rows - 1, 0, rows - 3]
     ages = tf.constant([0, 1, 2, rows - 1])
     np.testing.assert_array_equal(base.nth_row(state, ages, rows), oldest_and_newest)
     np.testing.assert_array_equal(base.age(state, tf.constant(oldest_and_newest), rows), ages)
-    state, places = base.append(state, (), 5, rows)
+    state, places = base.append(state, Rows(()), (), 5, rows)
     np.testing.assert_array_equal(places, [rows - 2, rows - 1, 0, 1, 2])
     assert (int(state.position), int(state.size)) == (3, rows)
 
@@ -72,7 +73,7 @@ def test_storage_keeps_the_dtypes():
     state = buffer.add(buffer.init(), added)
     drawn = buffer.sample(state, random.key(0), 8)
     for name, dtype in _DTYPES.items():
-        assert state.storage[name].dtype == drawn[name].dtype == dtype
+        assert state.storage[name].dtype == drawn[name].dtype == dtype  # a matrix for each dtype
         rows = {tuple(row) for row in np.asarray(tf.cast(drawn[name], tf.float64))}
         assert rows == {tuple(row) for row in np.asarray(tf.cast(added[name], tf.float64))}
 
@@ -99,16 +100,17 @@ def test_copies_equal_single_buffers():
             np.testing.assert_array_equal(one, many[index])
 
 
-def test_a_compiled_step_updates_in_place():
+@pytest.mark.parametrize(("added", "drawn"), [(16, 32), (1, 1), (1, 32), (16, 1)])
+def test_a_compiled_step_updates_in_place(added, drawn):
     capacity = 20_011
     buffer = replay.uniform(capacity, {"x": tf.TensorSpec([3], tf.float32), "y": tf.TensorSpec([], tf.uint8)})
 
     def step(carry):
         state, key = carry
         drawn_key, key = tf.unstack(random.split(key))
-        values = random.uniform(drawn_key, [16, 3])
+        values = random.uniform(drawn_key, [added, 3])
         state = buffer.add(state, {"x": values, "y": tf.cast(values[:, 0] * 255, tf.uint8)})
-        batch = buffer.sample(state, key, 32)
+        batch = buffer.sample(state, key, drawn)
         return (state, key), {"mean": tf.reduce_mean(batch["x"]) + tf.reduce_mean(tf.cast(batch["y"], tf.float32))}
 
     assert_in_place(loops.compile(step, (buffer.init(), random.key(0))), capacity)

@@ -1,0 +1,35 @@
+"""Reading and writing rows of large tensors so that XLA does it in place, whatever the number of rows.
+
+XLA turns a scatter to a single row into a selection over the whole tensor, and a gather of a single row
+into a slice, before which it copies the whole tensor if that has just been written. With two rows it does
+neither, so a single one is written, or read, twice.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def take(source: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """`source[index]` along the first axis, for int32[...]."""
+    if index.shape.num_elements() != 1:
+        return tf.gather(source, index)
+    twice = tf.gather(source, tf.repeat(tf.reshape(index, [1]), 2))
+    return tf.reshape(twice[:1], [*index.shape, *source.shape[1:]])
+
+
+def put(target: tf.Tensor, index: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """`target` with `rows` `[N, ...]` at int32[N]; where a row is named twice, both must be the same."""
+    if index.shape[0] == 1:
+        index, rows = tf.repeat(index, 2), tf.repeat(rows, 2, axis=0)
+    return tf.tensor_scatter_nd_update(target, index[:, tf.newaxis], rows)
+
+
+def once(index: tf.Tensor) -> tf.Tensor:
+    """The same numbers, int32[...], computed before anything is read with them.
+
+    XLA merges the arithmetic of an index into what reads with it, and repeats it for every element that is
+    read. It does not merge a scatter.
+    """
+    flat = tf.reshape(index, [-1])
+    return tf.reshape(put(tf.zeros_like(flat), tf.range(flat.shape[0]), flat), index.shape)
