@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from rl_fn.scan import scan
 from rl_fn.signature import signature
 from rl_fn.struct import Nest
 
@@ -220,6 +221,37 @@ class RunningMoments(NamedTuple):
             return tf.cast(result, x.dtype) if x.dtype.is_floating else result
 
         return tf.nest.map_structure(normalized, x, self.mean, self.variance)
+
+
+class RewardNormalizer(NamedTuple):
+    """Scales rewards so that discounted returns have unit variance; their mean stays as it is.
+
+    Engstrom et al. (2020), "Implementation matters in deep policy gradients", section 3.
+    """
+
+    moments: RunningMoments  # of the discounted sums of rewards since the episode began
+    returns: tf.Tensor  # float32[B]: these sums, one for each environment
+
+    @staticmethod
+    def init(num_envs: int) -> RewardNormalizer:
+        """Makes empty statistics of that many environments; they leave rewards as they are."""
+        return RewardNormalizer(RunningMoments.init(tf.TensorSpec([])), tf.zeros([num_envs]))
+
+    def update(self, reward: tf.Tensor, is_last: tf.Tensor, gamma: float | tf.Tensor) -> RewardNormalizer:
+        """Takes in `[T, B]` rewards and where episodes end."""
+
+        def step(before: tf.Tensor, x: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            reward, is_last = x
+            total = gamma * before + reward
+            return tf.where(is_last, 0.0, total), total
+
+        last, totals = scan(step, self.returns, (reward, is_last))
+        return RewardNormalizer(self.moments.update(totals), last)
+
+    def normalize(self, reward: tf.Tensor, clip: float | None = None) -> tf.Tensor:
+        """The rewards `[...]` over the deviation of the returns, within [-clip, clip] where given."""
+        scaled = reward * tf.math.rsqrt(self.moments.variance + 1e-8)
+        return scaled if clip is None else tf.clip_by_value(scaled, -clip, clip)
 
 
 class EmaMoments(NamedTuple):

@@ -1,4 +1,4 @@
-"""One loop for everything that repeats: compiled, vectorised over copies, without TensorArray."""
+"""One loop for everything that repeats: compiled, vectorised over copies, differentiated without TensorArray."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ def scan(
 ) -> tuple[Nest, Nest]:
     """Runs `carry, y = step(carry, x)` over the leading axis of `xs` and stacks the `y`.
 
+    Gradients flow into the carry, into `xs` and into whatever `step` closes over. The carries are computed
+    again for them, one loop forwards and one backwards, because the gradient of `tf.while_loop` keeps
+    lists that cannot be vectorised over copies.
+
     Args:
       step: a pure function; `x` is a slice of `xs`, or None where `xs` is None.
       carry: a nest of tensors whose shapes and dtypes `step` keeps.
       xs: a nest of tensors `[length, ...]`, or None.
       length: the number of steps; required where `xs` is None, and then a Python integer wherever
-        `step` returns a `y`.
+        `step` returns a `y` or a gradient is taken.
       reverse: go from the last slice to the first; `y` stays at the index of its `x`.
 
     Returns:
@@ -57,18 +61,98 @@ def scan(
     one_step = traced.get_concrete_function(carry_spec, x_spec)
     next_spec, y_spec = one_step.structured_outputs
     _check_carry(carry_spec, next_spec)
-    ys = tf.nest.map_structure(lambda y: tied(tf.zeros([length, *y.shape], y.dtype), tie), y_spec)
+    index_of = (lambda count: length - 1 - count) if reverse else (lambda count: count)
 
-    def body(count, carry, ys):
-        index = length - 1 - count if reverse else count
-        carry, y = one_step(carry, tf.nest.map_structure(lambda x: tf.gather(x, index), xs))
-        put = lambda rows, row: tf.tensor_scatter_nd_update(rows, tf.reshape(index, [1, 1]), row[tf.newaxis])
-        return count + 1, carry, tf.nest.map_structure(put, ys, y)
+    def forwards(carry: Nest, xs: Nest, keep_carries: bool = False) -> tuple[Nest, Nest]:
+        kept_spec = carry_spec if keep_carries else y_spec
+        kept = tf.nest.map_structure(lambda leaf: tied(tf.zeros([length, *leaf.shape], leaf.dtype), tie), kept_spec)
 
-    _, carry, ys = tf.while_loop(
-        lambda count, *_: count < length, body, (tf.constant(0), carry, ys), maximum_iterations=length
-    )
+        def body(count: tf.Tensor, carry: Nest, kept: Nest) -> tuple:
+            index = index_of(count)
+            successor, y = one_step(carry, _at(xs, index))
+            return count + 1, successor, _put(kept, index, carry if keep_carries else y)
+
+        return _repeat(length, body, carry, kept)
+
+    if tf.executing_eagerly():
+        carry, ys = _eager(traced.python_function, length, index_of, carry, xs, y_spec)
+        return carry, ys if tf.nest.flatten(ys) else None
+
+    captured = [tensor for tensor in one_step.captured_inputs if tensor.dtype.is_floating]
+
+    @tf.function(autograph=False)
+    def pull_back(carry: Nest, x: Nest, upstream: list[tf.Tensor]) -> tuple[list, list, list]:
+        sources = (_floating(carry), _floating(x), captured)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(tf.nest.flatten(sources))
+            results = _floating(one_step(carry, x))
+        return tape.gradient(results, sources, upstream, tf.UnconnectedGradients.ZERO)
+
+    @tf.custom_gradient
+    def differentiable(carry: Nest, xs: Nest, captured: list[tf.Tensor]) -> tuple:
+        # `one_step` holds what it captured; it is an argument so that it gets a gradient.
+        outputs = forwards(carry, xs)
+
+        def gradient(*upstream: tf.Tensor) -> list[tf.Tensor | None]:
+            _, carries = forwards(carry, xs, keep_carries=True)
+            into_last, into_ys = tf.nest.pack_sequence_as(outputs, upstream)
+
+            def body(count: tf.Tensor, into: tuple[list, list], into_xs: list) -> tuple:
+                index = index_of(length - 1 - count)
+                into_carry, into_captured = into
+                upstream = into_carry + _floating(_at(into_ys, index))
+                into_carry, into_x, more = pull_back(_at(carries, index), _at(xs, index), upstream)
+                into_captured = [total + part for total, part in zip(into_captured, more, strict=True)]
+                return count + 1, (into_carry, into_captured), _put(into_xs, index, into_x)
+
+            start = _floating(into_last), [tf.zeros_like(tensor) for tensor in captured]
+            start, zeros = tf.nest.map_structure(
+                lambda leaf: tied(leaf, tie), (start, [tf.zeros_like(x) for x in _floating(xs)])
+            )
+            (into_carry, into_captured), into_xs = _repeat(length, body, start, zeros)
+            return [*_with_none(carry, into_carry), *_with_none(xs, into_xs), *into_captured]
+
+        return outputs, gradient
+
+    carry, ys = differentiable(carry, xs, captured)
     return carry, ys if tf.nest.flatten(ys) else None
+
+
+def _eager(step: Callable, length: int, index_of: Callable, carry: Nest, xs: Nest, y_spec: Nest) -> tuple[Nest, Nest]:
+    """The loop in Python, for eyes and debuggers."""
+    ys: dict[int, Nest] = {}
+    for count in range(int(length)):
+        carry, ys[int(index_of(count))] = step(carry, _at(xs, index_of(count)))
+    if not ys:
+        return carry, tf.nest.map_structure(lambda leaf: tf.zeros([0, *leaf.shape], leaf.dtype), y_spec)
+    rows = [tf.nest.map_structure(tf.convert_to_tensor, ys[index]) for index in sorted(ys)]
+    return carry, tf.nest.map_structure(lambda *leaves: tf.stack(leaves), *rows)
+
+
+def _repeat(length: int | tf.Tensor, body: Callable, state: Nest, rows: Nest) -> tuple[Nest, Nest]:
+    _, state, rows = tf.while_loop(
+        lambda count, *_: count < length, body, (tf.constant(0), state, rows), maximum_iterations=length
+    )
+    return state, rows
+
+
+def _at(nest: Nest, index: tf.Tensor) -> Nest:
+    return tf.nest.map_structure(lambda leaf: tf.gather(leaf, index), nest)
+
+
+def _put(nest: Nest, index: tf.Tensor, rows: Nest) -> Nest:
+    put = lambda leaf, row: tf.tensor_scatter_nd_update(leaf, tf.reshape(index, [1, 1]), row[tf.newaxis])
+    return tf.nest.map_structure(put, nest, rows)
+
+
+def _floating(nest: Nest) -> list[tf.Tensor]:
+    return [leaf for leaf in tf.nest.flatten(nest) if leaf.dtype.is_floating]
+
+
+def _with_none(nest: Nest, gradients: list[tf.Tensor]) -> list[tf.Tensor | None]:
+    """One gradient per leaf, None where the leaf is not floating-point."""
+    remaining = iter(gradients)
+    return [next(remaining) if leaf.dtype.is_floating else None for leaf in tf.nest.flatten(nest)]
 
 
 def _length(xs: Nest, length: int | tf.Tensor | None) -> int | tf.Tensor:

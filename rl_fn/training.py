@@ -154,7 +154,9 @@ def restore_or_start(plan: Plan) -> Begin:
     """
     copies = range(plan.options.copies)
     fresh = [
-        loops.init_state(plan.agent, plan.env, plan.hparams.num_envs, random.key(config["seed"]))
+        loops.init_state(
+            plan.agent, plan.env, plan.hparams.num_envs, random.key(config["seed"]), plan.hparams.actor_lag
+        )
         for config in plan.configs
     ]
     complete = set.intersection(*[set(checkpoint.list_iterations(plan.folder(i) / "checkpoints")) for i in copies])
@@ -183,7 +185,7 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
         _say(f"{plan.options.output_dir} holds this run, finished; nothing to do")
         return finished
     state, start, progress = begin
-    step = loops.train_step(plan.agent, plan.env, plan.hparams.rollout_length)
+    step = loops.train_step(plan.agent, plan.env, plan.hparams.rollout_length, plan.hparams.actor_lag)
     compiled = loops.compile(loops.vectorize(step) if copies > 1 else step, state)
     del state, begin
     evaluate = _evaluation(plan, compiled)

@@ -79,6 +79,7 @@ class HParams:
     num_envs: int = field(8, "Environments stepped side by side.", low=1)
     rollout_length: int = field(1, "Steps of each environment between two updates.", low=1)
     gamma: Scalar = field(0.99, "Discount per step.", low=0.0, high=1.0)
+    actor_lag: int = field(0, "Updates that the acting policy is behind the learner.", low=0, high=1_000)
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -100,6 +101,12 @@ class HParams:
                     f"there are: {', '.join(names)}"
                 )
         return dataclasses.replace(self, **values)
+
+
+def check_divides(name: str, value: int, whole_name: str, whole: int) -> None:
+    """Raises ValueError unless `value` divides `whole`."""
+    if whole % value:
+        raise ValueError(f"{name} is {value}, expected a divisor of {whole_name} = {whole}")
 
 
 _KINDS = {

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from rl_fn import random
+from rl_fn import random, struct
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
 from rl_fn.loops.acting import ActorsState, init_actors, rollout
 from rl_fn.loops.compilation import Compiled
-from rl_fn.struct import Metrics
+from rl_fn.struct import Metrics, Nest
 
 
 class TrainState(NamedTuple):
@@ -24,17 +24,37 @@ class TrainState(NamedTuple):
     actors: ActorsState
     key: tf.Tensor  # uint32[2]: never changes; an iteration folds its number in
     iteration: tf.Tensor  # int32[]: rollouts (and updates) so far
+    policies: Nest  # [actor_lag, ...]: what actors are still to act with, the next one first; () without a lag
 
 
-def init_state(agent: Agent, env: Env, num_envs: int, key: random.Key) -> TrainState:
-    """The state at the start of a run, a function of the key alone."""
+def init_state(agent: Agent, env: Env, num_envs: int, key: random.Key, actor_lag: int = 0) -> TrainState:
+    """The state at the start of a run, a function of the key alone.
+
+    Args:
+      agent: whose `init` makes its state.
+      env: the environments.
+      num_envs: how many of them.
+      key: `uint32[2]`.
+      actor_lag: as for `train_step`.
+    """
     agent_key, env_key, run_key = tf.unstack(random.split(key, 3))
+    agent_state = agent.init(agent_key)
+    policies = struct.stack([agent_state.policy] * actor_lag) if actor_lag else ()
     actors = init_actors(agent, env, num_envs, env_key)
-    return TrainState(agent.init(agent_key), actors, run_key, iteration=tf.constant(0))
+    return TrainState(agent_state, actors, run_key, tf.constant(0), policies)
 
 
-def train_step(agent: Agent, env: Env, rollout_length: int) -> Callable[[TrainState], tuple[TrainState, Metrics]]:
+def train_step(
+    agent: Agent, env: Env, rollout_length: int, actor_lag: int = 0
+) -> Callable[[TrainState], tuple[TrainState, Metrics]]:
     """Makes one training iteration: a rollout, and the agent's update on it.
+
+    Args:
+      agent: what acts and learns.
+      env: the environments.
+      rollout_length: steps of each environment.
+      actor_lag: how many updates the acting policy is behind the learner, as the actors of an asynchronous
+        system are; the first rollouts act with the initial one.
 
     Returns:
       A pure function `TrainState -> (TrainState, metrics)`. Its metrics are the agent's, and
@@ -43,16 +63,20 @@ def train_step(agent: Agent, env: Env, rollout_length: int) -> Callable[[TrainSt
 
     def step(state: TrainState) -> tuple[TrainState, Metrics]:
         rollout_key, update_key = tf.unstack(random.split(random.fold_in(state.key, state.iteration)))
-        actors, (trajectory, episodes) = rollout(
-            agent, env, state.agent.policy, state.actors, rollout_key, rollout_length
-        )
+        acting = tf.nest.map_structure(lambda leaf: leaf[0], state.policies) if actor_lag else state.agent.policy
+        actors, (trajectory, episodes) = rollout(agent, env, acting, state.actors, rollout_key, rollout_length)
         agent_state, metrics = agent.update(state.agent, trajectory, update_key)
         totals = {
             f"episode_{name}": tf.cast(tf.reduce_sum(total), tf.float32) for name, total in episodes._asdict().items()
         }
-        return TrainState(agent_state, actors, state.key, state.iteration + 1), {**metrics, **totals}
+        policies = _pushed(state.policies, agent_state.policy) if actor_lag else ()
+        return TrainState(agent_state, actors, state.key, state.iteration + 1, policies), {**metrics, **totals}
 
     return step
+
+
+def _pushed(policies: Nest, newest: Nest) -> Nest:
+    return tf.nest.map_structure(lambda old, new: tf.concat([old[1:], new[tf.newaxis]], axis=0), policies, newest)
 
 
 class Chunk(NamedTuple):

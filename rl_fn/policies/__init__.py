@@ -23,6 +23,7 @@ from rl_fn.policies.distributions import (
     squashed_log_prob,
     squashed_sample,
 )
+from rl_fn.policies.heads import PolicyHead, policy_head
 from rl_fn.policies.noise import (
     adaptive_noise_stddev,
     add_dirichlet_noise,
@@ -46,6 +47,7 @@ from rl_fn.policies.selection import (
 __all__ = [
     "ClippedSample",
     "Distribution",
+    "PolicyHead",
     "SquashedSample",
     "adaptive_noise_stddev",
     "add_dirichlet_noise",
@@ -65,6 +67,7 @@ __all__ = [
     "multi_discrete",
     "ornstein_uhlenbeck",
     "perturb",
+    "policy_head",
     "sample",
     "squash",
     "squashed_entropy",

@@ -1,0 +1,45 @@
+"""Networks as pairs of pure functions: `init(key, spec) -> params` and `apply(params, inputs) -> outputs`.
+
+Parameters are nests of dicts whose names explain themselves: `{"layer_0": {"kernel", "bias"}, ...}`.
+`spec` is a `tf.TensorSpec` of one input without batch axes; `apply` takes any number of batch axes.
+"""
+
+from rl_fn.networks.actor_critic import ActorCritic, actor_critic
+from rl_fn.networks.base import Network, lecun_normal, lecun_uniform, orthogonal, output_spec
+from rl_fn.networks.convolution import convolution
+from rl_fn.networks.dueling import dueling
+from rl_fn.networks.feedforward import dense, gaussian, mlp, separate, sequential, shared
+from rl_fn.networks.keras import from_keras
+from rl_fn.networks.noisy import NoisyNetwork, noisy
+from rl_fn.networks.observations import flatten
+from rl_fn.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm
+from rl_fn.networks.torsos import TORSOS, image, torso
+
+__all__ = [
+    "MEMORIES",
+    "TORSOS",
+    "ActorCritic",
+    "Network",
+    "NoisyNetwork",
+    "RecurrentNetwork",
+    "actor_critic",
+    "convolution",
+    "dense",
+    "dueling",
+    "flatten",
+    "from_keras",
+    "gaussian",
+    "gru",
+    "image",
+    "lecun_normal",
+    "lecun_uniform",
+    "lstm",
+    "mlp",
+    "noisy",
+    "orthogonal",
+    "output_spec",
+    "separate",
+    "sequential",
+    "shared",
+    "torso",
+]

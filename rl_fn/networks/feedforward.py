@@ -1,0 +1,139 @@
+"""Linear layers, and networks made of networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from rl_fn import random
+from rl_fn.networks.base import Activation, Initializer, Network, lecun_normal, output_spec
+from rl_fn.struct import Nest
+
+
+def dense(features: int, kernel_init: Initializer | None = None) -> Network:
+    """A linear layer with a bias that starts at zero: `[..., in] -> [..., features]`."""
+    kernel_init = kernel_init or lecun_normal()
+
+    def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
+        if spec.shape.rank != 1:
+            raise ValueError(f"dense: inputs have shape {tuple(spec.shape)}, expected one axis; flatten them first")
+        return {"kernel": kernel_init(key, [spec.shape[0], features]), "bias": tf.zeros([features])}
+
+    def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        # One product of matrices whatever the batch axes: XLA makes a batched one of a higher rank.
+        rows = tf.reshape(inputs, [math.prod(inputs.shape[:-1]), inputs.shape[-1]])
+        outputs = tf.matmul(rows, params["kernel"]) + params["bias"]
+        return tf.reshape(outputs, [*inputs.shape[:-1], features])
+
+    return Network(init, apply)
+
+
+def mlp(
+    layer_sizes: Sequence[int],
+    activation: Activation = tf.nn.relu,
+    kernel_init: Initializer | None = None,
+    final_kernel_init: Initializer | None = None,
+    activate_final: bool = False,
+) -> Network:
+    """Linear layers with an activation between them: `[..., in] -> [..., layer_sizes[-1]]`.
+
+    Args:
+      layer_sizes: the width of each layer, the last one the output.
+      activation: an elementwise function.
+      kernel_init: the initialiser of all kernels, `lecun_normal()` unless given.
+      final_kernel_init: that of the last one, where it differs.
+      activate_final: whether the last layer is followed by the activation too, as a torso's is.
+    """
+    inits = [kernel_init] * len(layer_sizes)
+    if final_kernel_init is not None:
+        inits[-1] = final_kernel_init
+    layers = [dense(size, layer_init) for size, layer_init in zip(layer_sizes, inits, strict=True)]
+
+    def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
+        params = {}
+        keys = tf.unstack(random.split(key, len(layers)), num=len(layers))
+        for index, (layer, layer_key) in enumerate(zip(layers, keys, strict=True)):
+            params[f"layer_{index}"] = layer.init(layer_key, spec)
+            spec = tf.TensorSpec([layer_sizes[index]], spec.dtype)
+        return params
+
+    def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        for index, layer in enumerate(layers):
+            inputs = layer.apply(params[f"layer_{index}"], inputs)
+            if activate_final or index < len(layers) - 1:
+                inputs = activation(inputs)
+        return inputs
+
+    return Network(init, apply)
+
+
+def gaussian(size: int, kernel_init: Initializer | None = None, initial_log_stddev: float = 0.0) -> Network:
+    """A linear layer for means, beside logarithms of deviations that do not depend on the inputs.
+
+    Args:
+      size: A, the number of means.
+      kernel_init: that of the means.
+      initial_log_stddev: where the logarithms of the deviations begin.
+
+    Returns:
+      A Network with outputs `[..., 2 * A]`: the means, then the logarithms.
+    """
+    means = dense(size, kernel_init)
+
+    def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
+        return {"mean": means.init(key, spec), "log_stddev": tf.fill([size], initial_log_stddev)}
+
+    def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        mean = means.apply(params["mean"], inputs)
+        return tf.concat([mean, tf.broadcast_to(params["log_stddev"], mean.shape)], axis=-1)
+
+    return Network(init, apply)
+
+
+def sequential(**networks: Network) -> Network:
+    """Networks one after the other: the outputs of each are the inputs of the next."""
+
+    def init(key: random.Key, spec: Nest) -> Nest:
+        params = {}
+        keys = tf.unstack(random.split(key, len(networks)), num=len(networks))
+        for (name, network), part in zip(networks.items(), keys, strict=True):
+            params[name] = network.init(part, spec)
+            spec = output_spec(network, params[name], spec)
+        return params
+
+    def apply(params: Nest, inputs: Nest) -> Nest:
+        for name, network in networks.items():
+            inputs = network.apply(params[name], inputs)
+        return inputs
+
+    return Network(init, apply)
+
+
+def separate(**networks: Network) -> Network:
+    """Networks side by side on the same inputs: `apply` returns a dict of outputs by name."""
+
+    def init(key: random.Key, spec: Nest) -> Nest:
+        keys = tf.unstack(random.split(key, len(networks)), num=len(networks))
+        return {name: net.init(k, spec) for k, (name, net) in zip(keys, networks.items(), strict=True)}
+
+    def apply(params: Nest, inputs: Nest) -> Nest:
+        return {name: network.apply(params[name], inputs) for name, network in networks.items()}
+
+    return Network(init, apply)
+
+
+def shared(torso: Network, **heads: Network) -> Network:
+    """Heads on top of one torso: `apply` returns a dict of outputs by name."""
+    top = separate(**heads)
+
+    def init(key: random.Key, spec: Nest) -> Nest:
+        torso_key, heads_key = tf.unstack(random.split(key))
+        torso_params = torso.init(torso_key, spec)
+        return {"torso": torso_params, **top.init(heads_key, output_spec(torso, torso_params, spec))}
+
+    def apply(params: Nest, inputs: Nest) -> Nest:
+        return top.apply(params, torso.apply(params["torso"], inputs))
+
+    return Network(init, apply)

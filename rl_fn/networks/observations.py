@@ -1,0 +1,64 @@
+"""Observations of any space as one vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import gymnasium
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn.struct import Nest
+
+
+def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.Tensor]]:
+    """Makes one float32 vector of an observation of any supported space.
+
+    Args:
+      space: Box (flattened), Discrete and MultiDiscrete (one-hot), MultiBinary, or a Dict or Tuple of
+        those (concatenated, Dict entries in the order of their names).
+
+    Returns:
+      The specification of the vector, and the function from observations `[..., *]` to `[..., size]`.
+
+    Raises:
+      TypeError: for any other space.
+    """
+    match space:
+        case spaces.Dict() | spaces.Tuple():
+            inner = dict(sorted(space.items())) if isinstance(space, spaces.Dict) else dict(enumerate(space))
+            parts = {name: flatten(part) for name, part in inner.items()}
+            size = sum(spec.shape[0] for spec, _ in parts.values())
+
+            def vector(observation: Nest) -> tf.Tensor:
+                return tf.concat([function(observation[name]) for name, (_, function) in parts.items()], axis=-1)
+
+        case spaces.Discrete():
+            size, start = int(space.n), int(space.start)
+
+            def vector(observation: Nest) -> tf.Tensor:
+                return tf.one_hot(observation - start, size)
+
+        case spaces.MultiDiscrete():
+            counts = [int(count) for count in space.nvec.ravel()]
+            size, rank = sum(counts), len(space.shape)
+
+            def vector(observation: Nest) -> tf.Tensor:
+                digits = tf.unstack(_flatten_last(observation, rank), num=len(counts), axis=-1)
+                return tf.concat([tf.one_hot(d, n) for d, n in zip(digits, counts, strict=True)], axis=-1)
+
+        case spaces.Box() | spaces.MultiBinary():
+            size, rank = math.prod(space.shape), len(space.shape)
+
+            def vector(observation: Nest) -> tf.Tensor:
+                return tf.cast(_flatten_last(observation, rank), tf.float32)
+
+        case _:
+            raise TypeError(f"flatten: space {space} is not supported")
+    return tf.TensorSpec([size], tf.float32), vector
+
+
+def _flatten_last(tensor: tf.Tensor, rank: int) -> tf.Tensor:
+    batch = tensor.shape.rank - rank
+    return tf.reshape(tensor, [*tensor.shape[:batch], math.prod(tensor.shape[batch:])])

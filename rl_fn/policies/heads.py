@@ -1,0 +1,58 @@
+"""What a policy over an action space needs: the number of outputs, a distribution, and the way to actions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn.policies.distributions import Distribution, categorical, gaussian, multi_discrete
+
+
+class PolicyHead(NamedTuple):
+    num_outputs: int  # P, of the network
+    distribution: Callable[[tf.Tensor], Distribution]  # outputs [..., P] to a distribution over draws
+    to_action: Callable[[tf.Tensor], tf.Tensor]  # draws to actions as the environment takes them
+
+
+def policy_head(space: gymnasium.Space) -> PolicyHead:
+    """The usual policy over an action space.
+
+    - Discrete: a categorical distribution; a draw is the action.
+    - MultiDiscrete: independent ones.
+    - Box: a Gaussian of diagonal covariance, whose outputs are A means and A logarithms of deviations. Actions
+      are draws clipped to the bounds; log-probabilities are those of the draws, without the clipping.
+
+    Raises:
+      ValueError: for any other space.
+    """
+    match space:
+        case spaces.Discrete():
+            start = int(space.start)
+            return PolicyHead(int(space.n), categorical, lambda draw: draw + start if start else draw)
+        case spaces.MultiDiscrete() if len(space.shape) == 1:
+            sizes = [int(size) for size in space.nvec]
+            return PolicyHead(sum(sizes), lambda logits: multi_discrete(logits, sizes), lambda draw: draw)
+        case spaces.Box():
+            return _box_head(space)
+    raise ValueError(f"there is no policy for action space {space}: expected Discrete, MultiDiscrete or Box")
+
+
+def _box_head(space: spaces.Box) -> PolicyHead:
+    size = math.prod(space.shape)
+
+    def distribution(outputs: tf.Tensor) -> Distribution:
+        mean, log_stddev = tf.split(outputs, 2, axis=-1)
+        return gaussian(mean, tf.exp(log_stddev))
+
+    def to_action(draw: tf.Tensor) -> tf.Tensor:
+        action = tf.reshape(draw, [*draw.shape[:-1], *space.shape])
+        bounded = tf.clip_by_value(action, space.low.astype(np.float32), space.high.astype(np.float32))
+        return tf.cast(bounded, tf.as_dtype(np.dtype(space.dtype)))
+
+    return PolicyHead(2 * size, distribution, to_action)
