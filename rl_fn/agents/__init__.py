@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-_MODULES = ("base", "dqn", "ppo")
+_MODULES = ("base", "dqn", "impala", "off_policy", "ppo", "rainbow", "sac")
 
 __all__ = list(_MODULES)
 

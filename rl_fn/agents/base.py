@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import tensorflow as tf
+from gymnasium import spaces
 
 from rl_fn import random
-from rl_fn.struct import Metrics, Nest, Scalar, Transition
+from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
 Mode = Literal["train", "eval"]  # exploration is off in "eval"
 
@@ -103,6 +104,13 @@ class HParams:
         return dataclasses.replace(self, **values)
 
 
+def num_actions(agent: str, spec: EnvSpec) -> int:
+    """The number of discrete actions; raises ValueError if the action space is of another kind."""
+    if not isinstance(spec.action_space, spaces.Discrete):
+        raise ValueError(f"{agent} needs a Discrete action space, {spec.name} has {spec.action_space}")
+    return int(spec.action_space.n)
+
+
 def check_divides(name: str, value: int, whole_name: str, whole: int) -> None:
     """Raises ValueError unless `value` divides `whole`."""
     if whole % value:
@@ -112,6 +120,7 @@ def check_divides(name: str, value: int, whole_name: str, whole: int) -> None:
 _KINDS = {
     "int": "an integer",
     "Scalar": "a number",
+    "float": "a number",
     "bool": "true or false",
     "str": "a text",
     "tuple[int, ...]": "a tuple of positive integers",

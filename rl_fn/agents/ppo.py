@@ -12,7 +12,6 @@ import dataclasses
 from typing import NamedTuple
 
 import tensorflow as tf
-from gymnasium import spaces
 
 from rl_fn import losses, networks, optimizers, policies, random, returns, struct
 from rl_fn.agents.base import ActorStep, Agent, HParams, Mode, check_divides, field
@@ -29,7 +28,7 @@ class PPOHParams(HParams):
     hidden_sizes: tuple[int, ...] = field((64, 64), "Widths of the hidden layers of policy and value.")
     activation: str = field("tanh", "After each hidden layer.", choices=("tanh", "relu"))
     shared_torso: bool = field(False, "Whether policy and value share their hidden layers.")
-    memory: str = field("none", "Recurrent network between torso and heads.", choices=("none", *networks.MEMORIES))
+    memory: str = field("none", "Recurrent network between torso and heads.", choices=networks.MEMORIES)
     memory_units: int = field(64, "Size of the memory.", low=1)
     sequence_length: int = field(1, "Steps of back-propagation through time; divides rollout_length.", low=1)
     learning_rate: Scalar = field(2.5e-4, "Adam's step size at the start.", above=0.0)
@@ -88,7 +87,17 @@ def make(spec: EnvSpec, hparams: PPOHParams) -> Agent:
       ValueError: if there is no policy for the action space.
     """
     head = policies.policy_head(spec.action_space)
-    network, input_spec, to_inputs = _network(spec, head, hparams)
+    activation = tf.tanh if hparams.activation == "tanh" else tf.nn.relu
+    torso, input_spec, to_inputs = networks.torso(
+        hparams.torso, spec.observation_space, hparams.hidden_sizes, activation, networks.orthogonal(2**0.5)
+    )
+    network = networks.actor_critic(
+        torso,
+        policy=networks.policy_layer(spec.action_space, networks.orthogonal(0.01)),
+        value=networks.dense(1, networks.orthogonal(1.0)),
+        memory=networks.memory(hparams.memory, hparams.memory_units),
+        shared_torso=hparams.shared_torso,
+    )
     steps_per_update = hparams.num_epochs * hparams.num_minibatches
 
     def learning_rate(count: tf.Tensor) -> tf.Tensor:
@@ -191,20 +200,3 @@ def _in_sequences(x: tf.Tensor, length: int) -> tf.Tensor:
     chunks = tf.reshape(x, [x.shape[0] // length, length, *x.shape[1:]])
     chunks = tf.transpose(chunks, [1, 0, *range(2, chunks.shape.rank)])
     return tf.reshape(chunks, [length, chunks.shape[1] * chunks.shape[2], *x.shape[2:]])
-
-
-def _network(spec: EnvSpec, head: policies.PolicyHead, hparams: PPOHParams) -> tuple:
-    activation = {"tanh": tf.tanh, "relu": tf.nn.relu}[hparams.activation]
-    torso, input_spec, to_inputs = networks.torso(
-        hparams.torso, spec.observation_space, hparams.hidden_sizes, activation, networks.orthogonal(2**0.5)
-    )
-    last = networks.gaussian if isinstance(spec.action_space, spaces.Box) else networks.dense
-    size = head.num_outputs // 2 if isinstance(spec.action_space, spaces.Box) else head.num_outputs
-    network = networks.actor_critic(
-        torso,
-        policy=last(size, networks.orthogonal(0.01)),
-        value=networks.dense(1, networks.orthogonal(1.0)),
-        memory=None if hparams.memory == "none" else networks.MEMORIES[hparams.memory](hparams.memory_units),
-        shared_torso=hparams.shared_torso,
-    )
-    return network, input_spec, to_inputs

@@ -8,11 +8,11 @@ from rl_fn.networks.actor_critic import ActorCritic, actor_critic
 from rl_fn.networks.base import Network, lecun_normal, lecun_uniform, orthogonal, output_spec
 from rl_fn.networks.convolution import convolution
 from rl_fn.networks.dueling import dueling
-from rl_fn.networks.feedforward import dense, gaussian, mlp, separate, sequential, shared
+from rl_fn.networks.feedforward import dense, gaussian, mlp, policy_layer, separate, sequential, shared
 from rl_fn.networks.keras import from_keras
 from rl_fn.networks.noisy import NoisyNetwork, noisy
 from rl_fn.networks.observations import flatten
-from rl_fn.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm
+from rl_fn.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
 from rl_fn.networks.torsos import TORSOS, image, torso
 
 __all__ = [
@@ -34,10 +34,12 @@ __all__ = [
     "lecun_normal",
     "lecun_uniform",
     "lstm",
+    "memory",
     "mlp",
     "noisy",
     "orthogonal",
     "output_spec",
+    "policy_layer",
     "separate",
     "sequential",
     "shared",

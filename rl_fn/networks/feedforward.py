@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import gymnasium
 import tensorflow as tf
+from gymnasium import spaces
 
-from rl_fn import random
+from rl_fn import policies, random
 from rl_fn.networks.base import Activation, Initializer, Network, lecun_normal, output_spec
 from rl_fn.struct import Nest
 
@@ -90,6 +92,17 @@ def gaussian(size: int, kernel_init: Initializer | None = None, initial_log_stdd
         return tf.concat([mean, tf.broadcast_to(params["log_stddev"], mean.shape)], axis=-1)
 
     return Network(init, apply)
+
+
+def policy_layer(space: gymnasium.Space, kernel_init: Initializer | None = None) -> Network:
+    """The last layer of a policy: what `policies.policy_head` of that action space takes.
+
+    Linear, and for a Box `gaussian`.
+    """
+    head = policies.policy_head(space)
+    if isinstance(space, spaces.Box):
+        return gaussian(head.num_outputs // 2, kernel_init)
+    return dense(head.num_outputs, kernel_init)
 
 
 def sequential(**networks: Network) -> Network:

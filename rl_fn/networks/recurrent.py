@@ -70,7 +70,19 @@ def lstm(units: int, kernel_init: Initializer | None = None) -> RecurrentNetwork
     return _recurrent(units, 4, cell, lambda batch_size: (zeros(batch_size), zeros(batch_size)), kernel_init)
 
 
-MEMORIES = {"gru": gru, "lstm": lstm}
+MEMORIES = ("none", "gru", "lstm")
+
+
+def memory(kind: str, units: int) -> RecurrentNetwork | None:
+    """The recurrent network of that name; None for "none"."""
+    match kind:
+        case "none":
+            return None
+        case "gru":
+            return gru(units)
+        case "lstm":
+            return lstm(units)
+    raise ValueError(f"memory is {kind!r}, expected one of {', '.join(MEMORIES)}")
 
 
 def _recurrent(
