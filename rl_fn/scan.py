@@ -11,7 +11,7 @@ Nest = Any
 
 # Larger initial values are taken as they are: they are state that lives on the device (a replay
 # buffer), and adding a zero to them would copy them.
-_LARGEST_TIED = 1 << 16
+_LARGEST_TIED = 1 << 12
 
 
 def scan(
@@ -175,8 +175,9 @@ def false_per_copy(leaves: list[tf.Tensor]) -> tf.Tensor:
     tie = tf.constant(False)
     for leaf in leaves:
         if leaf.shape.num_elements():
-            first = leaf[(0,) * leaf.shape.rank]
-            tie = tie | ((first != first) & (first == first))
+            # XLA knows of integers, and not of floating-point numbers, that they equal themselves.
+            first = tf.cast(leaf[(0,) * leaf.shape.rank], tf.int32)
+            tie = tie | (first != first)
     return tie
 
 
