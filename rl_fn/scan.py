@@ -122,7 +122,8 @@ def _eager(step: Callable, length: int, index_of: Callable, carry: Nest, xs: Nes
     """The loop in Python, for eyes and debuggers."""
     ys: dict[int, Nest] = {}
     for count in range(int(length)):
-        carry, ys[int(index_of(count))] = step(carry, _at(xs, index_of(count)))
+        index = int(index_of(count))
+        carry, ys[index] = step(carry, tf.nest.map_structure(lambda leaf, i=index: leaf[i], xs))
     if not ys:
         return carry, tf.nest.map_structure(lambda leaf: tf.zeros([0, *leaf.shape], leaf.dtype), y_spec)
     rows = [tf.nest.map_structure(tf.convert_to_tensor, ys[index]) for index in sorted(ys)]

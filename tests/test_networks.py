@@ -160,3 +160,116 @@ def test_keras_models_with_other_state_are_refused():
         networks.from_keras(model)
     with pytest.raises(ValueError, match="not built"):
         networks.from_keras(tf.keras.Sequential([layers.Dense(2)]))
+
+
+def layer(rows, columns, seed):
+    rng = np.random.default_rng(seed)
+    return {
+        "kernel": tf.constant(rng.normal(size=(rows, columns)), tf.float32),
+        "bias": tf.constant(rng.normal(size=columns), tf.float32),
+    }
+
+
+def test_noise_is_factorised_and_learned():
+    network = networks.noisy(networks.mlp((4, 2)), initial_deviation=0.5)
+    params = network.init(KEY, SPEC)
+    np.testing.assert_allclose(params["deviation"]["layer_0"]["kernel"], np.full((5, 4), 0.5 / np.sqrt(5)))
+    np.testing.assert_allclose(params["deviation"]["layer_1"]["bias"], np.full(2, 0.5 / np.sqrt(4)))
+    drawn = network.draw(params, random.key(1))
+    tf.nest.assert_same_structure(drawn, params)
+    noise = drawn["mean"]["layer_0"]["kernel"] - params["mean"]["layer_0"]["kernel"]
+    assert np.linalg.matrix_rank(noise.numpy() / 0.5, tol=1e-5) == 1
+    with tf.GradientTape() as tape:
+        tape.watch(tf.nest.flatten(params))
+        total = tf.reduce_sum(network.apply(network.draw(params, random.key(1)), INPUTS) ** 2)
+    gradients = tape.gradient(total, tf.nest.flatten(params))
+    assert all(np.any(gradient) for gradient in gradients)
+
+
+def test_noise_has_the_moments_of_its_definition():
+    network = networks.noisy(networks.dense(3), initial_deviation=1.0)
+    params = network.init(KEY, SPEC)
+    draws = tf.vectorized_map(lambda key: network.draw(params, key)["mean"], random.split(random.key(5), 20_000))
+    # sign(x) sqrt|x| of a normal has mean zero and variance E|x|; a kernel's noise is a product of two.
+    expected = np.sqrt(2 / np.pi) / np.sqrt(5)
+    np.testing.assert_allclose(draws["kernel"].numpy().std(0), expected, rtol=0.03)
+    np.testing.assert_allclose(draws["bias"].numpy().std(0), np.sqrt(np.sqrt(2 / np.pi) / 5), rtol=0.03)
+    assert np.abs(draws["kernel"].numpy().mean(0) - params["mean"]["kernel"].numpy()).max() < 0.02
+
+
+def test_there_is_no_noise_without_a_draw_and_plain_parts_have_none():
+    plain = networks.dueling(networks.mlp((4,), activate_final=True), 2, (3,))
+    network = networks.noisy(plain, plain=("torso",))
+    params = network.init(KEY, SPEC)
+    np.testing.assert_array_equal(network.apply(params, INPUTS), plain.apply(params["mean"], INPUTS))
+    drawn = network.draw(params, random.key(1))
+    assert_nests_close(drawn["mean"]["torso"], params["mean"]["torso"])
+    for stream in ("value", "advantage"):
+        leaves = zip(tf.nest.flatten(drawn["mean"][stream]), tf.nest.flatten(params["mean"][stream]), strict=True)
+        assert all(np.any(a != b) for a, b in leaves)
+
+
+@pytest.mark.parametrize("num_atoms", [None, 7])
+def test_dueling_streams_are_put_together(num_atoms):
+    atoms = num_atoms or 1
+    network = networks.dueling(networks.mlp((4,), activate_final=True), 3, num_atoms=num_atoms)
+    params = network.init(KEY, SPEC)
+    params["value"]["layer_0"], params["advantage"]["layer_0"] = layer(4, atoms, 1), layer(4, 3 * atoms, 2)
+    torso = params["torso"]["layer_0"]
+    hidden = np.maximum(INPUTS.numpy() @ torso["kernel"].numpy() + torso["bias"].numpy(), 0)
+    streams = {
+        name: hidden @ params[name]["layer_0"]["kernel"].numpy() + params[name]["layer_0"]["bias"].numpy()
+        for name in ("value", "advantage")
+    }
+    advantage = streams["advantage"].reshape(2, 7, 3, atoms)
+    expected = streams["value"][:, :, None] + advantage - advantage.mean(2, keepdims=True)
+    q = network.apply(params, INPUTS)
+    np.testing.assert_allclose(q, expected if num_atoms else expected[..., 0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (4, 2)])
+def test_convolutions_equal_those_of_tensorflow(size, stride):
+    network = networks.convolution((5, 2), (size, 2), (stride, 1))
+    params = network.init(KEY, tf.TensorSpec([10, 9, 3]))
+    images = tf.constant(np.random.default_rng(1).normal(size=(2, 4, 10, 9, 3)), tf.float32)
+    x = tf.reshape(images, [8, 10, 9, 3])
+    for index, (features, k, s) in enumerate([(5, size, stride), (2, 2, 1)]):
+        part = params[f"layer_{index}"]
+        kernel = tf.reshape(part["kernel"], [k, k, x.shape[-1], features])
+        x = tf.nn.relu(tf.nn.conv2d(x, kernel, s, "VALID") + part["bias"])
+    np.testing.assert_allclose(network.apply(params, images), tf.reshape(x, [2, 4, -1]), rtol=1e-4, atol=1e-5)
+
+
+def test_convolutions_refuse_what_is_not_an_image():
+    with pytest.raises(ValueError, match=r"inputs have shape \(5,\), expected \[H, W, C\]"):
+        networks.convolution((4,), (3,), (1,)).init(KEY, SPEC)
+    with pytest.raises(ValueError, match="layer 1 has filters of 3, its input is 2 x 2"):
+        networks.convolution((4, 4), (3, 3), (1, 1)).init(KEY, tf.TensorSpec([4, 4, 1]))
+    with pytest.raises(ValueError, match=r"convolutions need observations in a Box \[H, W, C\], not in Box"):
+        networks.torso("minatar", spaces.Box(-1, 1, (5,)), (8,))
+    with pytest.raises(ValueError, match="torso is 'resnet', expected one of mlp, minatar, nature"):
+        networks.torso("resnet", spaces.Box(-1, 1, (5,)), (8,))
+
+
+def test_images_of_bytes_are_scaled():
+    _, to_image = networks.image(spaces.Box(0, 255, (2, 2, 1), np.uint8))
+    np.testing.assert_allclose(
+        to_image(tf.constant([[[0], [51]], [[102], [255]]], tf.uint8))[:, :, 0], [[0, 0.2], [0.4, 1]]
+    )
+    _, to_image = networks.image(spaces.Box(0, 1, (1, 2, 1), bool))
+    np.testing.assert_array_equal(to_image(tf.constant([[[True], [False]]]))[0, :, 0], [1, 0])
+
+
+def test_gaussian_layers_give_means_and_deviations_that_do_not_depend_on_the_inputs():
+    network = networks.gaussian(3, initial_log_stddev=-0.5)
+    params = network.init(KEY, SPEC)
+    outputs = network.apply(params, INPUTS)
+    np.testing.assert_allclose(outputs[..., :3], networks.dense(3).apply(params["mean"], INPUTS), rtol=1e-5)
+    np.testing.assert_array_equal(outputs[..., 3:], np.full((2, 7, 3), -0.5, np.float32))
+
+
+def test_sequential_networks_feed_each_other():
+    network = networks.sequential(first=networks.dense(4), second=networks.dense(2))
+    params = network.init(KEY, SPEC)
+    expected = networks.dense(2).apply(params["second"], networks.dense(4).apply(params["first"], INPUTS))
+    np.testing.assert_allclose(network.apply(params, INPUTS), expected, rtol=1e-5)

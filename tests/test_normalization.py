@@ -181,3 +181,24 @@ def test_bad_inputs_are_refused_by_name():
     assert_refuses(r"a leaf has shape \(5, 2\)", moments.update, np.zeros((5, 2), np.float32))
     nest = RunningMoments.init({"a": tf.TensorSpec([]), "b": tf.TensorSpec([])})
     assert_refuses(r"the leaves hold \[2, 3\] examples", nest.update, {"a": np.zeros(2), "b": np.zeros(3)})
+
+
+def test_rewards_are_scaled_by_the_deviation_of_discounted_sums():
+    rng = np.random.default_rng(0)
+    rewards, ends = rng.normal(2.0, 3.0, (40, 3)).astype(np.float32), rng.random((40, 3)) < 0.1
+    normalizer = normalization.RewardNormalizer.init(3)
+    np.testing.assert_allclose(normalizer.normalize(tf.constant(rewards)), rewards, rtol=1e-5)
+    update = tf.function(normalization.RewardNormalizer.update, jit_compile=True)
+    sums, totals = np.zeros(3), []
+    for part in (slice(0, 25), slice(25, 40)):
+        normalizer = update(normalizer, tf.constant(rewards[part]), tf.constant(ends[part]), 0.9)
+        for reward, end in zip(rewards[part], ends[part], strict=True):
+            sums = 0.9 * sums + reward
+            totals.append(sums)
+            sums = np.where(end, 0, sums)
+    np.testing.assert_allclose(normalizer.returns, sums, rtol=1e-4, atol=1e-5)
+    expected = rewards / np.std(totals)
+    np.testing.assert_allclose(normalizer.normalize(tf.constant(rewards)), expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        normalizer.normalize(tf.constant(rewards), clip=0.5), expected.clip(-0.5, 0.5), rtol=1e-4
+    )

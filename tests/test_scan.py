@@ -68,12 +68,61 @@ def test_all_dtypes_can_be_carried():
         np.testing.assert_array_equal(tf.cast(rows[name][1], tf.float64), tf.cast(leaf, tf.float64))
 
 
-def test_gradients_flow_through_the_loop():
-    x = tf.constant([2.0, 3.0])
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        product, _ = scan(lambda c, x: (c * x, None), tf.constant(1.0), x)
-    np.testing.assert_allclose(tf.convert_to_tensor(tape.gradient(product, x)), [3.0, 2.0])
+def recurrence(weight, xs, start, reverse):
+    def step(carry, x):
+        hidden, count = carry
+        hidden = tf.tanh(tf.linalg.matvec(weight, hidden) + x)
+        return (hidden, count + 1), (2 * hidden, count)
+
+    (last, _), (rows, _) = scan(step, (start, tf.constant(0)), xs, reverse=reverse)
+    return tf.reduce_sum(rows**2) + tf.reduce_sum(3 * last)
+
+
+def unrolled(weight, xs, start, reverse):
+    hidden, total = start, 0.0
+    for x in reversed(tf.unstack(xs)) if reverse else tf.unstack(xs):
+        hidden = tf.tanh(tf.linalg.matvec(weight, hidden) + x)
+        total += tf.reduce_sum((2 * hidden) ** 2)
+    return total + tf.reduce_sum(3 * hidden)
+
+
+def gradients(function, reverse):
+    def of(*args):
+        with tf.GradientTape() as tape:
+            tape.watch(args)
+            value = function(*args, reverse)
+        return tape.gradient(value, args)
+
+    return of
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradients_flow_into_carry_inputs_and_what_is_closed_over(reverse):
+    rng = np.random.default_rng(0)
+    args = [rng.normal(size=shape).astype(np.float32) for shape in ((3, 3), (5, 3), (3,))]
+    expected = gradients(unrolled, reverse)(*map(tf.constant, args))
+    compiled = tf.function(gradients(recurrence, reverse), jit_compile=True)(*map(tf.constant, args))
+    for actual, wanted in zip(compiled, expected, strict=True):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-5)
+    assert_modes_agree(gradients(recurrence, reverse), *args, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_flow_through_nested_loops():
+    def product(x):
+        def outer(carry, row):
+            inner, _ = scan(lambda c, value: (c * value, None), tf.constant(1.0), row)
+            return carry + inner, None
+
+        return scan(outer, tf.constant(0.0), x)[0]
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = product(x)
+        return tape.gradient(total, x)
+
+    x = tf.constant([[2.0, 3.0], [5.0, 7.0]])
+    np.testing.assert_allclose(tf.function(gradient, jit_compile=True)(x), [[3.0, 2.0], [7.0, 5.0]])
 
 
 def test_bad_inputs_are_refused():

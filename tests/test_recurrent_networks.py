@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rl_fn import networks, random
+from tests.support import assert_modes_agree
+
+T, B, F, UNITS = 5, 3, 4, 6
+SPEC = tf.TensorSpec([F])
+RNG = np.random.default_rng(0)
+INPUTS = tf.constant(RNG.normal(size=(T, B, F)), tf.float32)
+IS_FIRST = tf.constant([[False, True, False], [False] * 3, [True, False, False], [False, False, True], [False] * 3])
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gru_step(params, state, x):
+    projected = x @ params["kernel"] + params["bias"]
+    recurrent = state @ params["recurrent_kernel"] + params["recurrent_bias"]
+    reset, update = (sigmoid(projected[i] + recurrent[i]) for i in (slice(0, UNITS), slice(UNITS, 2 * UNITS)))
+    candidate = np.tanh(projected[2 * UNITS :] + reset * recurrent[2 * UNITS :])
+    state = update * state + (1 - update) * candidate
+    return state, state
+
+
+def lstm_step(params, state, x):
+    hidden, cell = state
+    gates = x @ params["kernel"] + params["bias"] + hidden @ params["recurrent_kernel"] + params["recurrent_bias"]
+    forget, enter, leave, new = np.split(gates, 4)
+    cell = sigmoid(forget + 1) * cell + sigmoid(enter) * np.tanh(new)
+    hidden = sigmoid(leave) * np.tanh(cell)
+    return hidden, (hidden, cell)
+
+
+KINDS = {"gru": (networks.gru, gru_step), "lstm": (networks.lstm, lstm_step)}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def network(request):
+    make, step = KINDS[request.param]
+    network = make(UNITS)
+    params = network.init(random.key(1), SPEC)
+    noise = lambda leaf: leaf + tf.constant(RNG.normal(size=leaf.shape, scale=0.3), tf.float32)
+    return network, tf.nest.map_structure(noise, params), step
+
+
+def test_an_unroll_is_the_definition_and_starts_anew_where_episodes_begin(network):
+    network, params, step = network
+    start = tf.nest.map_structure(lambda leaf: leaf + 0.5, network.initial_state(B))
+    unroll = tf.function(network.unroll, jit_compile=True)
+    outputs, last = unroll(params, start, INPUTS, IS_FIRST)
+    numbers = tf.nest.map_structure(lambda leaf: leaf.numpy().astype(np.float64), params)
+    for b in range(B):
+        state = tf.nest.map_structure(lambda leaf, b=b: leaf.numpy()[b], start)
+        for t in range(T):
+            if IS_FIRST[t, b]:
+                state = tf.nest.map_structure(np.zeros_like, state)
+            expected, state = step(numbers, state, INPUTS.numpy()[t, b])
+            np.testing.assert_allclose(outputs[t, b], expected, rtol=1e-4, atol=1e-5)
+        for actual, wanted in zip(tf.nest.flatten(last), tf.nest.flatten(state), strict=True):
+            np.testing.assert_allclose(actual[b], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_is_an_unroll_of_one_and_takes_any_batch_axes(network):
+    network, params, _ = network
+    start = tf.nest.map_structure(lambda leaf: leaf + 0.5, network.initial_state(B))
+    outputs, state = network.step(params, start, INPUTS[0])
+    unrolled, last = network.unroll(params, start, INPUTS[:1], tf.zeros([1, B], tf.bool))
+    np.testing.assert_allclose(outputs, unrolled[0], rtol=1e-5, atol=1e-6)
+    twice = tf.nest.map_structure(lambda leaf: tf.stack([leaf, leaf]), start)
+    deep, deep_state = network.step(params, twice, tf.stack([INPUTS[0], INPUTS[0]]))
+    np.testing.assert_allclose(deep[1], outputs, rtol=1e-5, atol=1e-6)
+    for a, b, c in zip(*map(tf.nest.flatten, (state, last, deep_state)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(a, c[0], rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_reach_every_parameter_in_all_modes(network):
+    network, params, _ = network
+    leaves = [leaf.numpy() for leaf in tf.nest.flatten(params)]
+
+    def gradient(*leaves):
+        with tf.GradientTape() as tape:
+            tape.watch(leaves)
+            packed = tf.nest.pack_sequence_as(params, leaves)
+            outputs, _ = network.unroll(packed, network.initial_state(B), INPUTS, IS_FIRST)
+            total = tf.reduce_sum(outputs**2)
+        return tape.gradient(total, leaves)
+
+    assert all(np.any(gradient(*map(tf.constant, leaves))[i]) for i in range(4))
+    assert_modes_agree(gradient, *leaves, rtol=1e-3, atol=1e-4)
+
+
+def test_an_actor_critic_with_a_memory_gives_the_same_step_by_step_and_unrolled():
+    network = networks.actor_critic(
+        networks.mlp((8,), activate_final=True), networks.dense(2), networks.dense(1), networks.gru(UNITS)
+    )
+    params = network.init(random.key(2), SPEC)
+    policy, value = network.unroll(params, network.initial_state(B), INPUTS, IS_FIRST)
+    state = network.initial_state(B)
+    for t in range(T):
+        state = tf.where(IS_FIRST[t][:, tf.newaxis], 0.0, state)
+        (logits, v), state = network.step(params, state, INPUTS[t])
+        np.testing.assert_allclose(policy[t], logits, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(value[t], v, rtol=1e-5, atol=1e-6)
+
+
+def test_an_unknown_memory_is_refused():
+    with pytest.raises(ValueError, match="memory is 'rnn', expected one of none, gru, lstm"):
+        networks.memory("rnn", 4)
