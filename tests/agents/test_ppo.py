@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rl_fn import envs, loops, random
+from rl_fn.agents import ppo
+
+ENV = envs.make("CartPole-v1")
+PENDULUM = envs.make("Pendulum-v1")
+
+
+def rolled_out(env, hparams, length, seed=0):
+    agent = ppo.make(env.spec, hparams)
+    state = agent.init(random.key(seed))
+    actors = loops.init_actors(agent, env, hparams.num_envs, random.key(seed + 1))
+    run = tf.function(
+        lambda: loops.rollout(agent, env, state.policy, actors, random.key(seed + 2), length), jit_compile=True
+    )
+    return agent, state, *run()
+
+
+@pytest.mark.parametrize("memory", ["none", "gru", "lstm"])
+def test_the_first_gradient_step_sees_the_policy_that_acted(memory):
+    # The whole rollout is one minibatch of one epoch: ratios are one, so nothing is clipped and the KL is zero.
+    # That holds only if the memory is rebuilt as it was, with resets inside the sequences.
+    hparams = ppo.PPOHParams(num_envs=4, rollout_length=64, num_epochs=1, num_minibatches=1).override(
+        hidden_sizes=(16,), memory=memory, memory_units=8, sequence_length=64 if memory != "none" else 1
+    )
+    agent, state, _, (trajectory, _) = rolled_out(ENV, hparams, 64)
+    assert trajectory.is_last.numpy()[:-1].sum() > 4
+    _, metrics = tf.function(agent.update, jit_compile=True)(state, trajectory, random.key(9))
+    assert metrics["clip_fraction"] == 0
+    assert abs(metrics["approximate_kl"]) < 1e-6
+    # With the resets elsewhere, it does not.
+    if memory != "none":
+        shifted = trajectory._replace(terminated=tf.roll(trajectory.terminated, 5, 0))
+        _, metrics = agent.update(state, shifted, random.key(9))
+        assert metrics["approximate_kl"] > 1e-6
+
+
+def test_the_memory_is_reset_where_an_episode_begins_and_nowhere_else():
+    hparams = ppo.PPOHParams(num_envs=4, rollout_length=64).override(memory="gru", memory_units=8, sequence_length=8)
+    _, _, actors, (trajectory, _) = rolled_out(ENV, hparams, 64)
+    memory = tf.concat([trajectory.extras["memory"], actors.actor[tf.newaxis]], axis=0).numpy()
+    is_zero = np.all(memory == 0, axis=-1)
+    expected = np.concatenate([np.ones((1, 4), bool), trajectory.is_last.numpy()])
+    np.testing.assert_array_equal(is_zero, expected)
+
+
+def test_values_of_truncated_steps_remember_the_episode():
+    # The successor of a cut step is valued with the memory after the step, not with the next episode's.
+    hparams = ppo.PPOHParams(num_envs=2, rollout_length=4, num_epochs=1, num_minibatches=1).override(
+        memory="lstm", memory_units=8, sequence_length=4, gae_lambda=1.0, anneal_learning_rate=False
+    )
+    agent, state, _, (trajectory, _) = rolled_out(ENV, hparams, 4)
+    cut = trajectory._replace(truncated=tf.constant([[False] * 2, [True] * 2, [False] * 2, [False] * 2]))
+    _, unchanged = agent.update(state, trajectory, random.key(1))
+    _, changed = agent.update(state, cut, random.key(1))
+    assert unchanged["value_loss"] != changed["value_loss"]
+
+
+def test_sequences_stay_whole_in_minibatches():
+    steps = tf.reshape(tf.range(12 * 2), [12, 2, 1])
+    sequences = ppo._in_sequences(steps, 4).numpy()[..., 0]
+    assert sequences.shape == (4, 6)
+    for column in sequences.T:
+        np.testing.assert_array_equal(np.diff(column), [2, 2, 2])
+    assert sorted(sequences.ravel()) == list(range(24))
+
+
+def test_box_actions_stay_inside_and_probabilities_are_those_of_the_draw():
+    hparams = ppo.PPOHParams(num_envs=16, rollout_length=16)
+    _, _, _, (trajectory, _) = rolled_out(PENDULUM, hparams, 16)
+    space = PENDULUM.spec.action_space
+    action, draw = trajectory.action.numpy(), trajectory.extras["draw"].numpy()
+    assert np.abs(draw).max() > space.high[0] - 0.5
+    np.testing.assert_allclose(action, draw.clip(space.low, space.high), rtol=1e-6)
+
+
+def test_observations_and_rewards_are_normalised_by_moments_of_the_state():
+    hparams = ppo.PPOHParams(num_envs=8, rollout_length=32).override(
+        normalize_observations=True, normalize_rewards=True
+    )
+    agent, state, _, (trajectory, _) = rolled_out(PENDULUM, hparams, 32)
+    after, _ = tf.function(agent.update, jit_compile=True)(state, trajectory, random.key(1))
+    seen = trajectory.observation.numpy().reshape(-1, 3)
+    np.testing.assert_allclose(after.policy.observations.mean, seen.mean(0), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(after.policy.observations.variance, seen.var(0), rtol=1e-3)
+    assert after.rewards.moments.count == 8 * 32
+    # Acting uses them: other moments, other actions.
+    observation = trajectory.observation[0]
+    mixed = after.policy._replace(observations=state.policy.observations)
+    one, other = (agent.act(policy, (), observation, random.key(1), "eval").action for policy in (after.policy, mixed))
+    assert np.any(one != other)
+
+
+def test_impossible_sequences_are_refused():
+    with pytest.raises(ValueError, match="sequence_length is 3, expected a divisor of rollout_length = 8"):
+        ppo.PPOHParams(rollout_length=8).override(sequence_length=3)
+    with pytest.raises(ValueError, match="num_minibatches is 5, expected a divisor of the number of sequences = 16"):
+        ppo.PPOHParams(rollout_length=8, num_envs=8, num_minibatches=4).override(sequence_length=4, num_minibatches=5)
+    with pytest.raises(ValueError, match="memory is 'rnn', expected one of none, gru, lstm"):
+        ppo.PPOHParams().override(memory="rnn")
