@@ -13,6 +13,10 @@ __all__ = ["COMPILED", "Env", "EnvStep", "TimedState", "auto_reset", "make"]
 # name -> the module whose `make` makes it, and arguments of that
 COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
     "CartPole-v1": ("rl_fn.envs.cartpole", {}),
+    "MountainCar-v0": ("rl_fn.envs.mountain_car", {}),
+    "MountainCarContinuous-v0": ("rl_fn.envs.mountain_car", {"continuous": True}),
+    "Acrobot-v1": ("rl_fn.envs.acrobot", {}),
+    "Pendulum-v1": ("rl_fn.envs.pendulum", {}),
 }
 
 
