@@ -191,3 +191,11 @@ def test_episodes_are_truncated_and_vectorise(name):
         assert state.time.tolist() == [1, limit - 1, 0]
         np.testing.assert_array_equal(outcome.observation[:2], outcome.next_observation[:2])
         assert np.any(outcome.observation[2] != outcome.next_observation[2])
+
+
+@pytest.mark.parametrize(("name", "shape"), [("Pendulum-v1", [3]), ("Acrobot-v1", [3, 1]), ("MountainCar-v0", [2])])
+def test_actions_of_another_shape_are_refused(name, shape):
+    env = envs.make(name)
+    state, _ = env.reset(random.key(0), 3)
+    with pytest.raises(ValueError, match=rf"{name}: the actions have shape \({shape[0]},.*expected \(3,"):
+        env.step(state, tf.zeros(shape), random.key(0))
