@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from rl_fn import random
 from rl_fn.envs.base import Env, auto_reset
+from rl_fn.envs.rendering import gymnasium_picture
 from rl_fn.struct import EnvSpec
 
 GRAVITY = 9.8
@@ -44,7 +45,7 @@ def make() -> Env:
         max_episode_steps=500,
         reward_threshold=-100.0,
     )
-    return auto_reset(spec, start, dynamics, observe)
+    return auto_reset(spec, start, dynamics, observe, gymnasium_picture(spec.name))
 
 
 def start(key: random.Key, batch_size: int) -> AcrobotState:

@@ -14,6 +14,7 @@ from gymnasium import spaces
 
 from rl_fn import random
 from rl_fn.envs.base import Env, auto_reset
+from rl_fn.envs.rendering import gymnasium_picture
 from rl_fn.struct import EnvSpec
 
 MIN_POSITION, MAX_POSITION = -1.2, 0.6
@@ -41,7 +42,8 @@ def make(continuous: bool = False) -> Env:
         max_episode_steps=999 if continuous else 200,
         reward_threshold=90.0 if continuous else -110.0,
     )
-    return auto_reset(spec, start, continuous_dynamics if continuous else dynamics, observe)
+    step = continuous_dynamics if continuous else dynamics
+    return auto_reset(spec, start, step, observe, gymnasium_picture(spec.name))
 
 
 def start(key: random.Key, batch_size: int) -> MountainCarState:

@@ -7,7 +7,7 @@ Euler's method with the new velocity.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from rl_fn import random
 from rl_fn.envs.base import Env, auto_reset
+from rl_fn.envs.rendering import gymnasium_picture
 from rl_fn.struct import EnvSpec
 
 GRAVITY = 10.0
@@ -40,7 +41,7 @@ def make() -> Env:
         action_space=spaces.Box(-MAX_TORQUE, MAX_TORQUE, [1], np.float32),
         max_episode_steps=200,
     )
-    return auto_reset(spec, start, dynamics, observe)
+    return auto_reset(spec, start, dynamics, observe, gymnasium_picture(spec.name, _attributes))
 
 
 def start(key: random.Key, batch_size: int) -> PendulumState:
@@ -65,3 +66,7 @@ def dynamics(state: PendulumState, action: tf.Tensor, key: random.Key) -> tuple[
     angle = state.angle + TIME_STEP * angular_velocity
     angle = angle - 2 * math.pi * tf.round(angle / (2 * math.pi))
     return PendulumState(angle, angular_velocity, torque), -cost, tf.zeros_like(cost, tf.bool)
+
+
+def _attributes(state: PendulumState) -> dict[str, Any]:
+    return {"state": np.array([state.angle, state.angular_velocity]), "last_u": float(state.torque)}

@@ -1,3 +1,5 @@
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -199,3 +201,11 @@ def test_actions_of_another_shape_are_refused(name, shape):
     state, _ = env.reset(random.key(0), 3)
     with pytest.raises(ValueError, match=rf"{name}: the actions have shape \({shape[0]},.*expected \(3,"):
         env.step(state, tf.zeros(shape), random.key(0))
+
+
+def test_pictures_without_pygame_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygame", None)  # as if it were not installed
+    env = envs.make("Acrobot-v1")
+    state = tf.nest.map_structure(lambda leaf: leaf[0].numpy(), env.reset(random.key(0), 1)[0])
+    with pytest.raises(ModuleNotFoundError, match=r"Acrobot-v1 need pygame.*pip install 'rl-fn\[render\]'"):
+        env.render(state)
