@@ -17,6 +17,10 @@ COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
     "MountainCarContinuous-v0": ("rl_fn.envs.mountain_car", {"continuous": True}),
     "Acrobot-v1": ("rl_fn.envs.acrobot", {}),
     "Pendulum-v1": ("rl_fn.envs.pendulum", {}),
+    "CartPoleNoVel-v1": ("rl_fn.envs.no_velocity", {"base": "CartPole-v1", "keep": (0, 2)}),
+    "MountainCarNoVel-v0": ("rl_fn.envs.no_velocity", {"base": "MountainCar-v0", "keep": (0,)}),
+    "MountainCarContinuousNoVel-v0": ("rl_fn.envs.no_velocity", {"base": "MountainCarContinuous-v0", "keep": (0,)}),
+    "PendulumNoVel-v1": ("rl_fn.envs.no_velocity", {"base": "Pendulum-v1", "keep": (0, 1)}),
 }
 
 
