@@ -101,9 +101,7 @@ WRAPPED = {
     "mask_observation": wrappers.mask_observation(WALK, [1]),
     "mask_names": wrappers.mask_observation(NESTED, ["place", "box"]),
     "all_together": wrappers.normalize_reward(
-        wrappers.frame_stack(
-            wrappers.normalize_observation(wrappers.action_repeat(wrappers.sticky_actions(WALK, 0.5), 2)), 2
-        )
+        wrappers.frame_stack(wrappers.normalize_observation(wrappers.action_repeat(WALK, 2)), 2)
     ),
 }
 
