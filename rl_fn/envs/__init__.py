@@ -13,6 +13,14 @@ __all__ = ["COMPILED", "Env", "EnvStep", "TimedState", "auto_reset", "make"]
 # name -> the module whose `make` makes it, and arguments of that
 COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
     "CartPole-v1": ("rl_fn.envs.cartpole", {}),
+    "MountainCar-v0": ("rl_fn.envs.mountain_car", {}),
+    "MountainCarContinuous-v0": ("rl_fn.envs.mountain_car", {"continuous": True}),
+    "Acrobot-v1": ("rl_fn.envs.acrobot", {}),
+    "Pendulum-v1": ("rl_fn.envs.pendulum", {}),
+    "CartPoleNoVel-v1": ("rl_fn.envs.no_velocity", {"base": "CartPole-v1", "keep": (0, 2)}),
+    "MountainCarNoVel-v0": ("rl_fn.envs.no_velocity", {"base": "MountainCar-v0", "keep": (0,)}),
+    "MountainCarContinuousNoVel-v0": ("rl_fn.envs.no_velocity", {"base": "MountainCarContinuous-v0", "keep": (0,)}),
+    "PendulumNoVel-v1": ("rl_fn.envs.no_velocity", {"base": "Pendulum-v1", "keep": (0, 1)}),
 }
 
 

@@ -50,13 +50,19 @@ def auto_reset(
       dynamics: `(state, action, key) -> (state, reward, terminated)`.
       observe: `state -> observation`.
       render: `state -> picture`, for one state as NumPy arrays.
+
+    Raises:
+      ValueError: by its step, if the actions do not have the shape of the action space after the batch axis.
     """
+    action_spec = struct.space_spec(spec.action_space)
 
     def reset(key: random.Key, batch_size: int) -> tuple[TimedState, Nest]:
         inner = start(key, batch_size)
         return TimedState(inner, tf.zeros([batch_size], tf.int32)), observe(inner)
 
     def step(state: TimedState, action: tf.Tensor, key: random.Key) -> tuple[TimedState, EnvStep]:
+        action = tf.nest.map_structure(tf.convert_to_tensor, action)
+        _check_actions(spec.name, action, action_spec, state.time.shape[0])
         start_key, dynamics_key = tf.unstack(random.split(key))
         successor, reward, terminated = dynamics(state.inner, action, dynamics_key)
         time = state.time + 1
@@ -67,3 +73,11 @@ def auto_reset(
         return TimedState(inner, tf.where(done, 0, time)), outcome
 
     return Env(spec, reset, step, render and (lambda state: render(state.inner)))
+
+
+def _check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None:
+    """Of another shape they would broadcast, and nothing would fail."""
+    given = tf.nest.map_structure(lambda leaf: tuple(leaf.shape), action)
+    expected = tf.nest.map_structure(lambda leaf: (batch_size, *leaf.shape), spec)
+    if given != expected:
+        raise ValueError(f"{name}: the actions have shape {given}, expected {expected}")

@@ -7,6 +7,7 @@ adaptive elements that can solve difficult learning control problems", integrate
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,7 @@ from gymnasium import spaces
 
 from rl_fn import random
 from rl_fn.envs.base import Env, auto_reset
+from rl_fn.envs.rendering import gymnasium_picture
 from rl_fn.struct import EnvSpec
 
 GRAVITY = 9.8
@@ -26,6 +28,15 @@ MAX_POSITION = 2.4  # metres
 MAX_ANGLE = 12 * 2 * math.pi / 360  # radians
 
 
+class CartPoleState(NamedTuple):
+    """Columns and not one `[B, 4]` tensor, so that every operation runs over contiguous numbers."""
+
+    position: tf.Tensor  # float32[B]
+    velocity: tf.Tensor  # float32[B]
+    angle: tf.Tensor  # float32[B]: of the pole, 0 is upright
+    angular_velocity: tf.Tensor  # float32[B]
+
+
 def make() -> Env:
     bounds = np.array([2 * MAX_POSITION, np.inf, 2 * MAX_ANGLE, np.inf], np.float32)
     spec = EnvSpec(
@@ -35,18 +46,23 @@ def make() -> Env:
         max_episode_steps=500,
         reward_threshold=475.0,
     )
-    return auto_reset(spec, start, dynamics, observe=tf.identity)
+    return auto_reset(spec, start, dynamics, observe, gymnasium_picture(spec.name))
 
 
-def start(key: random.Key, batch_size: int) -> tf.Tensor:
-    """States `[B, 4]`: position, velocity, angle and angular velocity, each near zero."""
-    return random.uniform(key, [batch_size, 4], -0.05, 0.05)
+def start(key: random.Key, batch_size: int) -> CartPoleState:
+    """States in which everything is near zero."""
+    return CartPoleState(*tf.unstack(random.uniform(key, [len(CartPoleState._fields), batch_size], -0.05, 0.05)))
 
 
-def dynamics(state: tf.Tensor, action: tf.Tensor, key: random.Key) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One step of `[B, 4]` states under `int[B]` actions: 0 pushes to the left, 1 to the right."""
+def observe(state: CartPoleState) -> tf.Tensor:
+    """Position, velocity, angle and angular velocity, `float32[B, 4]`."""
+    return tf.stack(state, axis=-1)
+
+
+def dynamics(state: CartPoleState, action: tf.Tensor, key: random.Key) -> tuple[CartPoleState, tf.Tensor, tf.Tensor]:
+    """One step under `int[B]` actions: 0 pushes to the left, 1 to the right."""
     del key  # deterministic
-    position, velocity, angle, angular_velocity = tf.unstack(state, num=4, axis=-1)
+    position, velocity, angle, angular_velocity = state
     force = tf.where(action == 1, FORCE, -FORCE)
     cosine, sine = tf.cos(angle), tf.sin(angle)
     moment = POLE_MASS * HALF_LENGTH
@@ -55,7 +71,7 @@ def dynamics(state: tf.Tensor, action: tf.Tensor, key: random.Key) -> tuple[tf.T
         HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * tf.square(cosine) / TOTAL_MASS)
     )
     acceleration = push - moment * angular_acceleration * cosine / TOTAL_MASS
-    rates = tf.stack([velocity, acceleration, angular_velocity, angular_acceleration], axis=-1)
-    successor = state + TIME_STEP * rates
-    terminated = (tf.abs(successor[..., 0]) > MAX_POSITION) | (tf.abs(successor[..., 2]) > MAX_ANGLE)
+    rates = (velocity, acceleration, angular_velocity, angular_acceleration)
+    successor = CartPoleState(*(x + TIME_STEP * rate for x, rate in zip(state, rates, strict=True)))
+    terminated = (tf.abs(successor.position) > MAX_POSITION) | (tf.abs(successor.angle) > MAX_ANGLE)
     return successor, tf.ones_like(position), terminated

@@ -1,0 +1,50 @@
+"""Wrappers: pure functions `Env -> Env`.
+
+    env = wrappers.frame_stack(wrappers.normalize_observation(envs.make("Pendulum-v1")), 4)
+
+In all of them `next_observation` stays the true successor and `observation` what the policy sees next; at
+the end of an episode these two differ. What a wrapper carries along starts anew with each episode, but for
+the moments of normalize_observation and normalize_reward: the whole batch shares one set, so those leaves of
+the state have no batch axis.
+"""
+
+from rl_fn.envs.wrappers.control import StickyState, action_repeat, sticky_actions, time_limit
+from rl_fn.envs.wrappers.observations import (
+    NormalizedObservationState,
+    StackedState,
+    flatten_observation,
+    frame_stack,
+    mask_observation,
+    normalize_observation,
+    one_hot_observation,
+)
+from rl_fn.envs.wrappers.rewards import (
+    NormalizedRewardState,
+    ShapedState,
+    clip_reward,
+    mountain_car_default,
+    normalize_reward,
+    scale_reward,
+    shape_reward,
+)
+
+__all__ = [
+    "NormalizedObservationState",
+    "NormalizedRewardState",
+    "ShapedState",
+    "StackedState",
+    "StickyState",
+    "action_repeat",
+    "clip_reward",
+    "flatten_observation",
+    "frame_stack",
+    "mask_observation",
+    "mountain_car_default",
+    "normalize_observation",
+    "normalize_reward",
+    "one_hot_observation",
+    "scale_reward",
+    "shape_reward",
+    "sticky_actions",
+    "time_limit",
+]
