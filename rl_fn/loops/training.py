@@ -69,7 +69,7 @@ def train_step(
         totals = {
             f"episode_{name}": tf.cast(tf.reduce_sum(total), tf.float32) for name, total in episodes._asdict().items()
         }
-        policies = _pushed(state.policies, agent_state.policy) if actor_lag else ()
+        policies = _pushed(state.policies, state.agent.policy) if actor_lag else ()
         return TrainState(agent_state, actors, state.key, state.iteration + 1, policies), {**metrics, **totals}
 
     return step

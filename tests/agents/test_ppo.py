@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, loops, random
+from rl_fn import envs, loops, random, struct
 from rl_fn.agents import ppo
 
 ENV = envs.make("CartPole-v1")
@@ -12,6 +12,11 @@ PENDULUM = envs.make("Pendulum-v1")
 def rolled_out(env, hparams, length, seed=0):
     agent = ppo.make(env.spec, hparams)
     state = agent.init(random.key(seed))
+    # A policy that depends on what it sees from the start.
+    larger = lambda path, leaf: 100 * leaf if "policy/" in path and leaf.shape.rank == 2 else leaf
+    names = [larger(*named) for named in struct.named_leaves(state.policy.params)]
+    params = tf.nest.pack_sequence_as(state.policy.params, names)
+    state = state._replace(policy=state.policy._replace(params=params))
     actors = loops.init_actors(agent, env, hparams.num_envs, random.key(seed + 1))
     run = tf.function(
         lambda: loops.rollout(agent, env, state.policy, actors, random.key(seed + 2), length), jit_compile=True

@@ -84,7 +84,9 @@ def test_importance_weights_enter_the_loss(states):
     equal, different = (tf.nest.map_structure(lambda leaf: leaf[0], states[i].agent) for i in (1, 3))
     for a, b in zip(learned(equal, 0.0), learned(equal, 1.0), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
-    assert any(np.any(np.abs(a - b) > 1e-5) for a, b in zip(learned(different, 0.0), learned(different, 1.0), strict=True))
+    assert any(
+        np.any(np.abs(a - b) > 1e-5) for a, b in zip(learned(different, 0.0), learned(different, 1.0), strict=True)
+    )
 
 
 def test_the_support_of_returns_must_not_be_empty():
