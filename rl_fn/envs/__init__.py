@@ -13,6 +13,16 @@ __all__ = ["COMPILED", "Env", "EnvStep", "TimedState", "auto_reset", "make"]
 # name -> the module whose `make` makes it, and arguments of that
 COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
     "CartPole-v1": ("rl_fn.envs.cartpole", {}),
+    "Catch-bsuite": ("rl_fn.envs.catch", {}),
+    "DeepSea-bsuite": ("rl_fn.envs.deep_sea", {}),
+    "MemoryChain-bsuite": ("rl_fn.envs.memory_chain", {}),
+    "UmbrellaChain-bsuite": ("rl_fn.envs.umbrella_chain", {}),
+    "DiscountingChain-bsuite": ("rl_fn.envs.discounting_chain", {}),
+    "SimpleBandit-bsuite": ("rl_fn.envs.bandit", {}),
+    "FourRooms-misc": ("rl_fn.envs.four_rooms", {}),
+    "ConstantReward-truncated": ("rl_fn.envs.constant_reward", {"end": "truncated"}),
+    "ConstantReward-terminated": ("rl_fn.envs.constant_reward", {"end": "terminated"}),
+    "QuadraticReward": ("rl_fn.envs.quadratic_reward", {}),
 }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
+
+from rl_fn.envs import pixel_font
 
 Color: TypeAlias = tuple[int, int, int]
 
@@ -24,6 +26,27 @@ EMPTY: Color = (24, 26, 32)
 LINE: Color = (56, 60, 70)
 
 PIXELS = 360  # the longer side of a picture, about
+STRIP_HEIGHT = 32  # of the cells of a labelled row
+MARGIN = 6  # around the labels of rows
+
+Shape: TypeAlias = Literal["disc", "diamond", "square"]
+
+
+class Mark(NamedTuple):
+    """A shape inside one cell."""
+
+    row: int
+    column: int
+    color: Color
+    shape: Shape = "disc"
+
+
+class Strip(NamedTuple):
+    """A row of cells under a label."""
+
+    label: str  # as pixel_font can write it
+    colors: Sequence[Color]  # of the cells
+    marks: Sequence[Mark] = ()  # in row 0
 
 
 def draw_channels(channels: np.ndarray, colors: Sequence[Color], pixels: int = PIXELS) -> np.ndarray:
@@ -58,6 +81,66 @@ def draw_channels(channels: np.ndarray, colors: Sequence[Color], pixels: int = P
     tiles = np.array(colors, np.uint8)[active_first[row, column, layer]]
     tiles[np.broadcast_to(number_active, layer.shape) == 0] = EMPTY
     return _join(tiles)
+
+
+def draw_cells(colors: np.ndarray, marks: Sequence[Mark] = (), pixels: int = PIXELS) -> np.ndarray:
+    """Draws a grid of cells of one colour each, with marks in some of them.
+
+    Args:
+      colors: `uint8[H, W, 3]`.
+      marks: in the order of drawing.
+      pixels: about the length of the picture's longer side.
+
+    Returns:
+      `uint8[H', W', 3]`.
+    """
+    size = _cell_size(colors.shape[0], colors.shape[1], pixels)
+    return _draw(colors, marks, size, size)
+
+
+def draw_strips(strips: Sequence[Strip], pixels: int = PIXELS) -> np.ndarray:
+    """Draws labelled rows of cells below each other; `pixels` is the picture's width, in which long rows wrap."""
+    parts = []
+    for strip in strips:
+        room = pixels - 2 * MARGIN
+        columns = min(len(strip.colors), room // 3)
+        rows = -(-len(strip.colors) // columns)
+        colors = np.full((rows * columns, 3), EMPTY, np.uint8)
+        colors[: len(strip.colors)] = strip.colors
+        width = min(STRIP_HEIGHT, room // columns)
+        cells = _draw(colors.reshape(rows, columns, 3), strip.marks, STRIP_HEIGHT, width)
+        letters = pixel_font.text_mask(strip.label)
+        part = np.full((letters.shape[0] + cells.shape[0] + 3 * MARGIN, pixels, 3), EMPTY, np.uint8)
+        part[MARGIN:, MARGIN:][: letters.shape[0], : letters.shape[1]][letters] = WHITE
+        part[letters.shape[0] + 2 * MARGIN :, MARGIN:][: cells.shape[0], : cells.shape[1]] = cells
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+def progress(time: int, length: int) -> Strip:
+    """How much of an episode of `length` steps has passed, with the agent at the end of it."""
+    cells = min(length, 100)
+    place = time * cells // length
+    colors = [GREEN if cell < place else LINE for cell in range(cells + 1)]
+    return Strip(f"STEP {time} OF {length}", colors, [Mark(0, place, ORANGE)])
+
+
+def _draw(colors: np.ndarray, marks: Sequence[Mark], height: int, width: int) -> np.ndarray:
+    tiles = np.broadcast_to(colors[:, :, np.newaxis, np.newaxis], (*colors.shape[:2], height, width, 3)).copy()
+    picture = _join(tiles)
+    for mark in marks:
+        cell = picture[mark.row * height : (mark.row + 1) * height, mark.column * width : (mark.column + 1) * width]
+        coverage = _coverage(mark.shape, height, width)
+        cell[...] = np.round(cell + coverage * (np.array(mark.color) - cell.astype(float)))
+    return picture
+
+
+def _coverage(shape: Shape, height: int, width: int) -> np.ndarray:
+    """How much of each pixel a shape covers, `[height, width, 1]`, from 4 x 4 points in each."""
+    y, x = (np.abs((np.arange(4 * size) + 0.5) / (2 * size) - 1) for size in (height, width))
+    y = y[:, np.newaxis]
+    distance = {"disc": np.hypot(x, y) / 0.7, "diamond": (x + y) / 0.8, "square": np.maximum(x, y) / 0.6}[shape]
+    return (distance < 1).reshape(height, 4, width, 4).mean(axis=(1, 3))[..., np.newaxis]
 
 
 def _cell_size(rows: int, columns: int, pixels: int) -> int:
