@@ -47,6 +47,9 @@ def make(mapping_seed: int = 0, num_arms: int = 11) -> Env:
         filled = np.arange(steps, 0, -1)[:, np.newaxis, np.newaxis] <= steps * rewards[:, np.newaxis] + 1e-4
         colors = np.where(filled, grid_rendering.SKY_BLUE, grid_rendering.EMPTY)
         colors[:, np.argmax(rewards)] = np.array(grid_rendering.ORANGE)
-        return grid_rendering.draw_cells(colors.astype(np.uint8))
+        bars = grid_rendering.draw_cells(
+            colors.astype(np.uint8), pixels=grid_rendering.PIXELS - 2 * grid_rendering.MARGIN
+        )
+        return grid_rendering.label_above(f"WHAT EACH OF {num_arms} ARMS PAYS, 0 TO 1", bars)
 
     return auto_reset(spec, start, dynamics, tf.identity, render)

@@ -27,9 +27,10 @@ LINE: Color = (56, 60, 70)
 
 PIXELS = 360  # the longer side of a picture, about
 STRIP_HEIGHT = 32  # of the cells of a labelled row
+MARK_PIXELS = 16  # the least size of a mark, which may be larger than its cell
 MARGIN = 6  # around the labels of rows
 
-Shape: TypeAlias = Literal["disc", "diamond", "square"]
+Shape: TypeAlias = Literal["disc", "diamond"]
 
 
 class Mark(NamedTuple):
@@ -108,13 +109,20 @@ def draw_strips(strips: Sequence[Strip], pixels: int = PIXELS) -> np.ndarray:
         colors = np.full((rows * columns, 3), EMPTY, np.uint8)
         colors[: len(strip.colors)] = strip.colors
         width = min(STRIP_HEIGHT, room // columns)
-        cells = _draw(colors.reshape(rows, columns, 3), strip.marks, STRIP_HEIGHT, width)
-        letters = pixel_font.text_mask(strip.label)
-        part = np.full((letters.shape[0] + cells.shape[0] + 3 * MARGIN, pixels, 3), EMPTY, np.uint8)
-        part[MARGIN:, MARGIN:][: letters.shape[0], : letters.shape[1]][letters] = WHITE
-        part[letters.shape[0] + 2 * MARGIN :, MARGIN:][: cells.shape[0], : cells.shape[1]] = cells
-        parts.append(part)
+        marks = [mark._replace(row=mark.column // columns, column=mark.column % columns) for mark in strip.marks]
+        cells = _draw(colors.reshape(rows, columns, 3), marks, STRIP_HEIGHT, width)
+        parts.append(label_above(strip.label, cells, pixels))
     return np.concatenate(parts)
+
+
+def label_above(label: str, picture: np.ndarray, pixels: int = PIXELS) -> np.ndarray:
+    """Adds margins and a line of text to a picture; the result is `pixels` wide, or as the picture needs."""
+    pixels = max(pixels, picture.shape[1] + 2 * MARGIN)
+    letters = pixel_font.text_mask(label)[:, : pixels - MARGIN]
+    labelled = np.full((letters.shape[0] + picture.shape[0] + 3 * MARGIN, pixels, 3), EMPTY, np.uint8)
+    labelled[MARGIN:, MARGIN:][: letters.shape[0], : letters.shape[1]][letters] = WHITE
+    labelled[letters.shape[0] + 2 * MARGIN :, MARGIN:][: picture.shape[0], : picture.shape[1]] = picture
+    return labelled
 
 
 def progress(time: int, length: int) -> Strip:
@@ -128,19 +136,23 @@ def progress(time: int, length: int) -> Strip:
 def _draw(colors: np.ndarray, marks: Sequence[Mark], height: int, width: int) -> np.ndarray:
     tiles = np.broadcast_to(colors[:, :, np.newaxis, np.newaxis], (*colors.shape[:2], height, width, 3)).copy()
     picture = _join(tiles)
+    size = max(min(height, width), MARK_PIXELS)
     for mark in marks:
-        cell = picture[mark.row * height : (mark.row + 1) * height, mark.column * width : (mark.column + 1) * width]
-        coverage = _coverage(mark.shape, height, width)
-        cell[...] = np.round(cell + coverage * (np.array(mark.color) - cell.astype(float)))
+        # Centred in its cell, and cut off at the edges of the picture where it is larger than that.
+        top, left = mark.row * height + (height - size) // 2, mark.column * width + (width - size) // 2
+        above, before = max(-top, 0), max(-left, 0)
+        area = picture[top + above : top + size, left + before : left + size]
+        coverage = _coverage(mark.shape, size)[above:, before:][: area.shape[0], : area.shape[1]]
+        area[...] = np.round(area + coverage * (np.array(mark.color) - area.astype(float)))
     return picture
 
 
-def _coverage(shape: Shape, height: int, width: int) -> np.ndarray:
-    """How much of each pixel a shape covers, `[height, width, 1]`, from 4 x 4 points in each."""
-    y, x = (np.abs((np.arange(4 * size) + 0.5) / (2 * size) - 1) for size in (height, width))
-    y = y[:, np.newaxis]
-    distance = {"disc": np.hypot(x, y) / 0.7, "diamond": (x + y) / 0.8, "square": np.maximum(x, y) / 0.6}[shape]
-    return (distance < 1).reshape(height, 4, width, 4).mean(axis=(1, 3))[..., np.newaxis]
+def _coverage(shape: Shape, size: int) -> np.ndarray:
+    """How much of each pixel of a square a shape covers, `[size, size, 1]`, from 4 x 4 points in each."""
+    x = np.abs((np.arange(4 * size) + 0.5) / (2 * size) - 1)
+    y = x[:, np.newaxis]
+    distance = {"disc": np.hypot(x, y) / 0.7, "diamond": (x + y) / 0.8}[shape]
+    return (distance < 1).reshape(size, 4, size, 4).mean(axis=(1, 3))[..., np.newaxis]
 
 
 def _cell_size(rows: int, columns: int, pixels: int) -> int:
@@ -151,7 +163,7 @@ def _cell_size(rows: int, columns: int, pixels: int) -> int:
 def _join(tiles: np.ndarray) -> np.ndarray:
     """Puts tiles `[rows, columns, height, width, 3]` together, each with a border where it is large enough."""
     rows, columns, height, width, _ = tiles.shape
-    if min(height, width) >= 6:
+    if min(height, width) >= 10:
         tiles[:, :, [0, -1]] = LINE
         tiles[:, :, :, [0, -1]] = LINE
     return tiles.swapaxes(1, 2).reshape(rows * height, columns * width, 3)
