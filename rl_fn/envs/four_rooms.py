@@ -6,6 +6,7 @@ reinforcement learning", section 3, figure 2. A fixed start and goal, and the ti
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +115,7 @@ def make(
 def _cell(name: str, place: tuple[int, int] | None) -> int | None:
     if place is None:
         return None
-    cells = [divmod(cell, SIZE) for cell in FREE.tolist()]
-    if tuple(place) not in cells:
-        raise ValueError(f"{name} is {place}, expected None, or the row and column of a free cell such as (4, 1)")
-    return place[0] * SIZE + place[1]
+    for cell in FREE.tolist():
+        if isinstance(place, Iterable) and tuple(place) == divmod(cell, SIZE):
+            return cell
+    raise ValueError(f"{name} is {place}, expected None, or the row and column of a free cell such as (4, 1)")

@@ -61,7 +61,7 @@ def make(memory_length: int = 5, num_bits: int = 1) -> Env:
 
     def observe(state: State) -> tf.Tensor:
         time = tf.maximum(state.time - 1, 0)
-        left = 1.0 - tf.cast(time, tf.float32) / memory_length
+        left = tf.cast(memory_length - time, tf.float32) / memory_length
         query = tf.cast(tf.where(time == memory_length - 1, state.query, 0), tf.float32)
         bits = tf.where(time[:, tf.newaxis] == 0, tf.where(state.context, 1.0, -1.0), 0.0)
         return tf.concat([left[:, tf.newaxis], query[:, tf.newaxis], bits], axis=1)[:, tf.newaxis]
