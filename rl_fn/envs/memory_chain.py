@@ -47,9 +47,11 @@ def make(memory_length: int = 5, num_bits: int = 1) -> Env:
     spec = EnvSpec("MemoryChain-bsuite", spaces.Box(low, high), spaces.Discrete(2))
 
     def start(key: random.Key, batch_size: int) -> State:
-        context_key, query_key = tf.unstack(random.split(key))
-        query = random.randint(query_key, [batch_size], 0, num_bits)
-        return State(tf.zeros([batch_size], tf.int32), random.coins(context_key, [batch_size, num_bits]), query)
+        # One draw for both: with a `randint` for the query the compiled step took several times as long.
+        coins = random.coins(key, [batch_size, 24 + num_bits])
+        unit = tf.reduce_sum(tf.where(coins[:, :24], 0.5 ** np.arange(1, 25, dtype=np.float32), 0.0), axis=1)
+        query = tf.cast(unit * num_bits, tf.int32)
+        return State(tf.zeros([batch_size], tf.int32), coins[:, 24:], query)
 
     def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
         del key  # deterministic

@@ -9,6 +9,7 @@ from rl_fn.envs import four_rooms
 from tests.envs.episodes import play
 
 MANY = 20_000
+MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # row and column, by action
 
 
 def assert_uniform(values, number):
@@ -90,10 +91,10 @@ def test_four_rooms_has_104_cells_joined_by_four_hallways():
     open_cells = {divmod(cell, four_rooms.SIZE) for cell in four_rooms.FREE.tolist()}
     reached = {(1, 1)}
     for _ in range(40):
-        reached |= {(r + y, c + x) for r, c in reached for y, x in four_rooms.MOVES} & open_cells
+        reached |= {(r + y, c + x) for r, c in reached for y, x in MOVES} & open_cells
     assert reached == open_cells
     for hallway in four_rooms.HALLWAYS:
-        assert sum((hallway[0] + y, hallway[1] + x) in open_cells for y, x in four_rooms.MOVES) == 2
+        assert sum((hallway[0] + y, hallway[1] + x) in open_cells for y, x in MOVES) == 2
 
 
 def test_four_rooms_ends_at_the_goal():
@@ -119,7 +120,7 @@ def test_four_rooms_is_truncated_after_500_steps():
 def test_four_rooms_moves_elsewhere_with_the_probability_of_failure(p):
     env = envs.make("FourRooms-misc", start=(3, 3), fail_probability=p)
     _, steps = play(env, np.full((1, MANY), 1))
-    for move, expected in zip(four_rooms.MOVES, (p / 3, 1 - p, p / 3, p / 3), strict=True):
+    for move, expected in zip(MOVES, (p / 3, 1 - p, p / 3, p / 3), strict=True):
         assert within(np.mean(np.all(steps.next_observation[0, :, :2] == np.add((3, 3), move), axis=1)), expected)
 
 
