@@ -4,7 +4,7 @@ A key is a `uint32[2]` tensor. A function that takes a key consumes it: derive n
 or `fold_in` and use each of them once. All bits come from Threefry-2x32 with 20 rounds (Salmon,
 Moraes, Dror and Shaw, 2011, "Parallel random numbers: as easy as 1, 2, 3"), written in unsigned
 integer TensorFlow operations, so eager execution, graphs, XLA and `tf.vectorized_map` agree bit for
-bit on `split`, `fold_in`, `bits`, `uniform` on [0, 1), `randint`, `bernoulli` and `permutation`.
+bit on `split`, `fold_in`, `bits`, `uniform` on [0, 1), `randint`, `bernoulli`, `coins` and `permutation`.
 Draws that go through a logarithm or an error function agree to rounding, and so `gamma` and `dirichlet`
 unless rounding decides whether a proposal is accepted.
 
@@ -176,6 +176,14 @@ def bernoulli(key: Key, p: Any, shape: Shape | None = None) -> tf.Tensor:
     """Booleans that are true with probability `p`; `shape` is that of `p` unless given."""
     p = tf.convert_to_tensor(p, dtype_hint=tf.float32)
     return uniform(key, p.shape if shape is None else shape, dtype=p.dtype) < p
+
+
+def coins(key: Key, shape: Shape) -> tf.Tensor:
+    """Fair booleans, 32 from each word, which makes many of them cheaper than `bernoulli` does."""
+    size = math.prod(shape)
+    words = bits(key, ((size + 31) // 32, 1))
+    flips = tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, tf.cast(tf.range(32), tf.uint32)), 1)
+    return tf.reshape(tf.reshape(flips, [-1])[:size], tuple(shape)) == 1
 
 
 def gumbel(key: Key, shape: Shape = (), dtype: tf.DType = tf.float32) -> tf.Tensor:

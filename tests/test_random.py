@@ -20,6 +20,7 @@ EXACT = {
     "uniform_bfloat16": lambda key: random.uniform(key, [50], dtype=tf.bfloat16),
     "randint": lambda key: random.randint(key, [50], -3, 1_000_003),
     "bernoulli": lambda key: random.bernoulli(key, 0.3, [50]),
+    "coins": lambda key: random.coins(key, [7, 15]),
     "permutation": lambda key: random.permutation(key, 33, [2]),
     "categorical": lambda key: random.categorical(key, tf.zeros([50, 3])),
 }
@@ -103,6 +104,12 @@ def test_each_bit_is_fair():
     for bit in range(32):
         ones = np.count_nonzero(words >> bit & 1)
         assert abs(ones - MANY / 2) < 5 * np.sqrt(MANY) / 2, f"bit {bit}"
+
+
+def test_coins_are_the_bits_of_the_words():
+    words = random.bits(KEY, [4]).numpy()
+    expected = (words[:, np.newaxis] >> np.arange(32) & 1).reshape(-1)[:105]
+    np.testing.assert_array_equal(random.coins(KEY, [7, 15]), expected.reshape(7, 15) == 1)
 
 
 def test_streams_of_related_keys_are_independent():

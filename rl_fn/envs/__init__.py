@@ -21,6 +21,16 @@ COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
     "MountainCarNoVel-v0": ("rl_fn.envs.no_velocity", {"base": "MountainCar-v0", "keep": (0,)}),
     "MountainCarContinuousNoVel-v0": ("rl_fn.envs.no_velocity", {"base": "MountainCarContinuous-v0", "keep": (0,)}),
     "PendulumNoVel-v1": ("rl_fn.envs.no_velocity", {"base": "Pendulum-v1", "keep": (0, 1)}),
+    "Catch-bsuite": ("rl_fn.envs.catch", {}),
+    "DeepSea-bsuite": ("rl_fn.envs.deep_sea", {}),
+    "MemoryChain-bsuite": ("rl_fn.envs.memory_chain", {}),
+    "UmbrellaChain-bsuite": ("rl_fn.envs.umbrella_chain", {}),
+    "DiscountingChain-bsuite": ("rl_fn.envs.discounting_chain", {}),
+    "SimpleBandit-bsuite": ("rl_fn.envs.bandit", {}),
+    "FourRooms-misc": ("rl_fn.envs.four_rooms", {}),
+    "ConstantReward-truncated": ("rl_fn.envs.constant_reward", {"end": "truncated"}),
+    "ConstantReward-terminated": ("rl_fn.envs.constant_reward", {"end": "terminated"}),
+    "QuadraticReward": ("rl_fn.envs.quadratic_reward", {}),
 }
 
 
