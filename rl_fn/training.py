@@ -29,6 +29,7 @@ import tensorflow as tf
 
 import rl_fn
 from rl_fn import checkpoint, envs, hparams, logging, loops, random, struct
+from rl_fn.runners import Runner, compiled_runner, host_runner
 from rl_fn.struct import Nest
 
 EVALUATIONS = 20  # during a run, evenly spaced
@@ -49,6 +50,10 @@ class Options:
     copies: int = 1
     seed: int = 0
     checkpoint_seconds: float = 20.0
+    env_kwargs: str = ""
+    env_backend: str | None = None
+    env_timeout: float | None = None
+    actor_lag: int = 0
 
 
 class Plan(NamedTuple):
@@ -57,8 +62,9 @@ class Plan(NamedTuple):
     options: Options
     agent_name: str
     hparams: Any
-    env: envs.Env
+    env: envs.Env | envs.HostEnv
     agent: Any
+    runner: Runner
     configs: list[dict[str, Any]]  # one per copy, as config.json holds it
 
     @property
@@ -103,15 +109,25 @@ def plan(options: Options) -> Plan:
         raise ValueError(f"checkpoint_seconds is {options.checkpoint_seconds:g}, expected 0 to 3600")
     if not 0 <= options.seed <= 2**64 - options.copies:
         raise ValueError(f"seed is {options.seed}, expected 0 to 2**64 - copies")
-    env = envs.make(env_name)
     steps = {} if options.train_steps is None else {"train_steps": options.train_steps}
     values = hparams.make(named, options.hparam_override, **steps)
+    # The set's arguments belong to the set's environment.
+    env_kwargs = {**(named.env_kwargs if env_name == named.env else {}), **hparams.parse_overrides(options.env_kwargs)}
+
+    def make_env(num_envs: int) -> Any:
+        given = {"backend": options.env_backend, "timeout": options.env_timeout}
+        return envs.make(env_name, num_envs, **env_kwargs, **{k: v for k, v in given.items() if v is not None})
+
+    env = make_env(values.num_envs)
     agent = hparams.agent_module(named.agent).make(env.spec, values)
     configs = [
         {
             "hparams_set": options.hparams,
             "agent": named.agent,
             "env": env.spec.name,
+            "env_kwargs": env_kwargs,
+            "env_backend": options.env_backend,
+            "actor_lag": options.actor_lag,
             "seed": options.seed + copy,
             "copy": copy,
             "copies": options.copies,
@@ -122,7 +138,15 @@ def plan(options: Options) -> Plan:
         }
         for copy in range(options.copies)
     ]
-    return Plan(options, named.agent, values, env, agent, json.loads(json.dumps(configs)))
+    if isinstance(env, envs.Env):
+        if options.actor_lag:
+            raise ValueError(f"actor_lag is {options.actor_lag}, expected 0: {env.spec.name} is compiled")
+        runner = compiled_runner(agent, env, values, options.copies, options.eval_episodes)
+    else:
+        if options.copies > 1:
+            raise ValueError(f"copies is {options.copies}, expected 1: {env.spec.name} is stepped on the host")
+        runner = host_runner(agent, env, make_env, values, options.eval_episodes, options.actor_lag)
+    return Plan(options, named.agent, values, env, agent, runner, json.loads(json.dumps(configs)))
 
 
 def prepare_folders(plan: Plan) -> None:
@@ -153,10 +177,7 @@ def restore_or_start(plan: Plan) -> Begin:
       ValueError: if the newest checkpoint is damaged or belongs to another agent.
     """
     copies = range(plan.options.copies)
-    fresh = [
-        loops.init_state(plan.agent, plan.env, plan.hparams.num_envs, random.key(config["seed"]))
-        for config in plan.configs
-    ]
+    fresh = [plan.runner.init(random.key(config["seed"])) for config in plan.configs]
     complete = set.intersection(*[set(checkpoint.list_iterations(plan.folder(i) / "checkpoints")) for i in copies])
     if not complete:
         return Begin(struct.stack(fresh) if len(fresh) > 1 else fresh[0], 0, Progress())
@@ -164,6 +185,8 @@ def restore_or_start(plan: Plan) -> Begin:
     loaded = [checkpoint.load(checkpoint.path_of(plan.folder(i) / "checkpoints", newest)) for i in copies]
     states = [checkpoint.restore(one, like) for one, like in zip(loaded, fresh, strict=True)]
     _say(f"going on from the checkpoint at {newest * plan.steps_per_iteration:,} steps in {plan.options.output_dir}")
+    if plan.runner.on_host:
+        _say(f"{plan.env.spec.name} is no part of the checkpoint: its environments begin new episodes")
     state = struct.stack(states) if len(states) > 1 else states[0]
     return Begin(state, newest, Progress(**loaded[0].metadata["progress"]))
 
@@ -183,8 +206,7 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
         _say(f"{plan.options.output_dir} holds this run, finished; nothing to do")
         return finished
     state, start, progress = begin
-    step = loops.train_step(plan.agent, plan.env, plan.hparams.rollout_length)
-    compiled = loops.compile(loops.vectorize(step) if copies > 1 else step, state)
+    compiled = plan.runner.compile(state)
     del state, begin
     evaluate = _evaluation(plan, compiled)
     boards = [logging.TensorBoard(plan.folder(copy)) for copy in range(copies)]
@@ -196,7 +218,7 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
     saved_at, returns = time.monotonic(), np.full([copies, 1], np.nan)
     line = logging.ProgressLine(iterations * plan.steps_per_iteration, start * plan.steps_per_iteration)
     with line, _signals() as received:
-        for chunk in loops.train(
+        for chunk in plan.runner.train(
             compiled, iterations, start=start, max_chunk=math.ceil(iterations / POINTS), pause_every=pause_every
         ):
             first_step_seconds = first_step_seconds or time.time() - psutil.Process().create_time()
@@ -226,6 +248,7 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
         board.close()
     if start == iterations:  # killed between the last checkpoint and the summary
         returns, _ = evaluate(iterations)
+    plan.runner.close()
     return _summarize(plan, compiled, progress, returns, first_step_seconds)
 
 
@@ -245,15 +268,11 @@ def _copy_of(plan: Plan, state: Nest, copy: int) -> Nest:
 
 def _evaluation(plan: Plan, compiled: loops.Compiled) -> Any:
     """A function from the iteration to returns and lengths, both `[copies, eval_episodes]`."""
-    copies = plan.options.copies
     keys = [random.fold_in(random.key(config["seed"]), _EVALUATION) for config in plan.configs]
-    play = loops.evaluate(plan.agent, plan.env, plan.options.eval_episodes, copies=copies > 1)
 
     def evaluate(iteration: int) -> tuple[np.ndarray, np.ndarray]:
-        now = [random.fold_in(key, iteration) for key in keys]
         policy = compiled.read(lambda state: state.agent.policy)
-        returns, lengths = play(policy, tf.stack(now) if copies > 1 else now[0])
-        return returns.reshape(copies, -1), lengths.reshape(copies, -1)
+        return plan.runner.evaluate(policy, [random.fold_in(key, iteration) for key in keys])
 
     return evaluate
 
@@ -313,7 +332,8 @@ def _check_same_run(path: Path, config: dict[str, Any]) -> None:
 
     def flat(run: dict[str, Any]) -> dict[str, Any]:
         settings = {name: run.get(name) for name in ("agent", "env", "seed", "copies")}
-        return {**settings, **run.get("hparams", {})}
+        arguments = {f"env_kwargs {name}": value for name, value in run.get("env_kwargs", {}).items()}
+        return {**settings, **arguments, "actor_lag": run.get("actor_lag", 0), **run.get("hparams", {})}
 
     before, now = flat(existing), flat(config)
     different = [name for name in {**before, **now} if before.get(name) != now.get(name)]

@@ -53,7 +53,7 @@ class EnvPoolHostEnv:
         described = Description(
             host_spaces.convert(spec.gymnasium_observation_space),
             host_spaces.convert(spec.gymnasium_action_space),
-            getattr(spec.config, "max_episode_steps", None),
+            None if (limit := spec.config.max_episode_steps) == np.iinfo(np.int32).max else limit,
             getattr(spec.config, "reward_threshold", None),
         )
         self.spec = host_spec(f"envpool:{task}", described)
@@ -83,7 +83,9 @@ class EnvPoolHostEnv:
 
     def render(self) -> np.ndarray:
         """See HostEnv."""
-        raise ValueError(f"{self.spec.name} gives no picture")
+        if self._pool is None or self._pool.render_mode != "rgb_array":
+            raise ValueError(f"{self.spec.name} gives no picture: make it with render_mode='rgb_array', and reset it")
+        return np.asarray(self._pool.render()[0], np.uint8)
 
     def close(self) -> None:
         """See HostEnv."""

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from rl_fn.envs import host_spaces, registry
 from rl_fn.envs.base import EnvStep
-from rl_fn.envs.worker import Description, InlineWorker, Outcome, ProcessWorker, ThreadWorker, Worker, WorkerFailure
+from rl_fn.envs.worker import Description, InlineWorker, Outcome, ProcessWorker, ThreadWorker, Worker, WorkerError
 from rl_fn.struct import EnvSpec, Nest
 
 Backend = Literal["sync", "thread", "process"]
@@ -148,7 +148,7 @@ class SubEnvs:
             described = self._describe()
             self._batch = host_spaces.batch(described.observation_space)
             self._decode = host_spaces.decode(described.action_space)
-        except (ValueError, WorkerFailure) as error:
+        except (ValueError, WorkerError) as error:
             self.close()
             reason = str(error).strip().splitlines()[-1]
             raise ValueError(f"{name} cannot be made: {reason}") from error
@@ -164,7 +164,7 @@ class SubEnvs:
         for index, worker in enumerate(self._workers):
             try:
                 firsts.append(worker.result(self._timeout))
-            except WorkerFailure as failure:
+            except WorkerError as failure:
                 firsts.append(self._restart(index, failure))
         self._observation = self._batch(firsts)
         return self._observation
@@ -178,7 +178,7 @@ class SubEnvs:
         for index, worker in enumerate(self._workers):
             try:
                 outcomes.append(worker.result(self._timeout))
-            except WorkerFailure as failure:
+            except WorkerError as failure:
                 first = self._restart(index, failure)
                 outcomes.append(Outcome(first, 0.0, False, True, first))
                 failed.append(index)
@@ -205,7 +205,7 @@ class SubEnvs:
         self._workers[0].submit("render")
         try:
             return np.asarray(self._workers[0].result(self._timeout), np.uint8)
-        except WorkerFailure as failure:
+        except WorkerError as failure:
             reason = str(failure).strip().splitlines()[-1]
             raise ValueError(f"{self._name} gives no picture: {reason}") from failure
 
@@ -229,7 +229,7 @@ class SubEnvs:
         entropy = [self._seed, index, self._restarts[index]]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)  # libraries expect 31 bits
 
-    def _restart(self, index: int, failure: WorkerFailure) -> Any:
+    def _restart(self, index: int, failure: WorkerError) -> Any:
         """Makes an environment again and returns its first observation."""
         while True:
             if self._restarts[index] == self._max_restarts:
@@ -251,7 +251,7 @@ class SubEnvs:
             self._workers[index].submit("reset", self._seed_of(index))
             try:
                 return self._workers[index].result(self._timeout)
-            except WorkerFailure as again:
+            except WorkerError as again:
                 failure = again
 
 
@@ -293,5 +293,6 @@ def _count(num_envs: int | None) -> int:
 
 def _split(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parts the options of SubEnvs from those of the environment."""
-    ours = {name: kwargs[name] for name in ("timeout", "max_restarts") if name in kwargs}
-    return ours, {name: value for name, value in kwargs.items() if name not in ours}
+    names = ("timeout", "max_restarts")
+    ours = {name: value for name, value in kwargs.items() if name in names}
+    return ours, {name: value for name, value in kwargs.items() if name not in names}

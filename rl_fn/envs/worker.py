@@ -28,7 +28,7 @@ _CLOSE = "close"
 _LEAVE_SECONDS = 5.0  # to end after a request to do so
 
 
-class WorkerFailure(Exception):
+class WorkerError(Exception):
     """What went wrong in an environment, as text: mostly the traceback."""
 
 
@@ -94,7 +94,7 @@ class Worker(Protocol):
         """Asks for a method of the Session."""
 
     def result(self, timeout: float) -> Any:
-        """Its result; raises WorkerFailure where there is none after `timeout` seconds."""
+        """Its result; raises WorkerError where there is none after `timeout` seconds."""
 
     def close(self) -> None:
         """Closes the environment and ends."""
@@ -124,7 +124,7 @@ class InlineWorker:
                 self._session = Session(self._factory)
             return getattr(self._session, method)(*args)
         except Exception:
-            raise WorkerFailure(traceback.format_exc()) from None
+            raise WorkerError(traceback.format_exc()) from None
 
     def close(self) -> None:
         """See Worker."""
@@ -157,7 +157,7 @@ class ThreadWorker:
         try:
             return _value(self._answers.get(timeout=timeout))
         except queue.Empty:
-            raise WorkerFailure(f"it did not answer within {timeout:g} seconds") from None
+            raise WorkerError(f"it did not answer within {timeout:g} seconds") from None
 
     def close(self) -> None:
         """See Worker."""
@@ -200,11 +200,11 @@ class ProcessWorker:
         """See Worker."""
         try:
             if not self._connection.poll(timeout):
-                raise WorkerFailure(f"it did not answer within {timeout:g} seconds")
+                raise WorkerError(f"it did not answer within {timeout:g} seconds")
             return _value(self._connection.recv())
         except (EOFError, OSError):
             status = self._process.wait()
-            raise WorkerFailure(f"its process ended with exit status {status}") from None
+            raise WorkerError(f"its process ended with exit status {status}") from None
 
     def close(self) -> None:
         """See Worker."""
@@ -245,10 +245,11 @@ def _serve(factory: Callable[[], Any], receive: Callable[[], tuple], send: Calla
         try:
             if session is None:
                 session = Session(factory)
-            answer = (getattr(session, method)(*args), None)
+            value = getattr(session, method)(*args)
         except Exception:
-            answer = (None, traceback.format_exc())
-        send(answer)
+            send((None, traceback.format_exc()))
+        else:
+            send((value, None))
     if session is not None:
         session.close()
 
@@ -256,5 +257,5 @@ def _serve(factory: Callable[[], Any], receive: Callable[[], tuple], send: Calla
 def _value(answer: tuple[Any, str | None]) -> Any:
     value, failure = answer
     if failure is not None:
-        raise WorkerFailure(failure)
+        raise WorkerError(failure)
     return value
