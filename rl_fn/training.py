@@ -10,7 +10,6 @@ output_dir/run_0/         one folder per copy
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import math
 import os
@@ -18,7 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -27,8 +26,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-import rl_fn
-from rl_fn import checkpoint, envs, hparams, logging, loops, random, struct
+from rl_fn import checkpoint, envs, hparams, logging, loops, random, run_files, struct
 from rl_fn.runners import Runner, compiled_runner, host_runner
 from rl_fn.struct import Nest
 
@@ -133,7 +131,7 @@ def plan(options: Options) -> Plan:
             "copies": options.copies,
             "eval_episodes": options.eval_episodes,
             "hparams": dataclasses.asdict(values),
-            "versions": _versions(),
+            "versions": run_files.versions(),
             "command": sys.argv,
         }
         for copy in range(options.copies)
@@ -163,9 +161,9 @@ def prepare_folders(plan: Plan) -> None:
             raise PermissionError(f"folder {folder} cannot be written")
         path = folder / "config.json"
         if path.exists():
-            _check_same_run(path, config)
+            run_files.check_same_run(path, config)
         else:
-            _write_json(path, config)
+            run_files.write_json(path, config)
     if (extra := plan.folder(len(plan.configs))).exists():
         raise ValueError(f"{extra} exists: the folder holds a run of more than {len(plan.configs)} copies")
 
@@ -184,9 +182,11 @@ def restore_or_start(plan: Plan) -> Begin:
     newest = max(complete)
     loaded = [checkpoint.load(checkpoint.path_of(plan.folder(i) / "checkpoints", newest)) for i in copies]
     states = [checkpoint.restore(one, like) for one, like in zip(loaded, fresh, strict=True)]
-    _say(f"going on from the checkpoint at {newest * plan.steps_per_iteration:,} steps in {plan.options.output_dir}")
+    run_files.say(
+        f"going on from the checkpoint at {newest * plan.steps_per_iteration:,} steps in {plan.options.output_dir}"
+    )
     if plan.runner.on_host:
-        _say(f"{plan.env.spec.name} is no part of the checkpoint: its environments begin new episodes")
+        run_files.say(f"{plan.env.spec.name} is no part of the checkpoint: its environments begin new episodes")
     state = struct.stack(states) if len(states) > 1 else states[0]
     return Begin(state, newest, Progress(**loaded[0].metadata["progress"]))
 
@@ -200,10 +200,15 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
     Raises:
       KeyboardInterrupt: after an interrupt or a termination signal, when the state has been saved.
     """
+    with closing(plan.runner):
+        return _run(plan, begin)
+
+
+def _run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
     iterations = plan.hparams.num_iterations
     copies = plan.options.copies
     if finished := _finished(plan):
-        _say(f"{plan.options.output_dir} holds this run, finished; nothing to do")
+        run_files.say(f"{plan.options.output_dir} holds this run, finished; nothing to do")
         return finished
     state, start, progress = begin
     compiled = plan.runner.compile(state)
@@ -212,7 +217,7 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
     boards = [logging.TensorBoard(plan.folder(copy)) for copy in range(copies)]
     if not start:
         for board, config in zip(boards, plan.configs, strict=True):
-            board.text("config", _markdown(config))
+            board.text("config", run_files.markdown(config))
     first_step_seconds = None
     pause_every = math.ceil(iterations / EVALUATIONS)
     saved_at, returns = time.monotonic(), np.full([copies, 1], np.nan)
@@ -242,13 +247,12 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
                 _save(plan, compiled, chunk.iteration, progress)
                 saved_at = time.monotonic()
             if stopping:
-                _say(f"stopped after {env_steps:,} steps; the same command goes on from there")
+                run_files.say(f"stopped after {env_steps:,} steps; the same command goes on from there")
                 raise KeyboardInterrupt
     for board in boards:
         board.close()
     if start == iterations:  # killed between the last checkpoint and the summary
         returns, _ = evaluate(iterations)
-    plan.runner.close()
     return _summarize(plan, compiled, progress, returns, first_step_seconds)
 
 
@@ -314,7 +318,7 @@ def _summarize(
             "train_seconds": progress.train_seconds,
             "state_digest": checkpoint.digest(_copy_of(plan, state, copy)),
         }
-        _write_json(plan.folder(copy) / "summary.json", summary)
+        run_files.write_json(plan.folder(copy) / "summary.json", summary)
         summaries.append(summary)
     return summaries
 
@@ -322,27 +326,6 @@ def _summarize(
 def _finished(plan: Plan) -> list[dict[str, Any]] | None:
     paths = [plan.folder(copy) / "summary.json" for copy in range(plan.options.copies)]
     return [json.loads(path.read_text()) for path in paths] if all(path.exists() for path in paths) else None
-
-
-def _check_same_run(path: Path, config: dict[str, Any]) -> None:
-    try:
-        existing = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
-
-    def flat(run: dict[str, Any]) -> dict[str, Any]:
-        settings = {name: run.get(name) for name in ("agent", "env", "seed", "copies")}
-        arguments = {f"env_kwargs {name}": value for name, value in run.get("env_kwargs", {}).items()}
-        return {**settings, **arguments, "actor_lag": run.get("actor_lag", 0), **run.get("hparams", {})}
-
-    before, now = flat(existing), flat(config)
-    different = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    if different:
-        changes = ", ".join(f"{name} was {before.get(name)} and is now {now.get(name)}" for name in different)
-        raise ValueError(f"{path.parent} holds another run: {changes}; choose another --output_dir")
-    for package, version in config["versions"].items():
-        if version != (begun := existing.get("versions", {}).get(package)):
-            _say(f"this run was begun with {package} {begun} and goes on with {version}: bits may differ")
 
 
 def _log_chunk(boards: list[logging.TensorBoard], chunk: loops.Chunk, env_steps: int, speed: float) -> None:
@@ -388,28 +371,3 @@ def _mean(values: Any) -> float:
     """The mean of what is not NaN, NaN where nothing is left."""
     values = np.asarray(values, np.float64)
     return float(values[~np.isnan(values)].mean()) if (~np.isnan(values)).any() else math.nan
-
-
-def _versions() -> dict[str, str]:
-    packages = ("tensorflow", "tensorflow-probability", "numpy", "gymnasium")
-    return {
-        "rl_fn": rl_fn.__version__,
-        "python": sys.version.split()[0],
-        **{package: importlib.metadata.version(package) for package in packages},
-    }
-
-
-def _markdown(config: dict[str, Any]) -> str:
-    flat = {**config, **config["hparams"]}
-    rows = [f"| {name} | {value} |" for name, value in flat.items() if name not in ("hparams", "versions")]
-    return "\n".join(["| name | value |", "|---|---|", *rows])
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    unfinished.replace(path)
-
-
-def _say(sentence: str) -> None:
-    print(f"rl-fn: {sentence}", file=sys.stderr, flush=True)

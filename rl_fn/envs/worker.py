@@ -87,6 +87,18 @@ class Session:
         self._env.close()
 
 
+def existing(env: Any) -> Any:
+    """The factory of an environment that exists already."""
+    return env
+
+
+def make_gym(name: str, arguments: dict[str, Any]) -> Any:
+    """The factory of an environment of Gym 0.26."""
+    import gym
+
+    return gym.make(name, **arguments)
+
+
 class Worker(Protocol):
     """Where a Session lives. A request is submitted, then its result is taken."""
 
