@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -24,6 +22,7 @@ from rl_fn.envs.base import Env
 from rl_fn.loops import init_actors
 from rl_fn.loops.acting import ActorsState, advance
 from rl_fn.struct import Nest
+from rl_fn.window import Window
 
 FRAME_RATE = 30  # pictures per second, where the environment does not say
 GIF_SECONDS, GIF_RATE, GIF_WIDTH = 20, 25, 320  # at most
@@ -32,7 +31,7 @@ Episode: TypeAlias = Iterator["Moment"]
 
 
 class Moment(NamedTuple):
-    picture: np.ndarray | None  # uint8[H, W, 3], before the step
+    picture: Any  # uint8[H, W, 3], before the step; None where nothing is drawn
     reward: float  # of the step
 
 
@@ -55,8 +54,8 @@ def player(agent: Agent, env: Any, pictures: bool = True) -> Callable[[Nest, ran
     """
     if not isinstance(env, Env):
         return _host_player(agent, env, pictures)
-    draw = env.render
-    if pictures and draw is None:
+    draw = env.render if pictures else lambda state: None
+    if draw is None:
         raise ValueError(f"{env.spec.name} has no pictures: it cannot be recorded or shown")
 
     def step(policy: Nest, actors: ActorsState, key: random.Key, count: tf.Tensor) -> tuple:
@@ -72,7 +71,7 @@ def player(agent: Agent, env: Any, pictures: bool = True) -> Callable[[Nest, ran
     def episode(policy: Nest, key: random.Key) -> Episode:
         actors = start_fn(key)
         for count in itertools.count(1):
-            picture = draw(tf.nest.map_structure(lambda leaf: leaf[0].numpy(), actors.env)) if pictures else None
+            picture = draw(tf.nest.map_structure(lambda leaf: leaf[0].numpy(), actors.env))
             actors, reward, is_last = step_fn(policy, actors, key, tf.constant(count))
             yield Moment(picture, float(reward))
             if is_last:
@@ -209,41 +208,6 @@ def write_gif(film: Path, path: Path, rate: float = FRAME_RATE) -> None:
         raise ValueError(f"{film} cannot be turned into {path}: {done.stderr.strip()}")
 
 
-class Window:
-    """A window that shows one picture after the other at their pace, until it is closed.
-
-    Raises:
-      ValueError: where there is no display, or no pygame.
-    """
-
-    def __init__(self, title: str, rate: float):
-        self._pygame, self._rate = _display(), rate
-        self._clock = self._pygame.time.Clock()
-        self._surface: Any = None
-        self._title = title
-        self.is_open = True
-
-    def show(self, picture: np.ndarray) -> None:
-        """Shows a picture `uint8[H, W, 3]`, when it is time for it."""
-        if any(event.type == self._pygame.QUIT for event in self._pygame.event.get()):
-            self.close()
-        if not self.is_open:
-            return
-        height, width, _ = picture.shape
-        if self._surface is None or self._surface.get_size() != (width, height):
-            self._surface = self._pygame.display.set_mode((width, height))
-            self._pygame.display.set_caption(self._title)
-        self._surface.blit(self._pygame.image.frombuffer(picture.tobytes(), (width, height), "RGB"), (0, 0))
-        self._pygame.display.flip()
-        self._clock.tick(self._rate)
-
-    def close(self) -> None:
-        """Closes the window."""
-        if self.is_open:
-            self._pygame.display.quit()
-        self.is_open = False
-
-
 def check_recording() -> None:
     """Checks that films can be written.
 
@@ -252,24 +216,6 @@ def check_recording() -> None:
     """
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         raise ValueError('films need imageio-ffmpeg, which is not installed: pip install "rl-fn[video]"')
-
-
-def _display() -> Any:
-    if importlib.util.find_spec("pygame") is None:
-        raise ValueError('a window needs pygame, which is not installed: pip install "rl-fn[video]"')
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    wanted = os.environ.get("SDL_VIDEODRIVER")
-    if sys.platform.startswith("linux") and not (
-        wanted or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        raise ValueError("there is no display to open a window on: DISPLAY is not set; record films instead")
-    import pygame
-
-    try:
-        pygame.display.init()
-    except pygame.error as error:
-        raise ValueError(f"there is no display to open a window on: {error}; record films instead") from None
-    return pygame
 
 
 class Recorder:
@@ -330,7 +276,7 @@ class Recorder:
         if self._window:
             self._window.close()
 
-    def _shown(self, episode: Episode, rewards: list[float]) -> Iterator[np.ndarray | None]:
+    def _shown(self, episode: Episode, rewards: list[float]) -> Iterator[Any]:
         for picture, reward in episode:
             if self._window:
                 self._window.show(picture)
