@@ -1,33 +1,61 @@
-"""Environments: the protocol, the compiled ones, and the registry of their names."""
+"""Environments: the protocols, the compiled ones, those of other libraries, and the names of all.
+
+TensorFlow is loaded with the first compiled environment or host environment, not with this package, so
+that what steps an environment in a process of its own starts fast.
+"""
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rl_fn.envs.base import Env, EnvStep, TimedState, auto_reset
+from rl_fn.envs import registry
 
-__all__ = ["COMPILED", "Env", "EnvStep", "TimedState", "auto_reset", "make"]
+if TYPE_CHECKING:
+    from rl_fn.envs.base import Env, EnvStep, TimedState, auto_reset
+    from rl_fn.envs.host import HostEnv, gym_env, gymnasium_env
+
+__all__ = [
+    "COMPILED",
+    "Env",
+    "EnvStep",
+    "HostEnv",
+    "TimedState",
+    "auto_reset",
+    "gym_env",
+    "gymnasium_env",
+    "make",
+]
 
 # name -> the module whose `make` makes it, and arguments of that
 COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
     "CartPole-v1": ("rl_fn.envs.cartpole", {}),
 }
 
+_HOMES = {
+    **dict.fromkeys(("Env", "EnvStep", "TimedState", "auto_reset"), "rl_fn.envs.base"),
+    **dict.fromkeys(("HostEnv", "gym_env", "gymnasium_env"), "rl_fn.envs.host"),
+}
 
-def make(name: str, **kwargs: Any) -> Env:
-    """Makes the compiled environment of that name.
+
+def make(name: str, num_envs: int | None = None, **kwargs: Any) -> Env | HostEnv:
+    """Makes the environment of that name: a compiled one where there is one, else one of another library.
 
     Args:
-      name: one of COMPILED.
-      **kwargs: what the environment lets one choose, such as `size=10`.
+      name: such as `CartPole-v1`; a prefix asks for one kind: `compiled:CartPole-v1`,
+        `gymnasium:CartPole-v1`, `gym:CartPole-v1`, `envpool:CartPole-v1`.
+      num_envs: how many a host environment steps side by side, 1 unless given. Compiled ones are told
+        at their reset.
+      **kwargs: what the environment lets one choose, such as `size=10`; host environments also take
+        `backend`, `timeout` and `max_restarts` (see `gymnasium_env`).
 
     Raises:
-      ValueError: if there is none; the message names the nearest.
+      ValueError: if there is none of that name; the message names the nearest, or what to install.
     """
-    if name not in COMPILED:
-        near = difflib.get_close_matches(name, COMPILED, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown environment {name!r}; the nearest is {near!r}, there are: {', '.join(COMPILED)}")
-    module, arguments = COMPILED[name]
-    return importlib.import_module(module).make(**{**arguments, **kwargs})
+    return registry.make(COMPILED, name, num_envs, **kwargs)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
