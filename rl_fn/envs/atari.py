@@ -9,12 +9,17 @@ of the step before, and after the loss of a life its reset starts another game.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import re
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+
+if TYPE_CHECKING:
+    from rl_fn.envs.host import Backend, HostEnv
 
 _NAME = re.compile(r"(?P<prefix>ALE/)?(?P<game>\w+?)(?P<variant>NoFrameskip|Deterministic)?-(?P<version>v0|v4|v5)")
 _STICKY = {"v0": 0.25, "v4": 0.0, "v5": 0.25}  # the probability that the last action is repeated, by version
@@ -42,8 +47,8 @@ def parse_name(name: str) -> Name:
     about skipped frames does not matter, because frames are skipped here.
 
     Raises:
-      ValueError: for another form, or a game that the emulator does not know; the message names the nearest.
-      ModuleNotFoundError: if ale-py is not installed.
+      ValueError: for another form, or a game that the emulator does not know (the message names the nearest), and
+        if ale-py is not installed.
     """
     match = _NAME.fullmatch(name)
     if match is None or bool(match["prefix"]) != (match["version"] == "v5") or (match["prefix"] and match["variant"]):
@@ -61,11 +66,35 @@ def games() -> dict[str, str]:
     """The games for one player, from the names they have in environments to those of their ROMs.
 
     Raises:
-      ModuleNotFoundError: if ale-py is not installed.
+      ValueError: if ale-py is not installed.
     """
+    if importlib.util.find_spec("ale_py") is None:
+        raise ValueError('Atari games need ale-py, which is not installed: pip install "rl-fn[atari]"')
     from ale_py import roms
 
     return {rom.title().replace("_", ""): rom for rom in roms.get_all_rom_ids() if rom not in _TWO_PLAYERS}
+
+
+def atari_env(name: str, num_envs: int | None = None, backend: Backend = "sync", **kwargs: Any) -> HostEnv:
+    """Makes a host environment of a game.
+
+    Args:
+      name: see `parse_name`.
+      num_envs: how many are stepped side by side, 1 unless given.
+      backend: see `rl_fn.envs.gymnasium_env`.
+      **kwargs: `timeout` and `max_restarts` (see `gymnasium_env`), and what `make_atari` takes.
+
+    Raises:
+      ValueError: as `make_atari` and `gymnasium_env`.
+    """
+    from rl_fn.envs.host import SubEnvs
+
+    parse_name(name)
+    fleet = {option: kwargs.pop(option) for option in ("timeout", "max_restarts") if option in kwargs}
+    count = 1 if num_envs is None else num_envs
+    if count < 1:
+        raise ValueError(f"num_envs is {num_envs}, expected an integer at least 1")
+    return SubEnvs(name, [partial(make_atari, name, **kwargs)] * count, backend, **fleet)
 
 
 def make_atari(name: str, *, evaluation: bool = False, sticky: float | None = None, **kwargs: Any) -> AtariEnv:
@@ -78,8 +107,7 @@ def make_atari(name: str, *, evaluation: bool = False, sticky: float | None = No
       **kwargs: see AtariEnv.
 
     Raises:
-      ValueError: for an unknown name, or an impossible argument.
-      ModuleNotFoundError: if ale-py is not installed.
+      ValueError: for an unknown name, or an impossible argument, and if ale-py is not installed.
     """
     game, default_sticky = parse_name(name)
     if evaluation:
@@ -179,7 +207,7 @@ class AtariEnv(gymnasium.Env):
         self._actions, self._noop, self._fire = actions, ale_py.Action.NOOP, ale_py.Action.FIRE
         self._presses_fire = fire_reset and self._fire in self._ale.getMinimalActionSet()
         height, width = self._ale.getScreenDims()
-        self._rows, self._columns = area_weights(height, screen_size), area_weights(width, screen_size)
+        self._rows, self._columns = areas(height, screen_size), areas(width, screen_size)
         self._screens = np.zeros([2, height, width], np.uint8)  # the last two, in any order
         self._frames = np.zeros([screen_size, screen_size, stack], np.uint8)
         self._lives, self._between_lives = 0, False
@@ -254,9 +282,13 @@ class AtariEnv(gymnasium.Env):
         return self._ale.game_over()  # truncation included
 
     def _small_frame(self) -> np.ndarray:
-        screen = self._screens.max(axis=0).astype(np.float32)
-        sums = self._rows @ screen @ self._columns.T  # of integers below 2**24: exact, in any order
-        return np.rint(sums / np.float32(screen.size)).astype(np.uint8)
+        # Sums of integers below 2**24: exact in float32. A matrix product would wait for threads that it does not need.
+        screen = self._screens.max(axis=0)
+        total = np.float32(screen.size)
+        rows = sum(weight[:, np.newaxis] * screen[index] for index, weight in zip(*self._rows, strict=True))
+        return np.rint(sum(w * rows[:, index] for index, w in zip(*self._columns, strict=True)) / total).astype(
+            np.uint8
+        )
 
     def _info(self, raw_reward: float) -> dict[str, Any]:
         return {
@@ -267,12 +299,19 @@ class AtariEnv(gymnasium.Env):
         }
 
 
-def area_weights(size: int, small: int) -> np.ndarray:
-    """The matrix `[small, size]` that averages `size` pixels into `small`, each by the area that it covers.
+def areas(size: int, small: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `size` pixels the `small` ones cover, and how much of each.
 
-    Rows sum to `size`, so that all weights are integers: pixels are cut into `small` parts, of which `size` make one.
+    A pixel is cut into `small` parts, and `size` parts make a small pixel: so all weights are integers.
+
+    Returns:
+      The pixels `int[K, small]` that each small one covers, at most K, and their weights `float32[K, small]`, which
+      sum to `size` along the first axis.
     """
     parts = np.arange(size * small)
-    weights = np.zeros([small, size], np.float32)
-    np.add.at(weights, (parts // size, parts // small), 1.0)
-    return weights
+    weights = np.zeros([size, small], np.float32)
+    np.add.at(weights, (parts // small, parts // size), 1.0)
+    covered = weights > 0
+    most = covered.sum(axis=0).max()
+    pixels = np.minimum(covered.argmax(axis=0), size - most) + np.arange(most)[:, np.newaxis]
+    return pixels, np.take_along_axis(weights, pixels, axis=0)

@@ -13,6 +13,8 @@ PREFIXES: dict[str, tuple[str, str]] = {
     "gymnasium": ("rl_fn.envs.host", "gymnasium_env"),
     "gym": ("rl_fn.envs.host", "gym_env"),
     "envpool": ("rl_fn.envs.envpool", "envpool_env"),
+    "atari": ("rl_fn.envs.atari", "atari_env"),
+    "procgen": ("rl_fn.envs.procgen", "procgen_env"),
 }
 _COMPILED = "compiled"
 # namespace of Gymnasium's registry -> the extra that brings it
@@ -28,6 +30,8 @@ def make(compiled: Mapping[str, tuple[str, dict[str, Any]]], name: str, num_envs
         raise ValueError(_unknown(rest, compiled))
     plain = rest if colon and prefix == _COMPILED else name
     if plain not in compiled:
+        if importlib.import_module("rl_fn.envs.atari").is_atari(name):
+            return _host("atari", name, num_envs, kwargs)
         gymnasium_spec(name, compiled)
         return _host("gymnasium", name, num_envs, kwargs)
     module, arguments = compiled[plain]
