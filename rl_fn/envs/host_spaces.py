@@ -77,6 +77,17 @@ def rebatch(space: gymnasium.Space) -> Callable[[Nest], Nest]:
     return _array(space)
 
 
+def replace_rows(nest: Nest, parts: Nest, rows: np.ndarray) -> Nest:
+    """A copy of a nest of arrays `[B, ...]` with `rows` replaced by those of `parts`, `[len(rows), ...]`."""
+    if isinstance(nest, dict):
+        return {name: replace_rows(nest[name], parts[name], rows) for name in nest}
+    if isinstance(nest, tuple):
+        return tuple(replace_rows(leaf, part, rows) for leaf, part in zip(nest, parts, strict=True))
+    result = nest.copy()
+    result[rows] = parts
+    return result
+
+
 def decode(space: gymnasium.Space) -> Callable[[np.ndarray], np.ndarray]:
     """Makes a function from an agent's actions `[B, ...]` to those of the environment.
 

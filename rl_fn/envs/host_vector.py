@@ -86,15 +86,4 @@ class VectorHostEnv:
         """The observation with the rows that ended taken from `final`, an array of single observations."""
         rows = np.flatnonzero(is_last)
         finals = self._batch([final[row] for row in rows])
-        return _replaced(observation, finals, rows)
-
-
-def _replaced(nest: Nest, parts: Nest, rows: np.ndarray) -> Nest:
-    """A copy of a nest of arrays `[B, ...]` with some rows replaced."""
-    if isinstance(nest, dict):
-        return {name: _replaced(nest[name], parts[name], rows) for name in nest}
-    if isinstance(nest, tuple):
-        return tuple(_replaced(leaf, part, rows) for leaf, part in zip(nest, parts, strict=True))
-    result = nest.copy()
-    result[rows] = parts
-    return result
+        return host_spaces.replace_rows(observation, finals, rows)

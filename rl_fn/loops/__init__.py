@@ -9,6 +9,7 @@ for chunk in train(compiled, iterations):
 from rl_fn.loops.acting import ActorsState, Episodes, init_actors, rollout
 from rl_fn.loops.compilation import Compiled, compile, vectorize
 from rl_fn.loops.evaluation import evaluate
+from rl_fn.loops.host import HostState, host_evaluate, host_step, host_train, init_host_state
 from rl_fn.loops.stateful import StatefulAgent
 from rl_fn.loops.training import Chunk, TrainState, init_state, summarize, train, train_step
 from rl_fn.scan import scan
@@ -18,11 +19,16 @@ __all__ = [
     "Chunk",
     "Compiled",
     "Episodes",
+    "HostState",
     "StatefulAgent",
     "TrainState",
     "compile",
     "evaluate",
+    "host_evaluate",
+    "host_step",
+    "host_train",
     "init_actors",
+    "init_host_state",
     "init_state",
     "rollout",
     "scan",

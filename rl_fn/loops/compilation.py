@@ -72,6 +72,21 @@ class Compiled:
         """A copy of the state, or of the part of it that `select` picks."""
         return tf.nest.map_structure(tf.convert_to_tensor, select(self._variables))
 
+    def reader(
+        self, function: Callable[..., Nest], select: Callable[[Nest], Nest] = lambda state: state
+    ) -> Callable[..., Nest]:
+        """Compiles `function(select(state), *inputs) -> outputs`, which reads the newest state where it is.
+
+        Only what `select` picks is an input of the compiled program, so a large rest costs nothing. As with
+        `compile_once`, all calls have inputs of the shapes and dtypes of the first.
+        """
+
+        def call(*inputs: Nest) -> Nest:
+            part = tf.nest.map_structure(lambda variable: variable.read_value(), select(self._variables))
+            return function(part, *inputs)
+
+        return compile_once(call)
+
     def restore(self, state: Nest) -> None:
         """Replaces the state.
 
@@ -92,6 +107,23 @@ class Compiled:
     def _assign(self, state: Nest) -> None:
         for variable, leaf in zip(tf.nest.flatten(self._variables), tf.nest.flatten(state), strict=True):
             variable.assign(leaf, read_value=False)
+
+
+def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
+    """Compiles a function for the tensors of its first call, and calls that program without further checks.
+
+    A `tf.function` looks at each call which of its programs fits; where a call takes a fraction of a
+    millisecond, as acting does, that is as long as the program itself.
+    """
+    traced = tf.function(function, jit_compile=True, autograph=False)
+    programs: list[Callable[..., Nest]] = []
+
+    def call(*inputs: Nest) -> Nest:
+        if not programs:
+            programs.append(traced.get_concrete_function(*tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)))
+        return programs[0](*inputs)
+
+    return call
 
 
 def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
