@@ -83,6 +83,9 @@ def player(agent: Agent, env: Any, pictures: bool = True) -> Callable[[Nest, ran
 def _host_player(agent: Agent, env: Any, pictures: bool) -> Callable[[Nest, random.Key], Episode]:
     if env.num_envs != 1:
         raise ValueError(f"{env.spec.name} has num_envs {env.num_envs}, expected 1 to record or show it")
+    if pictures:  # refuses now, where there are none
+        env.reset(0)
+        env.render()
 
     def act(policy: Nest, actor: Nest, observation: Nest, key: random.Key, count: tf.Tensor) -> Any:
         return agent.act(policy, actor, observation, random.fold_in(key, count), "eval")
@@ -122,11 +125,6 @@ def record_episode(agent: Agent, env: Any, policy: Nest, key: random.Key) -> tup
     """
     moments = list(player(agent, env)(policy, key))
     return np.stack([moment.picture for moment in moments]), sum(moment.reward for moment in moments)
-
-
-def frame_rate(env: Any) -> float:
-    """Pictures per second: what the environment's `metadata` says, else 30."""
-    return float(getattr(env, "metadata", {}).get("render_fps") or FRAME_RATE)
 
 
 def file_name(env_steps: int, episode_return: float, episode: int | None = None) -> str:
@@ -237,7 +235,7 @@ class Recorder:
             raise ValueError(f"video_episodes is {episodes}, expected at least 1")
         if folder is not None:
             check_recording()
-        self._rate = frame_rate(env)
+        self._rate = env.spec.render_fps or FRAME_RATE
         self._play = player(agent, env, pictures=folder is not None or window)
         self._folder, self._episodes = folder, episodes
         self._window = Window(env.spec.name, self._rate) if window else None

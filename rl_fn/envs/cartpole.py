@@ -34,6 +34,7 @@ def make() -> Env:
         action_space=spaces.Discrete(2),
         max_episode_steps=500,
         reward_threshold=475.0,
+        render_fps=50,
     )
     return auto_reset(spec, start, dynamics, observe=tf.identity)
 
