@@ -6,24 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from rl_fn.envs import host_spaces, registry
+from rl_fn.envs import atari, host_spaces, registry
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import host_spec
 from rl_fn.envs.worker import Description
 from rl_fn.struct import Nest
 
 
-def envpool_env(task: str, num_envs: int | None = None, **kwargs: Any) -> EnvPoolHostEnv:
-    """Makes a host environment of EnvPool.
+def envpool_env(task: str, num_envs: int | None = None, *, evaluation: bool = False, **kwargs: Any) -> EnvPoolHostEnv:
+    """Makes a host environment of EnvPool; Atari games get the preprocessing of `rl_fn.envs.atari`.
 
     Args:
       task: one of `envpool.list_all_envs()`, such as `CartPole-v1` or `Pong-v5`.
       num_envs: B, 1 unless given.
+      evaluation: Atari games are played to their end, on raw scores; nothing changes for other tasks.
       **kwargs: what `envpool.make` takes for the task, such as `num_threads` or `frame_skip`.
 
     Raises:
       ValueError: if EnvPool is not installed, has no such task, or refuses the arguments.
     """
+    if atari.is_envpool_game(task):
+        kwargs = atari.envpool_arguments(evaluation=evaluation, **kwargs)
     return EnvPoolHostEnv(task, 1 if num_envs is None else num_envs, **kwargs)
 
 
@@ -45,7 +48,13 @@ class EnvPoolHostEnv:
             raise ValueError(f"num_envs is {num_envs}, expected an integer at least 1")
         if fixed := {"env_type", "batch_size", "seed"} & set(kwargs):
             raise ValueError(f"envpool:{task}: {', '.join(sorted(fixed))} cannot be chosen")
-        self._make = lambda seed: envpool.make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **kwargs)
+        pictures = {"render_mode": kwargs.pop("render_mode", None)}
+        if pictures["render_mode"] not in (None, "rgb_array"):
+            raise ValueError(f"render_mode is {pictures['render_mode']!r}, expected 'rgb_array' or None")
+        self._make = lambda seed: envpool.make(
+            task, env_type="gymnasium", num_envs=num_envs, seed=seed, **pictures, **kwargs
+        )
+        self._has_pictures = pictures["render_mode"] is not None
         try:
             spec = envpool.make_spec(task, num_envs=num_envs, **kwargs)
         except (AssertionError, TypeError, ValueError) as error:
@@ -83,7 +92,12 @@ class EnvPoolHostEnv:
 
     def render(self) -> np.ndarray:
         """See HostEnv."""
-        raise ValueError(f"{self.spec.name} gives no picture")
+        if not self._has_pictures:
+            raise ValueError(f"{self.spec.name} gives no picture: make it with render_mode='rgb_array'")
+        try:
+            return np.asarray(self._pool.render()[0], np.uint8)
+        except RuntimeError as error:
+            raise ValueError(f"{self.spec.name} gives no picture: {error}") from error
 
     def close(self) -> None:
         """See HostEnv."""
