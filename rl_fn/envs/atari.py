@@ -94,7 +94,8 @@ def atari_env(name: str, num_envs: int | None = None, backend: Backend = "sync",
     count = 1 if num_envs is None else num_envs
     if count < 1:
         raise ValueError(f"num_envs is {num_envs}, expected an integer at least 1")
-    return SubEnvs(name, [partial(make_atari, name, **kwargs)] * count, backend, **fleet)
+    full_name = name if is_atari(name) else f"atari:{name}"
+    return SubEnvs(full_name, [partial(make_atari, name, **kwargs)] * count, backend, **fleet)
 
 
 def make_atari(name: str, *, evaluation: bool = False, sticky: float | None = None, **kwargs: Any) -> AtariEnv:
@@ -115,20 +116,28 @@ def make_atari(name: str, *, evaluation: bool = False, sticky: float | None = No
     return AtariEnv(game, sticky=default_sticky if sticky is None else sticky, **kwargs)
 
 
-def envpool_task(
-    name: str, *, evaluation: bool = False, episodic_life: bool = False, clip_rewards: bool = True, **kwargs: Any
-) -> tuple[str, dict[str, Any]]:
-    """The EnvPool task of a game, and the arguments that give it the preprocessing of `make_atari`.
+def is_envpool_game(task: str) -> bool:
+    """Whether a task of EnvPool, such as `Pong-v5`, is an Atari game."""
+    if importlib.util.find_spec("envpool") is None:
+        return False
+    import envpool
 
-    EnvPool stacks along the first axis, `uint8[4, 84, 84]`, fills the stack with zeros where an episode begins, and
-    presses no button after the loss of a life in the middle of an episode.
+    return task in envpool.list_all_envs() and hasattr(envpool.make_spec(task).config, "episodic_life")
+
+
+def envpool_arguments(
+    *, evaluation: bool = False, episodic_life: bool = False, clip_rewards: bool = True, **kwargs: Any
+) -> dict[str, Any]:
+    """The arguments that give EnvPool's Atari the preprocessing of `make_atari`.
+
+    Some differences stay: EnvPool stacks along the first axis, `uint8[4, 84, 84]`, fills the stack with zeros where
+    an episode begins, and presses no button after the loss of a life in the middle of an episode.
 
     Args:
-      name: `Pong-v5`, as EnvPool names it.
       evaluation: play whole games on raw scores, whatever `episodic_life` and `clip_rewards` say.
       episodic_life: the loss of a life terminates the episode for the learner.
       clip_rewards: rewards are -1, 0 or 1.
-      **kwargs: further arguments of the task, which win.
+      **kwargs: further arguments of EnvPool, which win.
     """
     arguments = {
         "episodic_life": episodic_life and not evaluation,
@@ -138,7 +147,7 @@ def envpool_task(
         "noop_max": 30,
         "use_fire_reset": True,
     }
-    return name, {**arguments, **kwargs}
+    return {**arguments, **kwargs}
 
 
 class AtariEnv(gymnasium.Env):

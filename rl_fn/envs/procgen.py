@@ -67,9 +67,11 @@ def procgen_env(
         levels = dict.fromkeys(levels, 0)
     task = envpool_task(game, distribution_mode)
     try:
-        return envpool_env(task, num_envs, channel_first=False, **{**levels, **kwargs})
-    except ImportError as error:
+        env = envpool_env(task, num_envs, channel_first=False, **{**levels, **kwargs})
+    except ImportError as error:  # it says which libraries are missing
         raise ValueError(f"procgen:{game} cannot be made: {error}") from None
+    env.spec = env.spec._replace(name=f"procgen:{game}")
+    return env
 
 
 def envpool_task(game: str, distribution_mode: str = "easy") -> str:
