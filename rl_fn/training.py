@@ -4,6 +4,7 @@ output_dir/run_0/         one folder per copy
     config.json           every hyper-parameter, the seed, versions, the command line
     events.out.tfevents.* TensorBoard
     checkpoints/          the newest three
+    videos/               with `record_video`
     summary.json          at the end
 """
 
@@ -28,12 +29,12 @@ import psutil
 import tensorflow as tf
 
 import rl_fn
-from rl_fn import checkpoint, envs, hparams, logging, loops, random, struct
+from rl_fn import checkpoint, envs, hparams, logging, loops, random, struct, video
 from rl_fn.struct import Nest
 
 EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many points on a TensorBoard curve
-_EVALUATION = 1  # folded into the seed's key
+_EVALUATION, _VIDEO = 1, 2  # folded into the seed's key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,9 @@ class Options:
     copies: int = 1
     seed: int = 0
     checkpoint_seconds: float = 20.0
+    record_video: bool = False
+    video_episodes: int = 1  # at each evaluation
+    render: bool = False
 
 
 class Plan(NamedTuple):
@@ -60,6 +64,7 @@ class Plan(NamedTuple):
     env: envs.Env
     agent: Any
     configs: list[dict[str, Any]]  # one per copy, as config.json holds it
+    recorder: video.Recorder | None  # of the first copy
 
     @property
     def steps_per_iteration(self) -> int:
@@ -122,7 +127,12 @@ def plan(options: Options) -> Plan:
         }
         for copy in range(options.copies)
     ]
-    return Plan(options, named.agent, values, env, agent, json.loads(json.dumps(configs)))
+    recorder = None
+    if options.record_video or options.render:
+        films = options.output_dir / "run_0" / "videos" if options.record_video else None
+        shown = video.single(env_name, env)
+        recorder = video.Recorder(agent, shown, folder=films, window=options.render, episodes=options.video_episodes)
+    return Plan(options, named.agent, values, env, agent, json.loads(json.dumps(configs)), recorder)
 
 
 def prepare_folders(plan: Plan) -> None:
@@ -208,6 +218,7 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
             if pausing:
                 returns, lengths = evaluate(chunk.iteration)
                 _log_evaluation(boards, returns, lengths, env_steps)
+                _record(plan, compiled, chunk.iteration)
             line.update(env_steps, speed, _mean(chunk.metrics.get("episode_return", np.nan)), _mean(returns))
             if pausing:
                 line.note()
@@ -256,6 +267,14 @@ def _evaluation(plan: Plan, compiled: loops.Compiled) -> Any:
         return returns.reshape(copies, -1), lengths.reshape(copies, -1)
 
     return evaluate
+
+
+def _record(plan: Plan, compiled: loops.Compiled, iteration: int) -> None:
+    """Records or shows the first copy, if that was asked for."""
+    if plan.recorder:
+        key = random.fold_in(random.fold_in(random.key(plan.configs[0]["seed"]), _VIDEO), iteration)
+        policy = _copy_of(plan, compiled.read(lambda state: state.agent.policy), 0)
+        plan.recorder(policy, key, iteration * plan.steps_per_iteration)
 
 
 def _advance(progress: Progress, chunk: loops.Chunk) -> Progress:

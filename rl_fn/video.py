@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from rl_fn import random
+from rl_fn import envs, random
 from rl_fn.agents.base import Agent
+from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.loops import init_actors
 from rl_fn.loops.acting import ActorsState, advance
@@ -125,6 +126,19 @@ def record_episode(agent: Agent, env: Any, policy: Nest, key: random.Key) -> tup
     """
     moments = list(player(agent, env)(policy, key))
     return np.stack([moment.picture for moment in moments]), sum(moment.reward for moment in moments)
+
+
+def single(name: str, env: Any) -> Any:
+    """The environment to record: `env` if it is a compiled one, else one host environment of that name, with pictures.
+
+    Atari is played as it is judged: whole games on raw scores.
+
+    Raises:
+      ValueError: if it cannot be made.
+    """
+    if isinstance(env, Env):
+        return env
+    return envs.make(name, num_envs=1, render_mode="rgb_array", **registry.for_evaluation(name))
 
 
 def file_name(env_steps: int, episode_return: float, episode: int | None = None) -> str:

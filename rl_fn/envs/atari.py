@@ -206,8 +206,8 @@ class AtariEnv(gymnasium.Env):
                 raise ValueError(f"{name} is {value}, expected at least {lowest}")
         self._episodic_life, self._clip_rewards = episodic_life, clip_rewards
         self._noop_max, self._frame_skip, self._stack = noop_max, frame_skip, stack
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # first, because making one prints a banner
         self._ale = ale_py.ALEInterface()
-        self._ale.setLoggerMode(ale_py.LoggerMode.Error)
         self._ale.setFloat("repeat_action_probability", sticky)
         self._ale.setInt("max_num_frames_per_episode", max_frames)
         self._rom = ale_py.roms.get_rom_path(game)
