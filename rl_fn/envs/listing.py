@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import gymnasium
 from gymnasium import spaces
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rl_fn import envs
 from rl_fn.envs import atari, procgen, registry
 
-SHOWN = 120  # names of a kind that are listed unasked
+SHOWN = 60  # names of a kind that are listed unasked
 
 
 class Kind(NamedTuple):
@@ -54,8 +55,10 @@ def show(kind: str | None = None, match: str = "", with_spaces: bool = False, co
         if match and not count:
             continue
         found = True
-        state = f"[yellow]not installed: {described.missing}[/]" if described.missing else "[green]ready[/]"
-        console.print(f"\n[bold]{name}[/]: {count} environments, needs {described.needs}: {state}", highlight=False)
+        state = f"[yellow]not installed: {escape(described.missing)}[/]" if described.missing else "[green]ready[/]"
+        called = f", called {described.prefix}NAME" if described.prefix else ""
+        noun = "environment" if count == 1 else "environments"
+        console.print(f"\n[bold]{name}[/]: {count} {noun}{called}, needs {described.needs}: {state}", highlight=False)
         if count:
             everything = bool(kind or match) or count <= SHOWN
             console.print(_detailed(described) if with_spaces else _table(described, name, everything))
@@ -91,7 +94,7 @@ def _table(kind: Kind, name: str, everything: bool) -> Table:
         table.add_column("observation")
         table.add_column("action")
     for family, names in kind.families.items():
-        listed = ", ".join(f"{kind.prefix}{name}" for name in (names if everything else names[:3]))
+        listed = ", ".join(names if everything else names[:3])
         if not everything and len(names) > 3:
             listed += f" and {len(names) - 3} more (--kind {name})"
         table.add_row(family, listed, *([kind.observation, kind.action] if kind.observation else []))
@@ -104,11 +107,11 @@ def _detailed(kind: Kind) -> Table:
         for name in names:
             try:
                 env: Any = envs.make(f"{kind.prefix}{name}")
-                cells = [describe(env.spec.observation_space), describe(env.spec.action_space)]
+                cells = [escape(describe(env.spec.observation_space)), escape(describe(env.spec.action_space))]
                 if hasattr(env, "close"):
                     env.close()
             except ValueError as error:
-                cells = [f"[yellow]{error}[/]", ""]
+                cells = [f"[yellow]{escape(str(error))}[/]", ""]
             table.add_row(f"{kind.prefix}{name}", *cells)
     return table
 
@@ -120,13 +123,18 @@ def _compiled() -> Kind:
     return Kind("", "nothing", "", families)
 
 
-# Families of Gymnasium and Gym -> the module that they import
-_IMPORTS = {"box2d": "Box2D", "mujoco": "mujoco", "phys2d": "jax", "tabular": "jax"}
+# Families of Gymnasium and Gym -> their extra that brings what they need, and the module that this is
+_EXTRAS = {
+    "box2d": ("box2d", "Box2D"),
+    "mujoco": ("mujoco", "mujoco"),
+    "phys2d": ("jax", "jax"),
+    "tabular": ("jax", "jax"),
+}
 
 
 def _gymnasium() -> Kind:
     families = _registered(gymnasium.registry.values())
-    needs, missing = _with_imports(families, "gymnasium")
+    needs, missing = _with_extras(families, "gymnasium")
     return Kind("gymnasium:", needs, missing, families)
 
 
@@ -134,7 +142,7 @@ def _gym() -> Kind:
     with contextlib.redirect_stderr(io.StringIO()):  # it says at length that it is no longer maintained
         import gym
     families = _registered(gym.envs.registry.values())
-    needs, missing = _with_imports(families, "gym")
+    needs, missing = _with_extras(families, "gym")
     return Kind("gym:", needs, missing, families)
 
 
@@ -148,11 +156,11 @@ def _registered(specs: Any) -> dict[str, list[str]]:
     return families
 
 
-def _with_imports(families: dict[str, list[str]], package: str) -> tuple[str, str]:
-    extras = [family for family in families if family in _IMPORTS]
-    missing = [family for family in extras if not _installed(_IMPORTS[family])]
-    needs = f"nothing; {', '.join(extras)}: an extra of {package}" if extras else "nothing"
-    return needs, f"{', '.join(missing)}" if missing else ""
+def _with_extras(families: dict[str, list[str]], package: str) -> tuple[str, str]:
+    needing = [family for family in families if family in _EXTRAS]
+    missing = sorted({_EXTRAS[family][0] for family in needing if not _installed(_EXTRAS[family][1])})
+    needs = f"nothing, but extras of {package} for {', '.join(needing)}" if needing else "nothing"
+    return needs, f'pip install "{package}[{",".join(missing)}]"' if missing else ""
 
 
 def _atari() -> Kind:
