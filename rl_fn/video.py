@@ -68,17 +68,23 @@ def player(agent: Agent, env: Any, pictures: bool = True) -> Callable[[Nest, ran
 
     start_fn = tf.function(lambda key: init_actors(agent, env, 1, random.fold_in(key, 0)), autograph=False)
     step_fn = tf.function(step, jit_compile=True, autograph=False)
+    draw(_one(start_fn(random.key(0)).env))  # refuses now, where what draws is not installed
 
     def episode(policy: Nest, key: random.Key) -> Episode:
         actors = start_fn(key)
         for count in itertools.count(1):
-            picture = draw(tf.nest.map_structure(lambda leaf: leaf[0].numpy(), actors.env))
+            picture = draw(_one(actors.env))
             actors, reward, is_last = step_fn(policy, actors, key, tf.constant(count))
             yield Moment(picture, float(reward))
             if is_last:
                 return
 
     return episode
+
+
+def _one(env_state: Nest) -> Nest:
+    """The state of a batch of one, as `render` takes it."""
+    return tf.nest.map_structure(lambda leaf: leaf[0].numpy(), env_state)
 
 
 def _host_player(agent: Agent, env: Any, pictures: bool) -> Callable[[Nest, random.Key], Episode]:
@@ -263,10 +269,12 @@ class Recorder:
           env_steps: how long the policy was trained, for the names of the files.
 
         Returns:
-          The returns.
+          The returns; fewer than asked for if the window was closed and there are no films.
         """
         returns = []
         for index in range(self._episodes):
+            if self._window and not self._window.is_open and self._folder is None:
+                break  # nobody is looking
             rewards: list[float] = []
             pictures = self._shown(self._play(policy, random.fold_in(key, index)), rewards)
             if self._folder is None:

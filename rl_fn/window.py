@@ -26,7 +26,7 @@ class Window:
 
     def show(self, picture: np.ndarray) -> None:
         """Shows a picture `uint8[H, W, 3]`, when it is time for it."""
-        if any(event.type == self._pygame.QUIT for event in self._pygame.event.get()):
+        if self.is_open and any(event.type == self._pygame.QUIT for event in self._pygame.event.get()):
             self.close()
         if not self.is_open:
             return
@@ -56,6 +56,7 @@ def _display() -> Any:
         raise ValueError("there is no display to open a window on: DISPLAY is not set; record films instead")
     import pygame
 
+    pygame.display.quit()  # what draws pictures may have started it before, without a screen
     try:
         pygame.display.init()
     except pygame.error as error:
