@@ -9,8 +9,8 @@ import ast
 import difflib
 import importlib
 import re
-from collections.abc import Iterable
-from types import ModuleType
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 # Each module has `make(spec, hparams)` and its struct of hyper-parameters by this name.
@@ -22,6 +22,7 @@ class NamedSet(NamedTuple):
     env: str | None  # None: any environment that the agent can act in
     values: dict[str, Any]  # where they differ from the agent's defaults
     doc: str
+    env_kwargs: Mapping[str, Any] = MappingProxyType({})  # what the environment is made with
 
 
 SETS = {

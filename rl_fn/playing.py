@@ -41,7 +41,8 @@ def load(run: Path) -> Learned:
         raise ValueError(f"{run} has no checkpoint yet")
     if agent_name not in hparams.AGENTS:
         raise ValueError(f"{run} was trained by {agent_name!r}, there are: {', '.join(hparams.AGENTS)}")
-    env = video.single(name, envs.make(name))
+    env_kwargs = config.get("env_kwargs", {})
+    env = video.single(name, envs.make(name, **env_kwargs), **env_kwargs)
     module = hparams.agent_module(agent_name)
     settings = getattr(module, hparams.AGENTS[agent_name][1])().override(**values)
     agent = module.make(env.spec, settings)

@@ -11,7 +11,6 @@ output_dir/run_0/         one folder per copy
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import math
 import os
@@ -19,7 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -28,8 +27,9 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-import rl_fn
-from rl_fn import checkpoint, envs, hparams, logging, loops, random, struct, video
+from rl_fn import checkpoint, envs, hparams, logging, loops, random, run_files, struct, video
+from rl_fn.envs import registry
+from rl_fn.runners import Runner, compiled_runner, host_runner
 from rl_fn.struct import Nest
 
 EVALUATIONS = 20  # during a run, evenly spaced
@@ -50,6 +50,10 @@ class Options:
     copies: int = 1
     seed: int = 0
     checkpoint_seconds: float = 20.0
+    env_kwargs: str = ""
+    env_backend: str | None = None
+    env_timeout: float | None = None
+    actor_lag: int = 0
     record_video: bool = False
     video_episodes: int = 1  # at each evaluation
     render: bool = False
@@ -61,8 +65,9 @@ class Plan(NamedTuple):
     options: Options
     agent_name: str
     hparams: Any
-    env: envs.Env
+    env: envs.Env | envs.HostEnv
     agent: Any
+    runner: Runner
     configs: list[dict[str, Any]]  # one per copy, as config.json holds it
     recorder: video.Recorder | None  # of the first copy
 
@@ -108,31 +113,53 @@ def plan(options: Options) -> Plan:
         raise ValueError(f"checkpoint_seconds is {options.checkpoint_seconds:g}, expected 0 to 3600")
     if not 0 <= options.seed <= 2**64 - options.copies:
         raise ValueError(f"seed is {options.seed}, expected 0 to 2**64 - copies")
-    env = envs.make(env_name)
     steps = {} if options.train_steps is None else {"train_steps": options.train_steps}
     values = hparams.make(named, options.hparam_override, **steps)
+    # The set's arguments belong to the set's environment.
+    env_kwargs = {**(named.env_kwargs if env_name == named.env else {}), **hparams.parse_overrides(options.env_kwargs)}
+
+    def make_env(num_envs: int, **more: Any) -> Any:
+        given = {"backend": options.env_backend, "timeout": options.env_timeout}
+        given = {name: value for name, value in given.items() if value is not None}
+        return envs.make(env_name, num_envs, **{**env_kwargs, **given, **more})
+
+    def make_judged(num_envs: int) -> Any:
+        return make_env(num_envs, **registry.for_evaluation(env_name))
+
+    env = make_env(values.num_envs)
     agent = hparams.agent_module(named.agent).make(env.spec, values)
     configs = [
         {
             "hparams_set": options.hparams,
             "agent": named.agent,
             "env": env.spec.name,
+            "env_kwargs": env_kwargs,
+            "env_backend": options.env_backend,
+            "actor_lag": options.actor_lag,
             "seed": options.seed + copy,
             "copy": copy,
             "copies": options.copies,
             "eval_episodes": options.eval_episodes,
             "hparams": dataclasses.asdict(values),
-            "versions": _versions(),
+            "versions": run_files.versions(),
             "command": sys.argv,
         }
         for copy in range(options.copies)
     ]
+    if isinstance(env, envs.Env):
+        if options.actor_lag:
+            raise ValueError(f"actor_lag is {options.actor_lag}, expected 0: {env.spec.name} is compiled")
+        runner = compiled_runner(agent, env, values, options.copies, options.eval_episodes)
+    else:
+        if options.copies > 1:
+            raise ValueError(f"copies is {options.copies}, expected 1: {env.spec.name} is stepped on the host")
+        runner = host_runner(agent, env, make_judged, values, options.eval_episodes, options.actor_lag)
     recorder = None
     if options.record_video or options.render:
         films = options.output_dir / "run_0" / "videos" if options.record_video else None
-        shown = video.single(env_name, env)
+        shown = video.single(env_name, env, **env_kwargs)
         recorder = video.Recorder(agent, shown, folder=films, window=options.render, episodes=options.video_episodes)
-    return Plan(options, named.agent, values, env, agent, json.loads(json.dumps(configs)), recorder)
+    return Plan(options, named.agent, values, env, agent, runner, json.loads(json.dumps(configs)), recorder)
 
 
 def prepare_folders(plan: Plan) -> None:
@@ -149,9 +176,9 @@ def prepare_folders(plan: Plan) -> None:
             raise PermissionError(f"folder {folder} cannot be written")
         path = folder / "config.json"
         if path.exists():
-            _check_same_run(path, config)
+            run_files.check_same_run(path, config)
         else:
-            _write_json(path, config)
+            run_files.write_json(path, config)
     if (extra := plan.folder(len(plan.configs))).exists():
         raise ValueError(f"{extra} exists: the folder holds a run of more than {len(plan.configs)} copies")
 
@@ -163,17 +190,18 @@ def restore_or_start(plan: Plan) -> Begin:
       ValueError: if the newest checkpoint is damaged or belongs to another agent.
     """
     copies = range(plan.options.copies)
-    fresh = [
-        loops.init_state(plan.agent, plan.env, plan.hparams.num_envs, random.key(config["seed"]))
-        for config in plan.configs
-    ]
+    fresh = [plan.runner.init(random.key(config["seed"])) for config in plan.configs]
     complete = set.intersection(*[set(checkpoint.list_iterations(plan.folder(i) / "checkpoints")) for i in copies])
     if not complete:
         return Begin(struct.stack(fresh) if len(fresh) > 1 else fresh[0], 0, Progress())
     newest = max(complete)
     loaded = [checkpoint.load(checkpoint.path_of(plan.folder(i) / "checkpoints", newest)) for i in copies]
     states = [checkpoint.restore(one, like) for one, like in zip(loaded, fresh, strict=True)]
-    _say(f"going on from the checkpoint at {newest * plan.steps_per_iteration:,} steps in {plan.options.output_dir}")
+    run_files.say(
+        f"going on from the checkpoint at {newest * plan.steps_per_iteration:,} steps in {plan.options.output_dir}"
+    )
+    if plan.runner.on_host:
+        run_files.say(f"{plan.env.spec.name} is no part of the checkpoint: its environments begin new episodes")
     state = struct.stack(states) if len(states) > 1 else states[0]
     return Begin(state, newest, Progress(**loaded[0].metadata["progress"]))
 
@@ -187,26 +215,30 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
     Raises:
       KeyboardInterrupt: after an interrupt or a termination signal, when the state has been saved.
     """
+    with closing(plan.runner):
+        return _run(plan, begin)
+
+
+def _run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
     iterations = plan.hparams.num_iterations
     copies = plan.options.copies
     if finished := _finished(plan):
-        _say(f"{plan.options.output_dir} holds this run, finished; nothing to do")
+        run_files.say(f"{plan.options.output_dir} holds this run, finished; nothing to do")
         return finished
     state, start, progress = begin
-    step = loops.train_step(plan.agent, plan.env, plan.hparams.rollout_length)
-    compiled = loops.compile(loops.vectorize(step) if copies > 1 else step, state)
+    compiled = plan.runner.compile(state)
     del state, begin
     evaluate = _evaluation(plan, compiled)
     boards = [logging.TensorBoard(plan.folder(copy)) for copy in range(copies)]
     if not start:
         for board, config in zip(boards, plan.configs, strict=True):
-            board.text("config", _markdown(config))
+            board.text("config", run_files.markdown(config))
     first_step_seconds = None
     pause_every = math.ceil(iterations / EVALUATIONS)
     saved_at, returns = time.monotonic(), np.full([copies, 1], np.nan)
     line = logging.ProgressLine(iterations * plan.steps_per_iteration, start * plan.steps_per_iteration)
     with line, _signals() as received:
-        for chunk in loops.train(
+        for chunk in plan.runner.train(
             compiled, iterations, start=start, max_chunk=math.ceil(iterations / POINTS), pause_every=pause_every
         ):
             first_step_seconds = first_step_seconds or time.time() - psutil.Process().create_time()
@@ -231,7 +263,7 @@ def run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
                 _save(plan, compiled, chunk.iteration, progress)
                 saved_at = time.monotonic()
             if stopping:
-                _say(f"stopped after {env_steps:,} steps; the same command goes on from there")
+                run_files.say(f"stopped after {env_steps:,} steps; the same command goes on from there")
                 raise KeyboardInterrupt
     for board in boards:
         board.close()
@@ -256,15 +288,11 @@ def _copy_of(plan: Plan, state: Nest, copy: int) -> Nest:
 
 def _evaluation(plan: Plan, compiled: loops.Compiled) -> Any:
     """A function from the iteration to returns and lengths, both `[copies, eval_episodes]`."""
-    copies = plan.options.copies
     keys = [random.fold_in(random.key(config["seed"]), _EVALUATION) for config in plan.configs]
-    play = loops.evaluate(plan.agent, plan.env, plan.options.eval_episodes, copies=copies > 1)
 
     def evaluate(iteration: int) -> tuple[np.ndarray, np.ndarray]:
-        now = [random.fold_in(key, iteration) for key in keys]
         policy = compiled.read(lambda state: state.agent.policy)
-        returns, lengths = play(policy, tf.stack(now) if copies > 1 else now[0])
-        return returns.reshape(copies, -1), lengths.reshape(copies, -1)
+        return plan.runner.evaluate(policy, [random.fold_in(key, iteration) for key in keys])
 
     return evaluate
 
@@ -314,7 +342,7 @@ def _summarize(
             "train_seconds": progress.train_seconds,
             "state_digest": checkpoint.digest(_copy_of(plan, state, copy)),
         }
-        _write_json(plan.folder(copy) / "summary.json", summary)
+        run_files.write_json(plan.folder(copy) / "summary.json", summary)
         summaries.append(summary)
     return summaries
 
@@ -322,26 +350,6 @@ def _summarize(
 def _finished(plan: Plan) -> list[dict[str, Any]] | None:
     paths = [plan.folder(copy) / "summary.json" for copy in range(plan.options.copies)]
     return [json.loads(path.read_text()) for path in paths] if all(path.exists() for path in paths) else None
-
-
-def _check_same_run(path: Path, config: dict[str, Any]) -> None:
-    try:
-        existing = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
-
-    def flat(run: dict[str, Any]) -> dict[str, Any]:
-        settings = {name: run.get(name) for name in ("agent", "env", "seed", "copies")}
-        return {**settings, **run.get("hparams", {})}
-
-    before, now = flat(existing), flat(config)
-    different = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    if different:
-        changes = ", ".join(f"{name} was {before.get(name)} and is now {now.get(name)}" for name in different)
-        raise ValueError(f"{path.parent} holds another run: {changes}; choose another --output_dir")
-    for package, version in config["versions"].items():
-        if version != (begun := existing.get("versions", {}).get(package)):
-            _say(f"this run was begun with {package} {begun} and goes on with {version}: bits may differ")
 
 
 def _log_chunk(boards: list[logging.TensorBoard], chunk: loops.Chunk, env_steps: int, speed: float) -> None:
@@ -387,28 +395,3 @@ def _mean(values: Any) -> float:
     """The mean of what is not NaN, NaN where nothing is left."""
     values = np.asarray(values, np.float64)
     return float(values[~np.isnan(values)].mean()) if (~np.isnan(values)).any() else math.nan
-
-
-def _versions() -> dict[str, str]:
-    packages = ("tensorflow", "tensorflow-probability", "numpy", "gymnasium")
-    return {
-        "rl_fn": rl_fn.__version__,
-        "python": sys.version.split()[0],
-        **{package: importlib.metadata.version(package) for package in packages},
-    }
-
-
-def _markdown(config: dict[str, Any]) -> str:
-    flat = {**config, **config["hparams"]}
-    rows = [f"| {name} | {value} |" for name, value in flat.items() if name not in ("hparams", "versions")]
-    return "\n".join(["| name | value |", "|---|---|", *rows])
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    unfinished.replace(path)
-
-
-def _say(sentence: str) -> None:
-    print(f"rl-fn: {sentence}", file=sys.stderr, flush=True)

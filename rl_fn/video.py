@@ -134,17 +134,22 @@ def record_episode(agent: Agent, env: Any, policy: Nest, key: random.Key) -> tup
     return np.stack([moment.picture for moment in moments]), sum(moment.reward for moment in moments)
 
 
-def single(name: str, env: Any) -> Any:
+def single(name: str, env: Any, **kwargs: Any) -> Any:
     """The environment to record: `env` if it is a compiled one, else one host environment of that name, with pictures.
 
     Atari is played as it is judged: whole games on raw scores.
+
+    Args:
+      name: of the environment.
+      env: the environment.
+      **kwargs: what a host environment was made with.
 
     Raises:
       ValueError: if it cannot be made.
     """
     if isinstance(env, Env):
         return env
-    return envs.make(name, num_envs=1, render_mode="rgb_array", **registry.for_evaluation(name))
+    return envs.make(name, num_envs=1, **{**kwargs, "render_mode": "rgb_array", **registry.for_evaluation(name)})
 
 
 def file_name(env_steps: int, episode_return: float, episode: int | None = None) -> str:

@@ -48,13 +48,7 @@ class EnvPoolHostEnv:
             raise ValueError(f"num_envs is {num_envs}, expected an integer at least 1")
         if fixed := {"env_type", "batch_size", "seed"} & set(kwargs):
             raise ValueError(f"envpool:{task}: {', '.join(sorted(fixed))} cannot be chosen")
-        pictures = {"render_mode": kwargs.pop("render_mode", None)}
-        if pictures["render_mode"] not in (None, "rgb_array"):
-            raise ValueError(f"render_mode is {pictures['render_mode']!r}, expected 'rgb_array' or None")
-        self._make = lambda seed: envpool.make(
-            task, env_type="gymnasium", num_envs=num_envs, seed=seed, **pictures, **kwargs
-        )
-        self._has_pictures = pictures["render_mode"] is not None
+        self._make = lambda seed: envpool.make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **kwargs)
         try:
             spec = envpool.make_spec(task, num_envs=num_envs, **kwargs)
         except (AssertionError, TypeError, ValueError) as error:
@@ -62,7 +56,7 @@ class EnvPoolHostEnv:
         described = Description(
             host_spaces.convert(spec.gymnasium_observation_space),
             host_spaces.convert(spec.gymnasium_action_space),
-            getattr(spec.config, "max_episode_steps", None),
+            None if (limit := spec.config.max_episode_steps) == np.iinfo(np.int32).max else limit,
             getattr(spec.config, "reward_threshold", None),
         )
         self.spec = host_spec(f"envpool:{task}", described)
@@ -92,8 +86,8 @@ class EnvPoolHostEnv:
 
     def render(self) -> np.ndarray:
         """See HostEnv."""
-        if not self._has_pictures:
-            raise ValueError(f"{self.spec.name} gives no picture: make it with render_mode='rgb_array'")
+        if self._pool is None or self._pool.render_mode != "rgb_array":
+            raise ValueError(f"{self.spec.name} gives no picture: make it with render_mode='rgb_array', and reset it")
         try:
             return np.asarray(self._pool.render()[0], np.uint8)
         except RuntimeError as error:

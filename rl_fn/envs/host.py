@@ -11,9 +11,9 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
-from rl_fn.envs import host_spaces, registry
+from rl_fn.envs import host_spaces, registry, worker
 from rl_fn.envs.base import EnvStep
-from rl_fn.envs.worker import Description, InlineWorker, Outcome, ProcessWorker, ThreadWorker, Worker, WorkerFailure
+from rl_fn.envs.worker import Description, InlineWorker, Outcome, ProcessWorker, ThreadWorker, Worker, WorkerError
 from rl_fn.struct import EnvSpec, Nest
 
 Backend = Literal["sync", "thread", "process"]
@@ -22,6 +22,7 @@ BACKENDS: dict[str, Callable[[Callable[[], Any]], Worker]] = {
     "thread": ThreadWorker,
     "process": ProcessWorker,
 }
+_START_SECONDS = 60.0  # making an environment may take so long, however short the timeout
 _LOG = logging.getLogger(__name__)
 
 
@@ -79,11 +80,12 @@ def gymnasium_env(source: Any, num_envs: int | None = None, backend: Backend = "
             given = [*kwargs, *(["num_envs"] if num_envs is not None else [])]
             raise ValueError(f"a VectorEnv of {source.num_envs} takes no other num_envs or options, given {given}")
         return VectorHostEnv(source)
-    if hasattr(source, "step") or isinstance(source, Sequence):
+    # A class is a function that makes its instances.
+    if isinstance(source, Sequence) or (hasattr(source, "step") and not isinstance(source, type)):
         objects = list(source) if isinstance(source, Sequence) else [source]
         if num_envs not in (None, len(objects)) or not objects:
             raise ValueError(f"{len(objects)} environments were handed over, num_envs is {num_envs}")
-        factories = [functools.partial(_existing, env) for env in objects]
+        factories = [functools.partial(worker.existing, env) for env in objects]
         return SubEnvs(_name_of(objects[0]), factories, backend, **kwargs)
     if callable(source):
         return SubEnvs(getattr(source, "__name__", "environment"), [source] * _count(num_envs), backend, **kwargs)
@@ -102,7 +104,7 @@ def gym_env(name: str, num_envs: int | None = None, backend: Backend = "sync", *
     fleet, arguments = _split(kwargs)
     registry.check_gym_name(name)
     # Gym's checker of environments uses names that NumPy 2 no longer has.
-    factory = functools.partial(_make_gym, name, {"disable_env_checker": True, **arguments})
+    factory = functools.partial(worker.make_gym, name, {"disable_env_checker": True, **arguments})
     return SubEnvs(f"gym:{name}", [factory] * _count(num_envs), backend, **fleet)
 
 
@@ -116,7 +118,7 @@ class SubEnvs:
       name: of the environment, for its specification and for messages.
       factories: each makes one environment.
       backend: a key of BACKENDS.
-      timeout: the seconds within which an environment must answer.
+      timeout: the seconds within which an environment must answer; making one may take a minute.
       max_restarts: how often each environment is made again.
 
     Raises:
@@ -148,8 +150,9 @@ class SubEnvs:
             described = self._describe()
             self._batch = host_spaces.batch(described.observation_space)
             self._decode = host_spaces.decode(described.action_space)
-        except (ValueError, WorkerFailure) as error:
-            self.close()
+        except (ValueError, WorkerError) as error:
+            for one in self._workers:
+                one.kill()
             reason = str(error).strip().splitlines()[-1]
             raise ValueError(f"{name} cannot be made: {reason}") from error
         self._discrete = isinstance(described.action_space, gymnasium.spaces.Discrete)
@@ -158,13 +161,13 @@ class SubEnvs:
     def reset(self, seed: int) -> Nest:
         """See HostEnv."""
         self._seed = seed
-        for index, worker in enumerate(self._workers):
-            worker.submit("reset", self._seed_of(index))
+        for index, one in enumerate(self._workers):
+            one.submit("reset", self._seed_of(index))
         firsts = []
-        for index, worker in enumerate(self._workers):
+        for index, one in enumerate(self._workers):
             try:
-                firsts.append(worker.result(self._timeout))
-            except WorkerFailure as failure:
+                firsts.append(one.result(self._timeout))
+            except WorkerError as failure:
                 firsts.append(self._restart(index, failure))
         self._observation = self._batch(firsts)
         return self._observation
@@ -172,13 +175,13 @@ class SubEnvs:
     def step(self, actions: np.ndarray) -> EnvStep:
         """See HostEnv."""
         decoded = self._decode(actions)
-        for worker, action in zip(self._workers, decoded.tolist() if self._discrete else decoded, strict=True):
-            worker.submit("step", action)
+        for one, action in zip(self._workers, decoded.tolist() if self._discrete else decoded, strict=True):
+            one.submit("step", action)
         outcomes, failed = [], []
-        for index, worker in enumerate(self._workers):
+        for index, one in enumerate(self._workers):
             try:
-                outcomes.append(worker.result(self._timeout))
-            except WorkerFailure as failure:
+                outcomes.append(one.result(self._timeout))
+            except WorkerError as failure:
                 first = self._restart(index, failure)
                 outcomes.append(Outcome(first, 0.0, False, True, first))
                 failed.append(index)
@@ -205,21 +208,21 @@ class SubEnvs:
         self._workers[0].submit("render")
         try:
             return np.asarray(self._workers[0].result(self._timeout), np.uint8)
-        except WorkerFailure as failure:
+        except WorkerError as failure:
             reason = str(failure).strip().splitlines()[-1]
             raise ValueError(f"{self._name} gives no picture: {reason}") from failure
 
     def close(self) -> None:
         """See HostEnv."""
-        for worker in self._workers:
-            worker.close()
+        for one in self._workers:
+            one.close()
         self._workers = []
 
     def _describe(self) -> Description:
         # All are made here, side by side, so that none fails later for what was wrong from the start.
-        for worker in self._workers:
-            worker.submit("describe")
-        described = [worker.result(self._timeout) for worker in self._workers]
+        for one in self._workers:
+            one.submit("describe")
+        described = [one.result(max(self._timeout, _START_SECONDS)) for one in self._workers]
         for other in described[1:]:
             if other[:2] != described[0][:2]:
                 raise ValueError(f"the environments differ in their spaces: {described[0][:2]} and {other[:2]}")
@@ -229,7 +232,7 @@ class SubEnvs:
         entropy = [self._seed, index, self._restarts[index]]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)  # libraries expect 31 bits
 
-    def _restart(self, index: int, failure: WorkerFailure) -> Any:
+    def _restart(self, index: int, failure: WorkerError) -> Any:
         """Makes an environment again and returns its first observation."""
         while True:
             if self._restarts[index] == self._max_restarts:
@@ -250,8 +253,8 @@ class SubEnvs:
             self._workers[index] = self._start(self._factories[index])
             self._workers[index].submit("reset", self._seed_of(index))
             try:
-                return self._workers[index].result(self._timeout)
-            except WorkerFailure as again:
+                return self._workers[index].result(max(self._timeout, _START_SECONDS))
+            except WorkerError as again:
                 failure = again
 
 
@@ -271,16 +274,6 @@ def _copy_rows(to: np.ndarray, source: np.ndarray, rows: list[int]) -> None:
     to[rows] = source[rows]
 
 
-def _make_gym(name: str, arguments: dict[str, Any]) -> Any:
-    import gym
-
-    return gym.make(name, **arguments)
-
-
-def _existing(env: Any) -> Any:
-    return env
-
-
 def _name_of(env: Any) -> str:
     spec = getattr(env, "spec", None)
     return getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
@@ -294,5 +287,6 @@ def _count(num_envs: int | None) -> int:
 
 def _split(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parts the options of SubEnvs from those of the environment."""
-    ours = {name: kwargs[name] for name in ("timeout", "max_restarts") if name in kwargs}
-    return ours, {name: value for name, value in kwargs.items() if name not in ours}
+    names = ("timeout", "max_restarts")
+    ours = {name: value for name, value in kwargs.items() if name in names}
+    return ours, {name: value for name, value in kwargs.items() if name not in names}

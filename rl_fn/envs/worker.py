@@ -28,7 +28,7 @@ _CLOSE = "close"
 _LEAVE_SECONDS = 5.0  # to end after a request to do so
 
 
-class WorkerFailure(Exception):
+class WorkerError(Exception):
     """What went wrong in an environment, as text: mostly the traceback."""
 
 
@@ -89,6 +89,18 @@ class Session:
         self._env.close()
 
 
+def existing(env: Any) -> Any:
+    """The factory of an environment that exists already."""
+    return env
+
+
+def make_gym(name: str, arguments: dict[str, Any]) -> Any:
+    """The factory of an environment of Gym 0.26."""
+    import gym
+
+    return gym.make(name, **arguments)
+
+
 class Worker(Protocol):
     """Where a Session lives. A request is submitted, then its result is taken."""
 
@@ -96,7 +108,7 @@ class Worker(Protocol):
         """Asks for a method of the Session."""
 
     def result(self, timeout: float) -> Any:
-        """Its result; raises WorkerFailure where there is none after `timeout` seconds."""
+        """Its result; raises WorkerError where there is none after `timeout` seconds."""
 
     def close(self) -> None:
         """Closes the environment and ends."""
@@ -126,7 +138,7 @@ class InlineWorker:
                 self._session = Session(self._factory)
             return getattr(self._session, method)(*args)
         except Exception:
-            raise WorkerFailure(traceback.format_exc()) from None
+            raise WorkerError(traceback.format_exc()) from None
 
     def close(self) -> None:
         """See Worker."""
@@ -159,7 +171,7 @@ class ThreadWorker:
         try:
             return _value(self._answers.get(timeout=timeout))
         except queue.Empty:
-            raise WorkerFailure(f"it did not answer within {timeout:g} seconds") from None
+            raise WorkerError(f"it did not answer within {timeout:g} seconds") from None
 
     def close(self) -> None:
         """See Worker."""
@@ -202,11 +214,11 @@ class ProcessWorker:
         """See Worker."""
         try:
             if not self._connection.poll(timeout):
-                raise WorkerFailure(f"it did not answer within {timeout:g} seconds")
+                raise WorkerError(f"it did not answer within {timeout:g} seconds")
             return _value(self._connection.recv())
         except (EOFError, OSError):
             status = self._process.wait()
-            raise WorkerFailure(f"its process ended with exit status {status}") from None
+            raise WorkerError(f"its process ended with exit status {status}") from None
 
     def close(self) -> None:
         """See Worker."""
@@ -247,10 +259,11 @@ def _serve(factory: Callable[[], Any], receive: Callable[[], tuple], send: Calla
         try:
             if session is None:
                 session = Session(factory)
-            answer = (getattr(session, method)(*args), None)
+            value = getattr(session, method)(*args)
         except Exception:
-            answer = (None, traceback.format_exc())
-        send(answer)
+            send((None, traceback.format_exc()))
+        else:
+            send((value, None))
     if session is not None:
         session.close()
 
@@ -258,5 +271,5 @@ def _serve(factory: Callable[[], Any], receive: Callable[[], tuple], send: Calla
 def _value(answer: tuple[Any, str | None]) -> Any:
     value, failure = answer
     if failure is not None:
-        raise WorkerFailure(failure)
+        raise WorkerError(failure)
     return value

@@ -154,7 +154,8 @@ class _Actors:
         self._nowhere = tf.zeros([env.num_envs], tf.bool)  # kept, because making a tensor takes longer than a step
         self._clock = tf.zeros([2], tf.int32)
         self.is_first = np.ones(env.num_envs, bool)  # of an episode: where the next step begins one
-        self._return, self._length = np.zeros(env.num_envs, np.float32), np.zeros(env.num_envs, np.int32)
+        self._return: np.ndarray = np.zeros(env.num_envs, np.float32)
+        self._length: np.ndarray = np.zeros(env.num_envs, np.int32)
         self.last_return, self.last_length = self._return, self._length  # as of the last step, before it began anew
         self._ended = np.zeros(3)  # episodes, their returns, their lengths
 
@@ -199,7 +200,7 @@ class _Actors:
         """The totals of the episodes that ended since the last call."""
         totals, self._ended = self._ended, np.zeros(3)
         names = ("episode_count", "episode_return_sum", "episode_length_sum")
-        return {name: np.float32(total) for name, total in zip(names, totals, strict=True)}
+        return {name: np.asarray(total, np.float32) for name, total in zip(names, totals, strict=True)}
 
 
 class _Learner:
@@ -256,13 +257,13 @@ class _Learner:
         return self._compiled.read(_policy_and_key)
 
 
-def _act(agent: Agent, num_envs: int, mode: Mode) -> Callable[..., ActorStep]:
-    def act(policy_and_key: tuple, actor: Nest, is_first: tf.Tensor, observation: Nest, clock: tf.Tensor) -> tuple:
+def _act(agent: Agent, num_envs: int, mode: Mode) -> Callable[..., tuple[ActorStep, tf.Tensor]]:
+    def act(policy_and_key: tuple, actor: Nest, is_first: tf.Tensor, observation: Nest, clock: tf.Tensor) -> Any:
         policy, key = policy_and_key
         rollout_key, _, _ = _iteration_keys(key, clock[0])
         actor = struct.where(is_first, agent.init_actor(num_envs), actor)
         acted = agent.act(policy, actor, observation, random.fold_in(rollout_key, clock[1]), mode)
-        return acted, clock + [0, 1]
+        return acted, tf.stack([clock[0], clock[1] + 1])
 
     return act
 
