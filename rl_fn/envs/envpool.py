@@ -69,7 +69,8 @@ class EnvPoolHostEnv:
     def reset(self, seed: int) -> Nest:
         """See HostEnv."""
         self.close()
-        self._pool = self._make(seed >> 1)  # a pool takes its seed when it is made, 31 bits
+        # A pool takes its seed when it is made, 31 bits, and counts on from it for its environments.
+        self._pool = self._make(int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1))
         return self._rebatch(self._pool.reset()[0])
 
     def step(self, actions: np.ndarray) -> EnvStep:
