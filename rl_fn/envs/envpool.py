@@ -89,10 +89,7 @@ class EnvPoolHostEnv:
         """See HostEnv."""
         if self._pool is None or self._pool.render_mode != "rgb_array":
             raise ValueError(f"{self.spec.name} gives no picture: make it with render_mode='rgb_array', and reset it")
-        try:
-            return np.asarray(self._pool.render()[0], np.uint8)
-        except RuntimeError as error:
-            raise ValueError(f"{self.spec.name} gives no picture: {error}") from error
+        return np.asarray(self._pool.render()[0], np.uint8)
 
     def close(self) -> None:
         """See HostEnv."""
