@@ -153,6 +153,8 @@ def plan(options: Options) -> Plan:
     else:
         if options.copies > 1:
             raise ValueError(f"copies is {options.copies}, expected 1: {env.spec.name} is stepped on the host")
+        if options.actor_lag < 0:
+            raise ValueError(f"actor_lag is {options.actor_lag}, expected an integer at least 0")
         runner = host_runner(agent, env, make_judged, values, options.eval_episodes, options.actor_lag)
     recorder = None
     if options.record_video or options.render:

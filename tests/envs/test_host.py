@@ -141,7 +141,7 @@ def test_pictures_are_of_the_first_environment():
     env.reset(0)
     env.step(np.array([0, 0]))
     np.testing.assert_array_equal(env.render(), np.ones((4, 6, 3)))
-    with pytest.raises(ValueError, match="gives no picture: .*make the environment with render_mode='rgb_array'"):
+    with pytest.raises(ValueError, match=r"gives no picture: .*make the environment with render_mode='rgb_array'"):
         envs.gymnasium_env(Count).render()
 
 
@@ -192,11 +192,11 @@ def test_vector_environments_that_cannot_be_reset_in_part_are_refused():
 def test_unsupported_spaces_are_refused():
     env = Count()
     env.observation_space = spaces.Text(5)
-    with pytest.raises(ValueError, match="space Text.* is not supported: expected Box, Discrete"):
+    with pytest.raises(ValueError, match=r"space Text.* is not supported: expected Box, Discrete"):
         envs.gymnasium_env(env)
     env = Count()
     env.action_space = spaces.Dict({"push": spaces.Discrete(2)})
-    with pytest.raises(ValueError, match="action space Dict.* is not supported: expected Box, Discrete or Multi"):
+    with pytest.raises(ValueError, match=r"action space Dict.* is not supported: expected Box, Discrete or Multi"):
         envs.gymnasium_env(env)
 
 

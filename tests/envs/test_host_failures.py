@@ -62,11 +62,12 @@ def test_an_environment_that_fails_is_made_again(backend, mishap, told, tmp_path
 def test_restarts_are_counted_and_end_with_the_traceback(caplog):
     env = envs.gymnasium_env(lambda: Walk(every=2), num_envs=2, max_restarts=3)
     env.reset(0)
-    with pytest.raises(
-        RuntimeError, match=r"environment 0 of <lambda> failed once more after 3 restarts:\n(.|\n)*fell"
-    ):
-        for _ in range(100):
-            env.step(ACTIONS)
+    for _ in range(7):
+        env.step(ACTIONS)
+    with pytest.raises(RuntimeError, match="environment 0 of <lambda> failed once more after 3") as refusal:
+        env.step(ACTIONS)
+    assert "Traceback" in str(refusal.value)
+    assert "ArithmeticError: the walker fell" in str(refusal.value)
     assert len([r for r in caplog.records if "environment 0" in r.getMessage()]) == 3
 
 
