@@ -51,7 +51,7 @@ class EnvPoolHostEnv:
         self._make = lambda seed: envpool.make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **kwargs)
         try:
             spec = envpool.make_spec(task, num_envs=num_envs, **kwargs)
-        except (AssertionError, TypeError, ValueError) as error:
+        except (AssertionError, ImportError, TypeError, ValueError) as error:  # some need libraries of the system
             raise ValueError(f"envpool:{task} cannot be made: {error}") from None
         described = Description(
             host_spaces.convert(spec.gymnasium_observation_space),

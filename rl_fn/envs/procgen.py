@@ -66,10 +66,7 @@ def procgen_env(
     if evaluation:
         levels = dict.fromkeys(levels, 0)
     task = envpool_task(game, distribution_mode)
-    try:
-        env = envpool_env(task, num_envs, channel_first=False, **{**levels, **kwargs})
-    except ImportError as error:  # it says which libraries are missing
-        raise ValueError(f"procgen:{game} cannot be made: {error}") from None
+    env = envpool_env(task, num_envs, channel_first=False, **{**levels, **kwargs})
     env.spec = env.spec._replace(name=f"procgen:{game}")
     return env
 
