@@ -9,6 +9,7 @@ of the step before, and after the loss of a life its reset starts another game.
 from __future__ import annotations
 
 import difflib
+import importlib
 import importlib.util
 import re
 from functools import partial
@@ -120,9 +121,9 @@ def is_envpool_game(task: str) -> bool:
     """Whether a task of EnvPool, such as `Pong-v5`, is an Atari game."""
     if importlib.util.find_spec("envpool") is None:
         return False
-    import envpool
-
-    return task in envpool.list_all_envs() and hasattr(envpool.make_spec(task).config, "episodic_life")
+    importlib.import_module("envpool")  # registers its tasks
+    tasks = importlib.import_module("envpool.registration").registry.specs
+    return task in tasks and tasks[task][0] == "envpool.atari"
 
 
 def envpool_arguments(
