@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -113,6 +114,15 @@ class Walk(gymnasium.Env):
         self._time += 1
         self._place = self._place + self.np_random.normal(size=1).astype(np.float32)
         return self._place, 1.0, self._time == 20, False, {}
+
+
+class Modules(gymnasium.Env):
+    """Its picture is a list of what has been imported where it lives."""
+
+    render_mode = "rgb_array"
+
+    def render(self):
+        return sorted(sys.modules)
 
 
 class Unmakeable(gymnasium.Env):

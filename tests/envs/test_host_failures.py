@@ -11,13 +11,9 @@ import pytest
 
 from rl_fn import envs
 from rl_fn.envs import host, worker
-from tests.envs.host_environments import Walk
+from tests.envs.host_environments import Modules, Walk
 
 ACTIONS = np.zeros(2, int)
-
-
-def loaded_modules():
-    return sorted(sys.modules)
 
 
 def children():
@@ -101,7 +97,7 @@ def test_a_process_steps_environments_without_tensorflow():
     one.close()
     check = "import sys, rl_fn.envs.worker, rl_fn.envs.registry; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], check=True)
-    inside = worker.ProcessWorker(lambda: type("Modules", (), {"render": loaded_modules, "render_mode": "rgb_array"}))
+    inside = worker.ProcessWorker(Modules)
     inside.submit("render")
     modules = inside.result(60.0)
     inside.close()
