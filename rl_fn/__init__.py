@@ -25,6 +25,7 @@ _MODULES = (
     "normalization",
     "optimizers",
     "plotting",
+    "playing",
     "policies",
     "random",
     "replay",
@@ -33,6 +34,7 @@ _MODULES = (
     "struct",
     "transforms",
     "updates",
+    "video",
 )
 
 __all__ = [*_MODULES, "__version__"]

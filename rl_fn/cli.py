@@ -40,6 +40,9 @@ def train(
     copies: Annotated[int, _flag("Train the seeds seed, seed + 1, ... side by side in one program.", "N")] = 1,
     seed: Annotated[int, _flag("The same seed and settings give the same bits.", "N")] = 0,
     checkpoint_seconds: Annotated[float, _flag("Save the state at least so often; 0 for every chance.", "N")] = 20.0,
+    record_video: Annotated[bool, _flag("Record films at each evaluation, to run_0/videos.")] = False,
+    video_episodes: Annotated[int, _flag("Episodes to record or show at each evaluation.", "N")] = 1,
+    render: Annotated[bool, _flag("Show episodes at each evaluation, in a window.")] = False,
     compilation_cache: Annotated[bool, _flag("Keep compiled programs in the user's cache folder.")] = True,
 ) -> None:
     """Train an agent. Started again on the same output folder, a run goes on from its newest checkpoint."""
@@ -64,6 +67,9 @@ def train(
         copies=copies,
         seed=seed,
         checkpoint_seconds=checkpoint_seconds,
+        record_video=record_video,
+        video_episodes=video_episodes,
+        render=render,
     )
     try:
         plan = training.plan(options)
@@ -83,6 +89,50 @@ def train(
             f"+- {summary['eval_return_std']:.1f} over {summary['eval_episodes']} episodes, "
             f"{summary['env_steps']:,} steps at {summary['env_steps_per_second']:,.0f} steps/s"
         )
+
+
+def play(
+    *,
+    run: Annotated[Path, _flag("The folder of one copy of a run.", "DIR/run_0")],
+    episodes: Annotated[int, _flag("How many to play.", "N")] = 3,
+    record_video: Annotated[bool, _flag("Record films, to DIR/run_0/videos.")] = False,
+    render: Annotated[bool, _flag("Show them in a window.")] = False,
+    seed: Annotated[int, _flag("The same seed gives the same episodes.", "N")] = 0,
+) -> None:
+    """Play episodes with a run's newest checkpoint, without exploration."""
+    if not (run / "config.json").is_file():
+        _refuse(f"{run} holds no run: there is no config.json in it")
+    import_tensorflow(compilation_cache=True)
+    from rl_fn import playing
+
+    try:
+        for index, episode_return in enumerate(playing.play(run, episodes, record_video, render, seed)):
+            print(f"episode {index}: return {episode_return:.1f}", flush=True)
+    except ValueError as error:
+        _refuse(str(error))
+    except OSError as error:
+        _refuse(f"{run} cannot be used: {error.strerror or error}")
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    if record_video:
+        print(run / "videos")
+
+
+def envs(
+    *,
+    kind: Annotated[str | None, _flag("Only these: compiled, gymnasium, gym, atari, procgen, envpool.", "KIND")] = None,
+    match: Annotated[str, _flag("Only names that contain this.", "TEXT")] = "",
+    spaces: Annotated[bool, _flag("Make each and show its spaces.")] = False,
+) -> None:
+    """List the environments: their names by kind, and what each kind needs."""
+    from rl_fn.envs import listing
+
+    if spaces:
+        import_tensorflow(compilation_cache=False)
+    try:
+        listing.show(kind, match, spaces)
+    except ValueError as error:
+        _refuse(str(error))
 
 
 def plot(
@@ -111,7 +161,7 @@ def version() -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line; `args` are those of the process unless given."""
     tyro.extras.subcommand_cli_from_dict(
-        {"train": train, "plot": plot, "version": version},
+        {"train": train, "play": play, "envs": envs, "plot": plot, "version": version},
         prog="rl-fn",
         description="Reinforcement learning as pure functions in TensorFlow.",
         args=args,

@@ -47,6 +47,7 @@ class EnvSpec(NamedTuple):
     action_space: gymnasium.Space
     max_episode_steps: int | None = None  # episodes are truncated here
     reward_threshold: float | None = None  # the return at which the task counts as solved
+    render_fps: float | None = None  # pictures per second, where it is known
 
 
 def space_spec(space: gymnasium.Space) -> Nest:

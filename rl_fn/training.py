@@ -4,6 +4,7 @@ output_dir/run_0/         one folder per copy
     config.json           every hyper-parameter, the seed, versions, the command line
     events.out.tfevents.* TensorBoard
     checkpoints/          the newest three
+    videos/               with `record_video`
     summary.json          at the end
 """
 
@@ -26,13 +27,14 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from rl_fn import checkpoint, envs, hparams, logging, loops, random, run_files, struct
+from rl_fn import checkpoint, envs, hparams, logging, loops, random, run_files, struct, video
+from rl_fn.envs import registry
 from rl_fn.runners import Runner, compiled_runner, host_runner
 from rl_fn.struct import Nest
 
 EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many points on a TensorBoard curve
-_EVALUATION = 1  # folded into the seed's key
+_EVALUATION, _VIDEO = 1, 2  # folded into the seed's key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,9 @@ class Options:
     env_kwargs: str = ""
     env_backend: str | None = None
     env_timeout: float | None = None
+    record_video: bool = False
+    video_episodes: int = 1  # at each evaluation
+    render: bool = False
 
 
 class Plan(NamedTuple):
@@ -63,6 +68,7 @@ class Plan(NamedTuple):
     agent: Any
     runner: Runner
     configs: list[dict[str, Any]]  # one per copy, as config.json holds it
+    recorder: video.Recorder | None  # of the first copy
 
     @property
     def steps_per_iteration(self) -> int:
@@ -111,9 +117,13 @@ def plan(options: Options) -> Plan:
     # The set's arguments belong to the set's environment.
     env_kwargs = {**(named.env_kwargs if env_name == named.env else {}), **hparams.parse_overrides(options.env_kwargs)}
 
-    def make_env(num_envs: int) -> Any:
+    def make_env(num_envs: int, **more: Any) -> Any:
         given = {"backend": options.env_backend, "timeout": options.env_timeout}
-        return envs.make(env_name, num_envs, **env_kwargs, **{k: v for k, v in given.items() if v is not None})
+        given = {name: value for name, value in given.items() if value is not None}
+        return envs.make(env_name, num_envs, **{**env_kwargs, **given, **more})
+
+    def make_judged(num_envs: int) -> Any:
+        return make_env(num_envs, **registry.for_evaluation(env_name))
 
     env = make_env(values.num_envs)
     agent = hparams.agent_module(named.agent).make(env.spec, values)
@@ -139,8 +149,13 @@ def plan(options: Options) -> Plan:
     else:
         if options.copies > 1:
             raise ValueError(f"copies is {options.copies}, expected 1: {env.spec.name} is stepped on the host")
-        runner = host_runner(agent, env, make_env, values, options.eval_episodes)
-    return Plan(options, named.agent, values, env, agent, runner, json.loads(json.dumps(configs)))
+        runner = host_runner(agent, env, make_judged, values, options.eval_episodes)
+    recorder = None
+    if options.record_video or options.render:
+        films = options.output_dir / "run_0" / "videos" if options.record_video else None
+        shown = video.single(env_name, env, **env_kwargs)
+        recorder = video.Recorder(agent, shown, folder=films, window=options.render, episodes=options.video_episodes)
+    return Plan(options, named.agent, values, env, agent, runner, json.loads(json.dumps(configs)), recorder)
 
 
 def prepare_folders(plan: Plan) -> None:
@@ -231,6 +246,7 @@ def _run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
             if pausing:
                 returns, lengths = evaluate(chunk.iteration)
                 _log_evaluation(boards, returns, lengths, env_steps)
+                _record(plan, compiled, chunk.iteration)
             line.update(env_steps, speed, _mean(chunk.metrics.get("episode_return", np.nan)), _mean(returns))
             if pausing:
                 line.note()
@@ -275,6 +291,14 @@ def _evaluation(plan: Plan, compiled: loops.Compiled) -> Any:
         return plan.runner.evaluate(policy, [random.fold_in(key, iteration) for key in keys])
 
     return evaluate
+
+
+def _record(plan: Plan, compiled: loops.Compiled, iteration: int) -> None:
+    """Records or shows the first copy, if that was asked for."""
+    if plan.recorder:
+        key = random.fold_in(random.fold_in(random.key(plan.configs[0]["seed"]), _VIDEO), iteration)
+        policy = _copy_of(plan, compiled.read(lambda state: state.agent.policy), 0)
+        plan.recorder(policy, key, iteration * plan.steps_per_iteration)
 
 
 def _advance(progress: Progress, chunk: loops.Chunk) -> Progress:

@@ -165,7 +165,7 @@ def test_the_key_determines_a_run(lag):
 def test_nested_observations_train():
     env = envs.gymnasium_env(Rooms, 2)
     agent = dqn.make(env.spec, DQN)
-    compiled, chunks = trained(agent, env, 60, 10)
+    compiled, chunks = trained(agent, env, 60, 10, max_chunk=20)
     assert np.isfinite(chunks[-1].metrics["loss"])
     evaluate = loops.host_evaluate(agent, env, 4)
     before = evaluate(agent.init(random.key(0)).policy, random.key(2))[0]
@@ -176,7 +176,7 @@ def test_nested_observations_train():
 def test_cartpole_of_gym_trains():
     env = envs.make("gym:CartPole-v1", num_envs=2)
     agent = dqn.make(env.spec, DQN)
-    compiled, chunks = trained(agent, env, DQN.num_iterations, DQN.rollout_length)
+    compiled, chunks = trained(agent, env, DQN.num_iterations, DQN.rollout_length, max_chunk=20)
     steps = sum(
         chunk.metrics["episode_count"] * chunk.metrics["episode_length"]
         for chunk in chunks

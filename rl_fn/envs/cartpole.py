@@ -45,6 +45,7 @@ def make() -> Env:
         action_space=spaces.Discrete(2),
         max_episode_steps=500,
         reward_threshold=475.0,
+        render_fps=50,
     )
     return auto_reset(spec, start, dynamics, observe, gymnasium_picture(spec.name))
 

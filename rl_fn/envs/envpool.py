@@ -6,24 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from rl_fn.envs import host_spaces, registry
+from rl_fn.envs import atari, host_spaces, registry
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import host_spec
 from rl_fn.envs.worker import Description
 from rl_fn.struct import Nest
 
 
-def envpool_env(task: str, num_envs: int | None = None, **kwargs: Any) -> EnvPoolHostEnv:
-    """Makes a host environment of EnvPool.
+def envpool_env(task: str, num_envs: int | None = None, *, evaluation: bool = False, **kwargs: Any) -> EnvPoolHostEnv:
+    """Makes a host environment of EnvPool; Atari games get the preprocessing of `rl_fn.envs.atari`.
 
     Args:
       task: one of `envpool.list_all_envs()`, such as `CartPole-v1` or `Pong-v5`.
       num_envs: B, 1 unless given.
+      evaluation: Atari games are played to their end, on raw scores; nothing changes for other tasks.
       **kwargs: what `envpool.make` takes for the task, such as `num_threads` or `frame_skip`.
 
     Raises:
       ValueError: if EnvPool is not installed, has no such task, or refuses the arguments.
     """
+    if atari.is_envpool_game(task):
+        kwargs = atari.envpool_arguments(evaluation=evaluation, **kwargs)
     return EnvPoolHostEnv(task, 1 if num_envs is None else num_envs, **kwargs)
 
 
@@ -48,7 +51,7 @@ class EnvPoolHostEnv:
         self._make = lambda seed: envpool.make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **kwargs)
         try:
             spec = envpool.make_spec(task, num_envs=num_envs, **kwargs)
-        except (AssertionError, TypeError, ValueError) as error:
+        except (AssertionError, ImportError, TypeError, ValueError) as error:  # some need libraries of the system
             raise ValueError(f"envpool:{task} cannot be made: {error}") from None
         described = Description(
             host_spaces.convert(spec.gymnasium_observation_space),
@@ -66,7 +69,8 @@ class EnvPoolHostEnv:
     def reset(self, seed: int) -> Nest:
         """See HostEnv."""
         self.close()
-        self._pool = self._make(seed >> 1)  # a pool takes its seed when it is made, 31 bits
+        # A pool takes its seed when it is made, 31 bits, and counts on from it for its environments.
+        self._pool = self._make(int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1))
         return self._rebatch(self._pool.reset()[0])
 
     def step(self, actions: np.ndarray) -> EnvStep:

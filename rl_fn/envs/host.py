@@ -266,6 +266,7 @@ def host_spec(name: str, described: Description) -> EnvSpec:
         host_spaces.from_zero(described.action_space),
         described.max_episode_steps,
         described.reward_threshold,
+        described.render_fps,
     )
 
 

@@ -14,6 +14,8 @@ from rl_fn.envs.wrappers import mask_observation
 
 def make(base: str, keep: Sequence[int]) -> Env:
     """Masks what is not in `keep` of the environment named `base`, such as "CartPole-v1"."""
-    env = mask_observation(envs.make(base), keep)
+    visible = envs.make(f"compiled:{base}")
+    assert isinstance(visible, Env)
+    env = mask_observation(visible, keep)
     task, version = base.split("-")
     return env._replace(spec=env.spec._replace(name=f"{task}NoVel-{version}"))

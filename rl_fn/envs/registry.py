@@ -13,6 +13,8 @@ PREFIXES: dict[str, tuple[str, str]] = {
     "gymnasium": ("rl_fn.envs.host", "gymnasium_env"),
     "gym": ("rl_fn.envs.host", "gym_env"),
     "envpool": ("rl_fn.envs.envpool", "envpool_env"),
+    "atari": ("rl_fn.envs.atari", "atari_env"),
+    "procgen": ("rl_fn.envs.procgen", "procgen_env"),
 }
 _COMPILED = "compiled"
 # namespace of Gymnasium's registry -> the extra that brings it
@@ -28,6 +30,8 @@ def make(compiled: Mapping[str, tuple[str, dict[str, Any]]], name: str, num_envs
         raise ValueError(_unknown(rest, compiled))
     plain = rest if colon and prefix == _COMPILED else name
     if plain not in compiled:
+        if _is_atari(name):
+            return _host("atari", name, num_envs, kwargs)
         gymnasium_spec(name, compiled)
         return _host("gymnasium", name, num_envs, kwargs)
     module, arguments = compiled[plain]
@@ -38,6 +42,13 @@ def make(compiled: Mapping[str, tuple[str, dict[str, Any]]], name: str, num_envs
     except TypeError as error:
         raise ValueError(f"{plain} is a compiled environment and takes other arguments: {error}") from None
     return function(**arguments)
+
+
+def for_evaluation(name: str) -> dict[str, Any]:
+    """The arguments of `make` with which a policy is judged: Atari's whole games on raw scores, all Procgen levels."""
+    prefix, colon, _ = name.partition(":")
+    judged = prefix in ("atari", "envpool", "procgen") if colon else _is_atari(name)
+    return {"evaluation": True} if judged else {}
 
 
 def gymnasium_spec(name: str, others: Iterable[str] = ()) -> Any:
@@ -90,6 +101,10 @@ def check_gym_name(name: str) -> None:
 def nearest(name: str, choices: Iterable[str]) -> str:
     """The choice that looks most like `name`."""
     return difflib.get_close_matches(name, list(choices), n=1, cutoff=0.0)[0]
+
+
+def _is_atari(name: str) -> bool:
+    return importlib.import_module("rl_fn.envs.atari").is_atari(name)
 
 
 def _host(prefix: str, name: str, num_envs: int | None, kwargs: dict[str, Any]) -> Any:

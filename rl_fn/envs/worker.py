@@ -37,6 +37,7 @@ class Description(NamedTuple):
     action_space: Any
     max_episode_steps: int | None
     reward_threshold: float | None
+    render_fps: float | None = None
 
 
 class Outcome(NamedTuple):
@@ -61,6 +62,7 @@ class Session:
             host_spaces.convert(self._env.action_space),
             getattr(spec, "max_episode_steps", None),
             getattr(spec, "reward_threshold", None),
+            (getattr(self._env, "metadata", None) or {}).get("render_fps"),
         )
 
     def reset(self, seed: int) -> Any:

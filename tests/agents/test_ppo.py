@@ -35,12 +35,12 @@ def test_the_first_gradient_step_sees_the_policy_that_acted(memory):
     assert trajectory.is_last.numpy()[:-1].sum() > 4
     _, metrics = tf.function(agent.update, jit_compile=True)(state, trajectory, random.key(9))
     assert metrics["clip_fraction"] == 0
-    assert abs(metrics["approximate_kl"]) < 1e-6
+    assert abs(metrics["approximate_kl"]) < 1e-5
     # With the resets elsewhere, it does not.
     if memory != "none":
         shifted = trajectory._replace(terminated=tf.roll(trajectory.terminated, 5, 0))
         _, metrics = agent.update(state, shifted, random.key(9))
-        assert metrics["approximate_kl"] > 1e-6
+        assert metrics["approximate_kl"] > 1e-4
 
 
 def test_the_memory_is_reset_where_an_episode_begins_and_nowhere_else():

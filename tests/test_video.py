@@ -1,0 +1,242 @@
+"""What of films and lists needs no further package; the files themselves are read back in tests/extras."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from gymnasium import spaces
+from rich.console import Console
+
+from rl_fn import cli, envs, loops, random, video
+from rl_fn.envs import atari, listing, procgen, registry
+from rl_fn.envs.base import EnvStep
+from rl_fn.struct import EnvSpec
+from tests import drawn
+
+POLICY = tf.constant(1)
+
+
+class HostEnv:
+    """A host environment of random length: the action is added up, and shows as the colour."""
+
+    def __init__(self, num_envs=1):
+        self.num_envs, self.seeds, self.actions = num_envs, [], []
+        self.spec = EnvSpec("Host-v0", spaces.Box(0.0, 1.0, [1], np.float32), spaces.Discrete(2))
+
+    def reset(self, seed):
+        self.seeds.append(seed)
+        self.total, self.rng = 0, np.random.default_rng(seed)
+        self.length = self.rng.integers(3, 30)
+        return np.zeros([1, 1], np.float32)
+
+    def step(self, actions):
+        self.actions.append(actions)
+        self.total += int(actions[0])
+        last = np.array([self.total >= self.length])
+        observation = np.zeros([1, 1], np.float32)
+        return EnvStep(observation, np.array([2.0], np.float32), np.array([False]), last, observation)
+
+    def render(self):
+        return np.full([4, 6, 3], self.total, np.uint8)
+
+
+def test_an_episode_has_a_picture_before_each_step():
+    pictures, episode_return = video.record_episode(drawn.agent(), drawn.make(), POLICY, random.key(0))
+    assert pictures.shape == (drawn.LENGTH, drawn.HEIGHT, drawn.WIDTH, 3)
+    assert pictures.dtype == np.uint8
+    for index, picture in enumerate(pictures):
+        np.testing.assert_array_equal(picture, drawn.picture([index]))
+    assert episode_return == drawn.LENGTH * 0.5
+
+
+def test_the_episode_is_that_of_an_evaluation_with_the_same_key():
+    env = envs.make("CartPole-v1")._replace(render=lambda state: np.zeros([2, 2, 3], np.uint8))
+    agent = drawn.agent()._replace(
+        act=lambda policy, actor, observation, key, mode: drawn.ActorStep(
+            random.randint(key, [observation.shape[0]], 0, 2), actor, {"mode": tf.constant(mode == "eval")}
+        )
+    )
+    evaluate, play = loops.evaluate(agent, env, 1, chunk=1), video.player(agent, env)
+    lengths = set()
+    for seed in range(3):
+        returns, _ = evaluate(POLICY, random.key(seed))
+        moments = list(play(POLICY, random.key(seed)))
+        assert sum(moment.reward for moment in moments) == returns[0] == len(moments)
+        lengths.add(len(moments))
+    assert len(lengths) > 1
+
+
+def test_host_environments_are_played_to_their_end():
+    env = HostEnv()
+    pictures, episode_return = video.record_episode(drawn.agent(), env, POLICY, random.key(5))
+    assert len(pictures) == env.length == episode_return / 2
+    assert pictures[:, 0, 0, 0].tolist() == list(range(env.length))
+    assert all(actions.shape == (1,) for actions in env.actions)
+    again, _ = video.record_episode(drawn.agent(), HostEnv(), POLICY, random.key(5))
+    np.testing.assert_array_equal(pictures, again)
+    video.record_episode(drawn.agent(), env, POLICY, random.key(6))
+    assert env.seeds[1] != env.seeds[-1]
+
+
+def test_what_cannot_be_drawn_is_refused_at_once():
+    blind = drawn.make()._replace(render=None)
+    with pytest.raises(ValueError, match="Drawn-v0 has no pictures: it cannot be recorded or shown"):
+        video.player(drawn.agent(), blind)
+    moments = list(video.player(drawn.agent(), blind, pictures=False)(POLICY, random.key(0)))
+    assert [moment.picture for moment in moments] == [None] * drawn.LENGTH
+    with pytest.raises(ValueError, match="Host-v0 has num_envs 2, expected 1"):
+        video.player(drawn.agent(), HostEnv(num_envs=2))
+
+    def broken(state):
+        raise ValueError("pictures need a package")
+
+    with pytest.raises(ValueError, match="pictures need a package"):
+        video.player(drawn.agent(), drawn.make()._replace(render=broken))
+    with pytest.raises(ValueError, match="video_episodes is 0, expected at least 1"):
+        video.Recorder(drawn.agent(), drawn.make(), episodes=0)
+
+
+def test_files_are_named_by_step_and_return():
+    assert video.file_name(100_000, 487.0) == "step_00100000_return_487.0.mp4"
+    assert video.file_name(0, -12.34, episode=2) == "step_00000000_episode_2_return_-12.3.mp4"
+
+
+def test_odd_pictures_get_a_black_row_and_column():
+    picture = drawn.picture([0])
+    padded = video.even(picture)
+    assert padded.shape == (32, 46, 3)
+    np.testing.assert_array_equal(padded[:31, :45], picture)
+    assert not padded[31].any()
+    assert not padded[:, 45].any()
+    even = np.ones([4, 6, 3], np.uint8)
+    np.testing.assert_array_equal(video.even(even), even)
+
+
+def without(package, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+
+
+def test_missing_packages_and_displays_are_named(tmp_path, monkeypatch):
+    parts = drawn.agent(), drawn.make()
+    with monkeypatch.context() as patch:
+        without("imageio_ffmpeg", patch)
+        with pytest.raises(ValueError, match=r'films need imageio-ffmpeg.*pip install "rl-fn\[video\]"'):
+            video.Recorder(*parts, folder=tmp_path / "films")
+    assert not (tmp_path / "films").exists()
+    with monkeypatch.context() as patch:
+        without("pygame", patch)
+        with pytest.raises(ValueError, match=r'a window needs pygame.*pip install "rl-fn\[video\]"'):
+            video.Recorder(*parts, window=True)
+    with monkeypatch.context() as patch:
+        without("ale_py", patch)
+        with pytest.raises(ValueError, match=r'pip install "rl-fn\[atari\]"'):
+            envs.make("ALE/Pong-v5")
+
+
+def test_atari_names_are_known_without_the_emulator():
+    for name in ("ALE/Pong-v5", "PongNoFrameskip-v4", "PongDeterministic-v0"):
+        assert atari.is_atari(name)
+    for name in ("CartPole-v1", "Ant-v5", "MinAtar/Breakout-v1", "Pong-v4"):
+        assert not atari.is_atari(name)
+
+
+@pytest.mark.parametrize(("size", "small"), [(210, 84), (160, 84), (250, 84), (7, 3), (5, 5), (3, 4)])
+def test_areas_cover_every_pixel_once(size, small):
+    pixels, weights = atari.areas(size, small)
+    assert pixels.shape == weights.shape
+    np.testing.assert_array_equal(weights.sum(axis=0), size)
+    covered = np.zeros(size)
+    np.add.at(covered, pixels, weights)
+    np.testing.assert_array_equal(covered, small)
+    ramp = np.arange(size) + 0.5  # the mean of a straight line is its middle, where each pixel is in one piece
+    if size % small == 0:
+        np.testing.assert_allclose((weights * ramp[pixels]).sum(0) / size, (np.arange(small) + 0.5) * size / small)
+
+
+def test_arguments_with_which_a_policy_is_judged():
+    for name in ("ALE/Pong-v5", "atari:Pong-v4", "procgen:coinrun", "envpool:Pong-v5"):
+        assert registry.for_evaluation(name) == {"evaluation": True}
+    for name in ("CartPole-v1", "gymnasium:CartPole-v1", "gym:CartPole-v1"):
+        assert registry.for_evaluation(name) == {}
+    arguments = atari.envpool_arguments(evaluation=True, episodic_life=True, noop_max=3)
+    assert (arguments["episodic_life"], arguments["reward_clip"], arguments["noop_max"]) == (False, False, 3)
+    assert atari.envpool_arguments(episodic_life=True)["episodic_life"]
+
+
+def test_procgen_tasks():
+    assert procgen.envpool_task("coinrun") == "CoinrunEasy-v0"
+    assert procgen.envpool_task("starpilot", "extreme") == "StarpilotExtreme-v0"
+    for arguments, message in [
+        ({"game": "coinru"}, "unknown Procgen game 'coinru'; the nearest is 'coinrun'"),
+        ({"game": "coinrun", "distribution_mode": "extreme"}, "'extreme', coinrun has: easy, hard, exploration"),
+        ({"game": "coinrun", "num_levels": -1}, "num_levels is -1, expected 0 to"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            procgen.procgen_env(**arguments)
+
+
+def listed(capsys, *flags):
+    cli.main(["envs", *flags])
+    return capsys.readouterr().out
+
+
+def test_environments_are_listed_by_kind(capsys):
+    out = listed(capsys)
+    for text in ("compiled:", "gymnasium:", "gym:", "atari:", "procgen:", "envpool:", "CartPole-v1", "coinrun"):
+        assert text in out
+    assert "coinrun" not in listed(capsys, "--kind", "gym")
+    assert "CartPole-v1" not in listed(capsys, "--match", "COINR")
+    for flags, message in [
+        (["--kind", "gmy"], "unknown kind 'gmy'; the nearest is 'gym'"),
+        (["--match", "nothing of that name"], "no environment has 'nothing of that name' in its name"),
+    ]:
+        with pytest.raises(SystemExit):
+            cli.main(["envs", *flags])
+        assert message in capsys.readouterr().err
+
+
+def test_spaces_are_shown_on_demand():
+    console = Console(width=200, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    listing.show("compiled", "cartpole", with_spaces=True, console=console)
+    assert "float32[4]" in (out := console.export_text())
+    assert "2 choices" in out
+    nested = spaces.Dict({"place": spaces.Discrete(3), "both": spaces.Tuple([spaces.Box(0, 1, [2], np.float32)])})
+    assert listing.describe(nested) == "{both: (float32[2]), place: 3 choices}"
+
+
+def test_listing_and_help_need_no_tensorflow():
+    check = (
+        "import sys; from rl_fn.cli import main; main(['envs', '--match', 'cartpole']); "
+        "assert not {'tensorflow', 'pygame', 'imageio', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[1], check=True, capture_output=True)
+
+
+def test_mistakes_in_what_to_play_get_one_sentence(tmp_path, capsys):
+    run = tmp_path / "run_0"
+    run.mkdir()
+
+    def refusal(config=None, *flags):
+        if config is not None:
+            (run / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+        with pytest.raises(SystemExit) as exit_info:
+            cli.main(["play", "--run", str(run), *flags])
+        assert exit_info.value.code == 2
+        return capsys.readouterr().err
+
+    good = {"env": "CartPole-v1", "agent": "ppo", "hparams": {}}
+    assert "holds no run" in refusal()
+    assert "cannot be read" in refusal("{")
+    assert "cannot be read" in refusal({"env": "CartPole-v1"})
+    assert "has no checkpoint yet" in refusal(good)
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "iteration_000000000001.npz").write_bytes(b"")
+    assert "was trained by 'ddpgg'" in refusal({**good, "agent": "ddpgg"})
+    assert "is damaged" in refusal(good)
+    assert "episodes is 0" in refusal(good, "--episodes", "0")
