@@ -46,8 +46,8 @@ class Decisions(NamedTuple):
 
 
 def decide(uniform: tf.Tensor) -> Decisions:
-    """The decisions from `[3, B]` numbers."""
-    return Decisions(direction(uniform[0] < 0.5), uniform[1] < GOLD_PROB, uniform[2])
+    """The decisions from numbers `[B, 3]`."""
+    return Decisions(direction(uniform[:, 0] < 0.5), uniform[:, 1] < GOLD_PROB, uniform[:, 2])
 
 
 def start(key: random.Key, batch_size: int) -> State:

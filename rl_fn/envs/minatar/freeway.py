@@ -33,14 +33,14 @@ class State(NamedTuple):
 
 
 def decide(uniform: tf.Tensor) -> tf.Tensor:
-    """The velocities `int32[B, 8]` of new cars from `[8, B]` numbers."""
-    number = tf.cast(tf.transpose(uniform) * (2 * SLOWEST), tf.int32)  # 0 to 9, each as likely
+    """The velocities `int32[B, 8]` of new cars from numbers `[B, 8]`."""
+    number = tf.cast(uniform * (2 * SLOWEST), tf.int32)  # 0 to 9, each as likely
     return tf.where(number < SLOWEST, number - SLOWEST, number - SLOWEST + 1)
 
 
 def start(key: random.Key, batch_size: int) -> State:
     """States of `batch_size` games, all cars at the left."""
-    velocity = decide(random.uniform(key, [NUM_CARS, batch_size]))
+    velocity = decide(random.uniform(key, [batch_size, NUM_CARS]))
     return State(
         row=tf.fill([batch_size], grid.LAST),
         move_timer=tf.fill([batch_size], MOVE_INTERVAL),

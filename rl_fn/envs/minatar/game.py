@@ -24,7 +24,7 @@ class Game(NamedTuple):
     minimal_actions: tuple[int, ...]  # those that have an effect
     start: Callable[[random.Key, int], Nest]  # (key, batch_size) -> state
     num_draws: int  # random numbers that a step takes
-    decide: Callable[[tf.Tensor], Nest]  # uniform on [0, 1), float32[num_draws, B] -> the random decisions of a step
+    decide: Callable[[tf.Tensor], Nest]  # uniform on [0, 1), float32[B, num_draws] -> the random decisions of a step
     # (state, action, decisions, ramping) -> (state, reward int32[B], terminated); actions are those of ACTIONS
     dynamics: Callable[[Nest, tf.Tensor, Nest, bool], tuple[Nest, tf.Tensor, tf.Tensor]]
     observe: Callable[[Nest], tf.Tensor]  # state -> bool[B, 10, 10, channels]
@@ -50,11 +50,11 @@ def assemble(
 
     def dynamics(state: StickyState, action: tf.Tensor, key: random.Key) -> tuple[StickyState, tf.Tensor, tf.Tensor]:
         # One draw for all decisions of a step, that on stickiness first.
-        uniform = random.uniform(key, [1 + game.num_draws, action.shape[0]])
+        uniform = random.uniform(key, [action.shape[0], 1 + game.num_draws])
         chosen = tf.gather(tf.constant(actions), tf.cast(action, tf.int32))
-        carried_out = tf.where(uniform[0] < sticky_action_prob, state.last_action, chosen)
+        carried_out = tf.where(uniform[:, 0] < sticky_action_prob, state.last_action, chosen)
         successor, reward, terminated = game.dynamics(
-            state.game, carried_out, game.decide(uniform[1:]), difficulty_ramping
+            state.game, carried_out, game.decide(uniform[:, 1:]), difficulty_ramping
         )
         return StickyState(successor, carried_out), tf.cast(reward, tf.float32), terminated
 

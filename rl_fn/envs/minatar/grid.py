@@ -36,8 +36,27 @@ def cell(row: Any, column: tf.Tensor) -> tf.Tensor:
 
 def cells(row: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
     """The screens `int32[B, 10]` with K cells each, at `row` and `column`, both `int32[B, K]`."""
+    return by_row(row, bit(column))
+
+
+def by_row(row: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
+    """The unions `int32[B, 10]` of K words `int32[B, K]` in each row; `row` `int32[B, K]` says which."""
     rows = tf.constant(_INDICES)[:, tf.newaxis]
-    return unite(tf.where(rows == row[:, tf.newaxis, :], bit(column)[:, tf.newaxis, :], 0))
+    return unite(tf.where(rows == row[:, tf.newaxis, :], words[:, tf.newaxis, :], 0))
+
+
+def pack(screens: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Up to three words of ten bits in one, to be united at once."""
+    packed = screens[0]
+    for index, screen in enumerate(screens[1:], start=1):
+        packed = tf.bitwise.bitwise_or(packed, tf.bitwise.left_shift(screen, SIZE * index))
+    return packed
+
+
+def unpack(packed: tf.Tensor, number: int) -> list[tf.Tensor]:
+    """The words that were packed."""
+    shifted = [tf.bitwise.right_shift(packed, SIZE * index) for index in range(number)]
+    return [tf.bitwise.bitwise_and(words, FULL_ROW) for words in shifted]
 
 
 def unite(words: tf.Tensor) -> tf.Tensor:
@@ -82,7 +101,16 @@ def sideways(screen: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
 
 def observation(channels: Sequence[tf.Tensor]) -> tf.Tensor:
     """Puts C channels `int32[B, 10]` side by side: `bool[B, 10, 10, C]`."""
-    return tf.cast(_bits(tf.stack(channels, axis=-1)[:, :, tf.newaxis, :], axis=-2), tf.bool)
+    return tf.cast(_bits(_once(tf.stack(channels, axis=-1))[:, :, tf.newaxis, :], axis=-2), tf.bool)
+
+
+def _once(words: tf.Tensor) -> tf.Tensor:
+    """The same words of ten bits, computed before what is made of them.
+
+    XLA repeats the making of a word for each of its bits, up to all of a step for each cell of the observation,
+    unless it takes an operation that counts as expensive. A square root is one, and is exact here.
+    """
+    return tf.cast(tf.sqrt(tf.cast(words * words, tf.float32)), tf.int32)
 
 
 def _bits(words: tf.Tensor, axis: int = -1) -> tf.Tensor:

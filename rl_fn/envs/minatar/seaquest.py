@@ -56,14 +56,14 @@ class Decisions(NamedTuple):
 
 
 def decide(uniform: tf.Tensor) -> Decisions:
-    """The decisions from `[5, B]` numbers."""
+    """The decisions from numbers `[B, 5]`."""
     row = lambda number: 1 + tf.cast(number * NUM_ROWS, tf.int32)
     return Decisions(
-        enemy_velocity=direction(uniform[0] < 0.5),
-        is_submarine=uniform[1] < SUBMARINE_PROB,
-        enemy_row=row(uniform[2]),
-        diver_velocity=direction(uniform[3] < 0.5),
-        diver_row=row(uniform[4]),
+        enemy_velocity=direction(uniform[:, 0] < 0.5),
+        is_submarine=uniform[:, 1] < SUBMARINE_PROB,
+        enemy_row=row(uniform[:, 2]),
+        diver_velocity=direction(uniform[:, 3] < 0.5),
+        diver_row=row(uniform[:, 4]),
     )
 
 

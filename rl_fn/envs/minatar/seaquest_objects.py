@@ -150,12 +150,10 @@ def move_enemies(
         shot_timer=tf.where(shoots, SUBMARINE_SHOT_INTERVAL, enemies.shot_timer - 1),
     )
     touches_later = moves & _is_at(enemies, column, row)
-    shots = SubmarineBullets(
-        *(
-            grid.cells(enemies.row, tf.where(shoots & (enemies.velocity == way), enemies.column, GONE))
-            for way in (1, -1)
-        )
-    )
+    muzzle = tf.where(shoots, grid.bit(enemies.column), 0)
+    to_right = enemies.velocity > 0
+    ways = grid.pack([tf.where(to_right, muzzle, 0), tf.where(to_right, 0, muzzle)])
+    shots = SubmarineBullets(*grid.unpack(grid.by_row(enemies.row, ways), 2))
     newness = tf.constant(list(range(NUM_ENEMIES - 1, -1, -1)))
     preference = tf.where(enemies.is_submarine, newness + NUM_ENEMIES, newness)
     enemies, bullets, hits = _hit(enemies, bullets, moves & ~touches_later, preference)
@@ -197,17 +195,17 @@ def move_divers(divers: Divers, column: tf.Tensor, row: tf.Tensor, diver_count: 
 
 def screens(enemies: Enemies, divers: Divers) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """The cells of fish, submarines and divers, and the trails of all three; `int32[B, 10]` each."""
-    of_kind = lambda kind: grid.cells(enemies.row, tf.where(kind, enemies.column, GONE))
-    trails = [
-        grid.cells(things.row, tf.where(grid.inside(things.column), things.column - things.velocity, GONE))
-        for things in (enemies, divers)
-    ]
-    return (
-        of_kind(~enemies.is_submarine),
-        of_kind(enemies.is_submarine),
-        grid.cells(divers.row, divers.column),
-        tf.bitwise.bitwise_or(*trails),
-    )
+    here, trail = _with_trail(enemies)
+    kinds = [tf.where(enemies.is_submarine, 0, here), tf.where(enemies.is_submarine, here, 0), trail]
+    fish, submarines, trails = grid.unpack(grid.by_row(enemies.row, grid.pack(kinds)), 3)
+    diver_cells, diver_trails = grid.unpack(grid.by_row(divers.row, grid.pack(_with_trail(divers))), 2)
+    return fish, submarines, diver_cells, tf.bitwise.bitwise_or(trails, diver_trails)
+
+
+def _with_trail(things: Enemies | Divers) -> tuple[tf.Tensor, tf.Tensor]:
+    """The bits of the columns where they are, and of those behind them."""
+    trail = tf.where(grid.inside(things.column), grid.bit(things.column - things.velocity), 0)
+    return grid.bit(things.column), trail
 
 
 def _edge(velocity: tf.Tensor) -> tf.Tensor:
