@@ -173,12 +173,17 @@ SKILLED = {
 DECISIONS = {"asterix": asterix_decisions, "freeway": freeway_decisions, "seaquest": seaquest_decisions}
 
 
-def play(game: str, num_steps: int, seed: int) -> Record:
-    """Plays steps that reach all levels of difficulty; where an episode ends, half of them go on all the same."""
+def play(game: str, num_steps: int, seed: int, hardest: bool = False) -> Record:
+    """Plays steps that reach all levels of difficulty; where an episode ends, half of them go on all the same.
+
+    With `hardest`, which is for Seaquest, all of them go on at the highest level.
+    """
     rng, recorder = np.random.default_rng(seed), Recorder(seed)
     env = import_module(f"minatar.environments.{game}").Env(ramping=True)
     env.random = recorder
     begin(game, env, rng)
+    if hardest:
+        env.e_spawn_speed, env.move_speed = 1, 2
     steps, action = [], 0
     for _ in range(num_steps):
         if rng.random() < 0.6:
@@ -190,7 +195,7 @@ def play(game: str, num_steps: int, seed: int) -> Record:
         reward, terminated = env.act(action)
         decisions = DECISIONS[game](before, recorder.drawn) if game in DECISIONS else ()
         steps.append(Record(before, action, decisions, STATES[game](env), reward, terminated, env.state()))
-        if terminated and game != "breakout" and rng.random() < 0.5:
+        if hardest or (terminated and game != "breakout" and rng.random() < 0.5):
             env.terminal = False
             env.oxygen = 200  # only Seaquest looks at it
         elif terminated or rng.random() < 0.005:
