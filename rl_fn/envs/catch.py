@@ -42,7 +42,8 @@ def make(rows: int = 10, columns: int = 5) -> Env:
 
     def start(key: random.Key, batch_size: int) -> State:
         top = tf.zeros([batch_size], tf.int32)
-        return State(top, random.randint(key, [batch_size], 0, columns), top + columns // 2)
+        ball_column = tf.cast(random.uniform(key, [batch_size]) * columns, tf.int32)
+        return State(top, ball_column, top + columns // 2)
 
     def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
         del key  # deterministic

@@ -6,7 +6,8 @@ reinforcement learning", section 3, figure 2. A fixed start and goal, and the ti
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -19,32 +20,31 @@ from rl_fn.struct import EnvSpec
 
 SIZE = 13  # of the grid, outer walls included
 HALLWAYS = ((3, 6), (6, 2), (7, 9), (10, 6))  # row and column
-MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # of the actions: up, right, down, left
+UP, RIGHT, DOWN, LEFT = range(4)  # the actions
 
 
-def _walls() -> np.ndarray:
-    walls = np.zeros((SIZE, SIZE), bool)
-    walls[[0, -1]] = walls[:, [0, -1]] = True
-    walls[:, 6] = walls[6, :6] = walls[7, 6:] = True
+def is_wall(row: Any, column: Any) -> Any:
+    """Whether cells are walls, for arrays or tensors of integers.
+
+    Comparisons rather than a table: the compiled step took longer where random numbers ended in the index of
+    a gather.
+    """
+    outer = (row == 0) | (row == SIZE - 1) | (column == 0) | (column == SIZE - 1)
+    inner = (column == 6) | ((row == 6) & (column < 6)) | ((row == 7) & (column > 6))
     for hallway in HALLWAYS:
-        walls[hallway] = False
-    return walls
+        inner &= (row != hallway[0]) | (column != hallway[1])
+    return outer | inner
 
 
-WALLS = _walls()
+WALLS = is_wall(*np.indices((SIZE, SIZE)))
 FREE = np.flatnonzero(~WALLS).astype(np.int32)  # the 104 cells that can be entered, row * SIZE + column
 
 
-def _successors() -> np.ndarray:
-    """The cell after each action from each cell, `[SIZE * SIZE * 4]`; against a wall one stays."""
-    cells = np.arange(SIZE * SIZE)[:, np.newaxis]
-    ahead = np.clip(cells + [row * SIZE + column for row, column in MOVES], 0, SIZE * SIZE - 1)
-    return np.where(WALLS.reshape(-1)[ahead], cells, ahead).astype(np.int32).reshape(-1)
-
-
 class State(NamedTuple):
-    position: tf.Tensor  # int32[B]: row * SIZE + column
-    goal: tf.Tensor  # int32[B]
+    row: tf.Tensor  # int32[B]
+    column: tf.Tensor  # int32[B]
+    goal_row: tf.Tensor  # int32[B]
+    goal_column: tf.Tensor  # int32[B]
 
 
 def make(
@@ -76,45 +76,55 @@ def make(
         action_space=spaces.Discrete(4),
         max_episode_steps=500,
     )
-    successors = _successors()
 
     def begin(key: random.Key, batch_size: int) -> State:
-        first, second = tf.unstack(random.randint(key, [2, batch_size], 0, [[len(FREE)], [len(FREE) - 1]]))
-        fixed = start_cell if start_cell is not None else goal_cell
-        first = tf.gather(FREE, first) if fixed is None else tf.fill([batch_size], fixed)
-        # A cell other than the first one: those from it on are the next.
-        second = tf.gather(FREE, second + tf.cast(tf.gather(FREE, second) >= first, tf.int32))
-        if start_cell is not None:
-            return State(first, second if goal_cell is None else tf.fill([batch_size], goal_cell))
-        return State(second, first)
+        first, second = tf.unstack(random.uniform(key, [2, batch_size]))
+        goals = _drawn(first) if goal_cell is None else tf.fill([batch_size], goal_cell)
+        if start_cell is None:
+            starts = _drawn(second, other_than=goals)
+        else:
+            starts = tf.fill([batch_size], start_cell)
+            goals = _drawn(first, other_than=starts) if goal_cell is None else goals
+        return State(starts // SIZE, starts % SIZE, goals // SIZE, goals % SIZE)
 
     def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
         action = tf.cast(action, tf.int32)
         if fail_probability > 0:
-            draw = random.uniform(key, state.position.shape)
+            draw = random.uniform(key, state.row.shape)
             turn = 1 + tf.cast(draw * (3 / fail_probability), tf.int32)  # 1, 2 or 3 where the action fails
             action = (action + tf.where(draw < fail_probability, tf.minimum(turn, 3), 0)) % 4
-        position = tf.gather(successors, state.position * 4 + action)
-        arrived = position == state.goal
-        return State(position, state.goal), tf.cast(arrived, tf.float32), arrived
+        row = state.row + tf.where(action == UP, -1, tf.where(action == DOWN, 1, 0))
+        column = state.column + tf.where(action == LEFT, -1, tf.where(action == RIGHT, 1, 0))
+        blocked = is_wall(row, column)
+        row, column = tf.where(blocked, state.row, row), tf.where(blocked, state.column, column)
+        arrived = (row == state.goal_row) & (column == state.goal_column)
+        return state._replace(row=row, column=column), tf.cast(arrived, tf.float32), arrived
 
     def observe(state: State) -> tf.Tensor:
-        parts = [state.position // SIZE, state.position % SIZE, state.goal // SIZE, state.goal % SIZE]
-        return tf.cast(tf.stack(parts, axis=1), tf.float32)
+        return tf.cast(tf.stack(state, axis=1), tf.float32)
 
     def render(state: State) -> np.ndarray:
         colors = np.where(WALLS[..., np.newaxis], grid_rendering.GREY, grid_rendering.EMPTY).astype(np.uint8)
-        goal = grid_rendering.Mark(*divmod(int(state.goal), SIZE), grid_rendering.YELLOW, "diamond")
-        agent = grid_rendering.Mark(*divmod(int(state.position), SIZE), grid_rendering.ORANGE)
+        goal = grid_rendering.Mark(int(state.goal_row), int(state.goal_column), grid_rendering.YELLOW, "diamond")
+        agent = grid_rendering.Mark(int(state.row), int(state.column), grid_rendering.ORANGE)
         return grid_rendering.draw_cells(colors, [goal, agent])
 
     return auto_reset(spec, begin, dynamics, observe, render)
 
 
+def _drawn(uniform: tf.Tensor, other_than: tf.Tensor | None = None) -> tf.Tensor:
+    """A free cell for each draw from [0, 1); other than a given one, if there is one."""
+    if other_than is None:
+        return tf.gather(FREE, tf.cast(uniform * len(FREE), tf.int32))
+    index = tf.cast(uniform * (len(FREE) - 1), tf.int32)
+    # Cells from the given one on are the next.
+    return tf.gather(FREE, index + tf.cast(tf.gather(FREE, index) >= other_than, tf.int32))
+
+
 def _cell(name: str, place: tuple[int, int] | None) -> int | None:
     if place is None:
         return None
-    cells = [divmod(cell, SIZE) for cell in FREE.tolist()]
-    if tuple(place) not in cells:
-        raise ValueError(f"{name} is {place}, expected None, or the row and column of a free cell such as (4, 1)")
-    return place[0] * SIZE + place[1]
+    for cell in FREE.tolist():
+        if isinstance(place, Iterable) and tuple(place) == divmod(cell, SIZE):
+            return cell
+    raise ValueError(f"{name} is {place}, expected None, or the row and column of a free cell such as (4, 1)")

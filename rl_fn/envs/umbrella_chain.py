@@ -59,7 +59,7 @@ def make(chain_length: int = 10, n_distractor: int = 0) -> Env:
         return State(time, state.need, has, coins[:, 1:]), reward, over
 
     def observe(state: State) -> tf.Tensor:
-        left = 1.0 - tf.cast(state.time, tf.float32) / chain_length
+        left = tf.cast(chain_length - state.time, tf.float32) / chain_length
         need, has, distractors = (tf.cast(x, tf.float32) for x in (state.need, state.has, state.distractors))
         return tf.concat([tf.stack([need, has, left], axis=1), distractors], axis=1)[:, tf.newaxis]
 
