@@ -15,11 +15,10 @@ from rl_fn import random
 from rl_fn.envs import grid_rendering as colors
 from rl_fn.envs.minatar import grid, seaquest_objects
 from rl_fn.envs.minatar.game import ACTIONS, DOWN, FIRE, LEFT, RIGHT, UP, Game, direction, towards
-from rl_fn.envs.minatar.seaquest_objects import Bullets, Divers, Enemies, SubmarineBullets
+from rl_fn.envs.minatar.seaquest_objects import FULL_DIVERS, Bullets, Divers, Enemies, SubmarineBullets
 
 NUM_ROWS = 8  # where enemies and divers are: all but the first and the last
 FULL_OXYGEN = 200
-FULL_DIVERS = 6
 SPAWN_INTERVAL, DIVER_INTERVAL = 20, 30  # the first at the start
 MOVE_INTERVAL, FASTEST_MOVE_INTERVAL = 5, 2  # of the enemies, the first at the start
 SHOT_COOL_DOWN = 5
