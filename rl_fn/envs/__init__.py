@@ -48,6 +48,12 @@ COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
     "ConstantReward-truncated": ("rl_fn.envs.constant_reward", {"end": "truncated"}),
     "ConstantReward-terminated": ("rl_fn.envs.constant_reward", {"end": "terminated"}),
     "QuadraticReward": ("rl_fn.envs.quadratic_reward", {}),
+    **{
+        # As Gymnasium has them: v0 with all six actions, v1 with those that have an effect.
+        f"MinAtar/{game}-v{version}": ("rl_fn.envs.minatar", {"game": game, "minimal_actions": version == 1})
+        for game in ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
+        for version in (0, 1)
+    },
 }
 
 _HOMES = {
