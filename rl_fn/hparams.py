@@ -14,7 +14,13 @@ from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 # Each module has `make(spec, hparams)` and its struct of hyper-parameters by this name.
-AGENTS = {"dqn": ("rl_fn.agents.dqn", "DQNHParams"), "ppo": ("rl_fn.agents.ppo", "PPOHParams")}
+AGENTS = {
+    "dqn": ("rl_fn.agents.dqn", "DQNHParams"),
+    "impala": ("rl_fn.agents.impala", "IMPALAHParams"),
+    "ppo": ("rl_fn.agents.ppo", "PPOHParams"),
+    "rainbow": ("rl_fn.agents.rainbow", "RainbowHParams"),
+    "sac": ("rl_fn.agents.sac", "SACHParams"),
+}
 
 
 class NamedSet(NamedTuple):
@@ -26,13 +32,75 @@ class NamedSet(NamedTuple):
 
 
 SETS = {
-    "ppo": NamedSet("ppo", None, {}, "PPO with its defaults, for any discrete environment."),
+    "ppo": NamedSet("ppo", None, {}, "PPO with its defaults, for any environment."),
     "dqn": NamedSet("dqn", None, {}, "Double DQN with its defaults, for any discrete environment."),
+    "rainbow": NamedSet("rainbow", None, {}, "Rainbow with its defaults, for any discrete environment."),
+    "impala": NamedSet("impala", None, {}, "IMPALA with its defaults, for any environment."),
+    "sac": NamedSet("sac", None, {}, "SAC with its defaults, for discrete actions or a bounded Box."),
     "ppo_cartpole": NamedSet(
         "ppo",
         "CartPole-v1",
         {"train_steps": 500_000, "num_envs": 4},
         "PPO on CartPole, with the settings of CleanRL's benchmark.",
+    ),
+    "ppo_pendulum": NamedSet(
+        "ppo",
+        "Pendulum-v1",
+        {
+            "train_steps": 300_000,
+            "num_envs": 4,
+            "rollout_length": 1_024,
+            "num_epochs": 10,
+            "num_minibatches": 64,
+            "gamma": 0.9,
+            "learning_rate": 1e-3,
+            "entropy_cost": 0.0,
+            "clip_value_loss": False,
+        },
+        "PPO on Pendulum: Gaussian actions.",
+    ),
+    "ppo_minatar_breakout": NamedSet(
+        "ppo",
+        "MinAtar/Breakout-v1",
+        {
+            "train_steps": 10_000_000,
+            "num_envs": 64,
+            "rollout_length": 128,
+            "hidden_sizes": (256, 256),
+            "activation": "relu",
+            "num_minibatches": 8,
+            "gamma": 0.99,
+            "learning_rate": 1e-3,
+        },
+        "PPO on MinAtar Breakout with sticky actions.",
+    ),
+    "ppo_recurrent_memory_chain": NamedSet(
+        "ppo",
+        "MemoryChain-bsuite",
+        {
+            "train_steps": 500_000,
+            "num_envs": 32,
+            "rollout_length": 64,
+            "memory": "gru",
+            "sequence_length": 32,
+            "learning_rate": 1e-3,
+        },
+        "PPO with a GRU on a memory chain of length 10.",
+        {"memory_length": 10},
+    ),
+    "ppo_recurrent_cartpole": NamedSet(
+        "ppo",
+        "CartPoleNoVel-v1",
+        {
+            "train_steps": 500_000,
+            "num_envs": 16,
+            "rollout_length": 128,
+            "memory": "gru",
+            "sequence_length": 32,
+            "learning_rate": 1e-3,
+            "clip_value_loss": False,
+        },
+        "PPO with a GRU on CartPole without velocities.",
     ),
     "dqn_cartpole": NamedSet(
         "dqn",
@@ -48,6 +116,38 @@ SETS = {
             "gradient_steps": 16,
         },
         "Double DQN on CartPole, one gradient step per environment step.",
+    ),
+    "rainbow_cartpole": NamedSet(
+        "rainbow",
+        "CartPole-v1",
+        {
+            "train_steps": 50_000,
+            "num_envs": 4,
+            "gradient_steps": 2,
+            "v_min": 0.0,
+            "v_max": 100.0,
+            "learning_rate": 5e-4,
+            "target_period": 100,
+        },
+        "Rainbow on CartPole, one gradient step per two environment steps.",
+    ),
+    "impala_cartpole": NamedSet(
+        "impala",
+        "CartPole-v1",
+        {"train_steps": 500_000},
+        "IMPALA on CartPole, with actors one update behind.",
+    ),
+    "sac_pendulum": NamedSet(
+        "sac",
+        "Pendulum-v1",
+        {"train_steps": 20_000, "replay_capacity": 20_000, "learning_starts": 500, "actor_learning_rate": 1e-3},
+        "SAC on Pendulum, one gradient step per environment step.",
+    ),
+    "sac_discrete_cartpole": NamedSet(
+        "sac",
+        "CartPole-v1",
+        {"train_steps": 100_000, "num_envs": 4, "gradient_steps": 2, "hidden_sizes": (128, 128), "batch_size": 128},
+        "SAC with discrete actions on CartPole.",
     ),
 }
 

@@ -217,7 +217,7 @@ def test_killed_and_resumed(tmp_path, capsys):
     )
     command = [sys.executable, "-m", "rl_fn.cli", "train"]
     for name, value in dataclasses.asdict(options).items():
-        command += [f"--{name}", str(value)] if value is not None else []
+        command += [f"--{name}", str(value)] if value is not None and value is not False else []
     process = subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")},

@@ -49,7 +49,7 @@ def test_the_replay_is_updated_in_place():
     runner = compiled(DQN)
     text = runner.hlo()
     rows = DQN.replay_capacity
-    assert {f"f32[{rows},9]", f"s32[{rows},1]", f"pred[{rows},2]"} <= set(re.findall(r"\w+\[[\d,]+\]", text))
+    assert {f"f32[{rows},10]", f"s32[{rows},1]"} <= set(re.findall(r"\w+\[[\d,]+\]", text))
     assert " copy(" in text  # so that the next line can find something
     assert not re.search(rf"= \w+\[{rows}[,\]]\S* copy", text)
     header = text.splitlines()[0]
@@ -134,7 +134,7 @@ def test_a_trajectory_of_the_wrong_shape_is_refused_by_name():
     state = agent.init(random.key(0))
     actors = loops.init_actors(agent, ENV, 4, random.key(1))
     _, (trajectory, _) = loops.rollout(agent, ENV, state.policy, actors, random.key(2), 3)
-    with pytest.raises(ValueError, match=r"add: observation is float32 \(12, 3\), expected float32 \[N, 4\]"):
+    with pytest.raises(ValueError, match=r"add: observation is float32 \(3, 4, 3\), expected float32 \[T, B, 4\]"):
         agent.update(state, trajectory._replace(observation=trajectory.observation[..., :3]), random.key(3))
 
 

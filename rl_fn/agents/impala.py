@@ -23,6 +23,7 @@ class IMPALAHParams(HParams):
     actor_lag: int = field(1, "Updates that the acting policy is behind the learner.", low=0, high=1_000)
     torso: str = field("mlp", "What reads the observation.", choices=networks.TORSOS)
     hidden_sizes: tuple[int, ...] = field((64, 64), "Widths of the hidden layers of policy and value.")
+    activation: str = field("tanh", "After each hidden layer.", choices=tuple(networks.ACTIVATIONS))
     shared_torso: bool = field(False, "Whether policy and value share their hidden layers.")
     memory: str = field("none", "Recurrent network between torso and heads.", choices=networks.MEMORIES)
     memory_units: int = field(64, "Size of the memory.", low=1)
@@ -51,17 +52,23 @@ def make(spec: EnvSpec, hparams: IMPALAHParams) -> Agent:
       ValueError: if there is no policy for the action space.
     """
     head = policies.policy_head(spec.action_space)
-    torso, input_spec, to_inputs = networks.torso(hparams.torso, spec.observation_space, hparams.hidden_sizes)
+    torso, input_spec, to_inputs = networks.torso(
+        hparams.torso,
+        spec.observation_space,
+        hparams.hidden_sizes,
+        networks.ACTIVATIONS[hparams.activation],
+        networks.orthogonal(2**0.5),
+    )
     network = networks.actor_critic(
         torso,
         policy=networks.policy_layer(spec.action_space, networks.orthogonal(0.01)),
-        value=networks.dense(1),
+        value=networks.dense(1, networks.orthogonal(1.0)),
         memory=networks.memory(hparams.memory, hparams.memory_units),
         shared_torso=hparams.shared_torso,
     )
     optimizer = optimizers.chain(
         optimizers.clip_by_global_norm(hparams.max_grad_norm),
-        optimizers.adam(optimizers.linear_schedule(hparams.learning_rate, 0.0, hparams.num_iterations)),
+        optimizers.adam(optimizers.linear_schedule(hparams.learning_rate, 0.0, hparams.num_iterations), epsilon=1e-5),
     )
 
     def init(key: random.Key) -> IMPALAState:

@@ -26,7 +26,7 @@ class PPOHParams(HParams):
     rollout_length: int = field(128, "Steps of each environment between two updates.", low=1)
     torso: str = field("mlp", "What reads the observation.", choices=networks.TORSOS)
     hidden_sizes: tuple[int, ...] = field((64, 64), "Widths of the hidden layers of policy and value.")
-    activation: str = field("tanh", "After each hidden layer.", choices=("tanh", "relu"))
+    activation: str = field("tanh", "After each hidden layer.", choices=tuple(networks.ACTIVATIONS))
     shared_torso: bool = field(False, "Whether policy and value share their hidden layers.")
     memory: str = field("none", "Recurrent network between torso and heads.", choices=networks.MEMORIES)
     memory_units: int = field(64, "Size of the memory.", low=1)
@@ -87,9 +87,12 @@ def make(spec: EnvSpec, hparams: PPOHParams) -> Agent:
       ValueError: if there is no policy for the action space.
     """
     head = policies.policy_head(spec.action_space)
-    activation = tf.tanh if hparams.activation == "tanh" else tf.nn.relu
     torso, input_spec, to_inputs = networks.torso(
-        hparams.torso, spec.observation_space, hparams.hidden_sizes, activation, networks.orthogonal(2**0.5)
+        hparams.torso,
+        spec.observation_space,
+        hparams.hidden_sizes,
+        networks.ACTIVATIONS[hparams.activation],
+        networks.orthogonal(2**0.5),
     )
     network = networks.actor_critic(
         torso,
@@ -158,6 +161,7 @@ def make(spec: EnvSpec, hparams: PPOHParams) -> Agent:
         return total, {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
+            "value": tf.reduce_mean(value),
             "entropy": entropy,
             "approximate_kl": tf.reduce_mean(tf.exp(log_ratio) - 1 - log_ratio),
             "clip_fraction": tf.reduce_mean(tf.cast(clipped, tf.float32)),

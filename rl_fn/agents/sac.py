@@ -64,8 +64,8 @@ class Variant(NamedTuple):
     act: Callable[[tf.Tensor, random.Key, Mode], tf.Tensor]
     # (critics, inputs [N, F], outputs [N, P], alpha, key) -> losses [N], log_prob [N]: minus the entropy
     actor_loss: Callable[..., tuple[tf.Tensor, tf.Tensor]]
-    # (critics, target_critics, sample, inputs, next_inputs, next_outputs, alpha, key) -> errors [N, 2]
-    critic_error: Callable[..., tf.Tensor]
+    # (critics, target_critics, sample, inputs, next_inputs, next_outputs, alpha, key) -> errors [N, 2], values
+    critic_error: Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
 
 def make(spec: EnvSpec, hparams: SACHParams) -> Agent:
@@ -119,16 +119,16 @@ def make(spec: EnvSpec, hparams: SACHParams) -> Agent:
         alpha = tf.exp(learner.log_temperature)
         actor_state, critic_state, temperature_state = learner.opt_states
 
-        def critic_loss(params: Nest) -> tuple[tf.Tensor, tf.Tensor]:
+        def critic_loss(params: Nest) -> tuple[tf.Tensor, tuple]:
             next_outputs = actor.apply(learner.actor_params, next_inputs)
             target = values(learner.target_params)
-            error = variant.critic_error(
+            error, q_tm1 = variant.critic_error(
                 values(params), target, batch, inputs, next_inputs, next_outputs, alpha, critic_key
             )
             each = tf.reduce_sum(losses.l2_loss(error), axis=-1)
-            return tf.reduce_mean(sample.weights * each), error
+            return tf.reduce_mean(sample.weights * each), (error, q_tm1)
 
-        (critic_value, error), grads = struct.value_and_gradient(critic_loss, learner.critic_params)
+        (critic_value, (error, q_tm1)), grads = struct.value_and_gradient(critic_loss, learner.critic_params)
         changes, critic_state = critic_optimizer.update(grads, critic_state, learner.critic_params)
         critic_params = optimizers.apply_updates(learner.critic_params, changes)
 
@@ -157,6 +157,7 @@ def make(spec: EnvSpec, hparams: SACHParams) -> Agent:
         )
         metrics = {
             "critic_loss": critic_value,
+            "q_value": tf.reduce_mean(q_tm1),
             "actor_loss": actor_value,
             "temperature": alpha,
             "entropy": -tf.reduce_mean(log_prob),
@@ -186,9 +187,11 @@ def _discrete(num_actions: int, input_spec: tf.TensorSpec) -> Variant:
 
     def critic_error(critics, target_critics, batch, inputs, next_inputs, next_logits, alpha, key):
         del key
-        return losses.categorical_sac_critic_error(
-            critics(inputs), batch.action, batch.reward, batch.discount, target_critics(next_inputs), next_logits, alpha
+        q_tm1, q_t = critics(inputs), target_critics(next_inputs)
+        error = losses.categorical_sac_critic_error(
+            q_tm1, batch.action, batch.reward, batch.discount, q_t, next_logits, alpha
         )
+        return error, q_tm1
 
     target_entropy = math.log(num_actions) / 2
     return Variant(num_actions, num_actions, input_spec, target_entropy, act, actor_loss, critic_error)
@@ -222,7 +225,8 @@ def _box(space: spaces.Box, input_spec: tf.TensorSpec) -> Variant:
         following = policies.squashed_sample(key, distribution(next_outputs))
         q_tm1 = tf.squeeze(critics(with_action(inputs, unit)), axis=-1)
         q_t = tf.squeeze(target_critics(with_action(next_inputs, following.action)), axis=-1)
-        return losses.sac_critic_error(q_tm1, batch.reward, batch.discount, q_t, following.log_prob, alpha)
+        error = losses.sac_critic_error(q_tm1, batch.reward, batch.discount, q_t, following.log_prob, alpha)
+        return error, q_tm1
 
     critic_spec = tf.TensorSpec([input_spec.shape[0] + size], tf.float32)
     return Variant(2 * size, 1, critic_spec, -float(size), act, actor_loss, critic_error)

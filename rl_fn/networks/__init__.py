@@ -5,7 +5,7 @@ Parameters are nests of dicts whose names explain themselves: `{"layer_0": {"ker
 """
 
 from rl_fn.networks.actor_critic import ActorCritic, actor_critic
-from rl_fn.networks.base import Network, lecun_normal, lecun_uniform, orthogonal, output_spec
+from rl_fn.networks.base import ACTIVATIONS, Network, lecun_normal, lecun_uniform, orthogonal, output_spec
 from rl_fn.networks.convolution import convolution
 from rl_fn.networks.dueling import dueling
 from rl_fn.networks.feedforward import dense, gaussian, mlp, policy_layer, separate, sequential, shared
@@ -16,6 +16,7 @@ from rl_fn.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memo
 from rl_fn.networks.torsos import TORSOS, image, torso
 
 __all__ = [
+    "ACTIVATIONS",
     "MEMORIES",
     "TORSOS",
     "ActorCritic",

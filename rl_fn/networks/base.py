@@ -14,6 +14,8 @@ from rl_fn.struct import Nest
 Initializer = Callable[[random.Key, Sequence[int]], tf.Tensor]
 Activation = Callable[[tf.Tensor], tf.Tensor]
 
+ACTIVATIONS: dict[str, Activation] = {"tanh": tf.tanh, "relu": tf.nn.relu}
+
 
 class Network(NamedTuple):
     init: Callable[[random.Key, Nest], Nest]

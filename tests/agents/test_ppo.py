@@ -32,7 +32,7 @@ def test_the_first_gradient_step_sees_the_policy_that_acted(memory):
         hidden_sizes=(16,), memory=memory, memory_units=8, sequence_length=64 if memory != "none" else 1
     )
     agent, state, _, (trajectory, _) = rolled_out(ENV, hparams, 64)
-    assert trajectory.is_last.numpy()[:-1].sum() > 4
+    assert trajectory.is_last.numpy()[:-1].sum() >= 3
     _, metrics = tf.function(agent.update, jit_compile=True)(state, trajectory, random.key(9))
     assert metrics["clip_fraction"] == 0
     assert abs(metrics["approximate_kl"]) < 1e-5
