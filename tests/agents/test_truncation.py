@@ -13,7 +13,7 @@ OFF_POLICY = {**COMMON, "train_steps": 16_000, "rollout_length": 2, "batch_size"
 AGENTS = {
     "ppo": ("value", {**ON_POLICY, "clip_value_loss": False}),
     "ppo_gru": ("value", {**ON_POLICY, "clip_value_loss": False, "memory": "gru", "sequence_length": 16}),
-    "impala": ("value", {**ON_POLICY, "actor_lag": 2, "max_grad_norm": 10.0}),
+    "impala": ("value", {**ON_POLICY, "rollout_length": 8, "actor_lag": 2, "max_grad_norm": 10.0}),
     "dqn": ("q_value", {**OFF_POLICY, "learning_rate": 5e-3, "loss": "l2", "target_period": 25}),
     "rainbow": (
         "q_value",
