@@ -169,64 +169,69 @@ def throughput(repetitions: int) -> list[dict[str, Any]]:
 
 def host(repetitions: int) -> list[dict[str, Any]]:
     """One call per step from Python: an addition from NumPy arrays, and a sample."""
+    lines = []
+    for num in (1, 16, BATCH):
+        lines += host_of(num, repetitions)
+    return lines
+
+
+def host_of(num: int, repetitions: int) -> list[dict[str, Any]]:
+    """The lines of additions of `num` items."""
     import flashbax
     import jax
     import jax.numpy as jnp
     from gymnasium import spaces
     from stable_baselines3.common.buffers import ReplayBuffer
 
-    lines = []
-    for num in (1, 16, BATCH):
-        added = data_of(ITEM, num)
-        buffer = replay.uniform(CAPACITY, spec_of(ITEM))
+    added = data_of(ITEM, num)
+    buffer = replay.uniform(CAPACITY, spec_of(ITEM))
 
-        def step(state: Any, items: Any, seed: tf.Tensor, buffer: Any = buffer) -> Any:
-            state = buffer.add(state, items)
-            return state, buffer.sample(state, random.key(seed), BATCH)
+    def step(state: Any, items: Any, seed: tf.Tensor) -> Any:
+        state = buffer.add(state, items)
+        return state, buffer.sample(state, random.key(seed), BATCH)
 
-        ours = loops.compile(step, buffer.init())
-        peer = flashbax.make_item_buffer(CAPACITY, 1, BATCH, False, True)
+    ours = loops.compile(step, buffer.init())
+    peer = flashbax.make_item_buffer(CAPACITY, 1, BATCH, False, True)
 
-        def peer_step(state: Any, items: Any, seed: Any, peer: Any = peer) -> Any:
-            state = peer.add(state, items)
-            return state, peer.sample(state, jax.random.key(seed))
+    def peer_step(state: Any, items: Any, seed: Any) -> Any:
+        state = peer.add(state, items)
+        return state, peer.sample(state, jax.random.key(seed))
 
-        jitted = jax.jit(peer_step, donate_argnums=0)
-        states = [peer.init({name: jnp.asarray(array[0]) for name, array in added.items()})]
-        baselines = ReplayBuffer(
-            CAPACITY,
-            spaces.Box(-1.0, 1.0, OBSERVATION[0]),
-            spaces.Discrete(10),
-            device="cpu",
-            n_envs=num,
-            handle_timeout_termination=False,
-        )
+    jitted = jax.jit(peer_step, donate_argnums=0)
+    states = [peer.init({name: jnp.asarray(array[0]) for name, array in added.items()})]
+    baselines = ReplayBuffer(
+        CAPACITY,
+        spaces.Box(-1.0, 1.0, OBSERVATION[0]),
+        spaces.Discrete(10),
+        device="cpu",
+        n_envs=num,
+        handle_timeout_termination=False,
+    )
 
-        def run_ours(ours: Any = ours, added: Any = added) -> None:
-            for seed in range(100):
-                tf.nest.map_structure(np.asarray, ours(added, np.int32(seed)))
+    def run_ours() -> None:
+        for seed in range(100):
+            tf.nest.map_structure(np.asarray, ours(added, np.int32(seed)))
 
-        def run_flashbax(jitted: Any = jitted, added: Any = added, states: list[Any] = states) -> None:
-            for seed in range(100):
-                states[0], batch = jitted(states[0], added, seed)
-                jax.tree.map(np.asarray, batch)
+    def run_flashbax() -> None:
+        for seed in range(100):
+            states[0], batch = jitted(states[0], added, seed)
+            jax.tree.map(np.asarray, batch)
 
-        def run_baselines(baselines: Any = baselines, added: Any = added, num: int = num) -> None:
-            infos: list[dict[str, Any]] = [{} for _ in range(num)]
-            for _ in range(100):
-                baselines.add(
-                    added["observation"],
-                    added["next_observation"],
-                    added["action"][:, np.newaxis],
-                    added["reward"],
-                    added["terminated"],
-                    infos,
-                )
-                baselines.sample(BATCH)
+    def run_baselines() -> None:
+        infos: list[dict[str, Any]] = [{} for _ in range(num)]
+        for _ in range(100):
+            baselines.add(
+                added["observation"],
+                added["next_observation"],
+                added["action"][:, np.newaxis],
+                added["reward"],
+                added["terminated"],
+                infos,
+            )
+            baselines.sample(BATCH)
 
-        runs = {"ours": run_ours, "flashbax items": run_flashbax, "stable-baselines3": run_baselines}
-        lines += compared(f"host: add {num} + sample {BATCH}", runs, 100, repetitions)
-    return lines
+    runs = {"ours": run_ours, "flashbax items": run_flashbax, "stable-baselines3": run_baselines}
+    return compared(f"host: add {num} + sample {BATCH}", runs, 100, repetitions)
 
 
 def in_place(repetitions: int) -> list[dict[str, Any]]:

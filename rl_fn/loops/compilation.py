@@ -58,10 +58,17 @@ class Compiled:
         counter = tf.TensorSpec([], tf.int32)
         self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
         self._call = tf.function(call, jit_compile=True, autograph=False)
+        self._programs: dict[tuple, Callable[..., Nest]] = {}  # by the shapes and dtypes of the inputs
 
     def __call__(self, *inputs: Nest) -> Nest:
         """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
-        return self._call(*tf.nest.map_structure(tf.convert_to_tensor, inputs))
+        inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+        # Found here rather than by tf.function, whose search takes as long as many a step.
+        kind = tuple((*leaf.shape, leaf.dtype) for leaf in tf.nest.flatten(inputs))
+        if kind not in self._programs:
+            specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
+            self._programs[kind] = self._call.get_concrete_function(*specs)
+        return self._programs[kind](*inputs)
 
     def run(self, iterations: int) -> dict[str, np.ndarray]:
         """Runs that many iterations of a step without inputs, and returns the sum of each metric over them."""
