@@ -60,5 +60,6 @@ def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.
 
 
 def _flatten_last(tensor: tf.Tensor, rank: int) -> tf.Tensor:
+    tensor = tf.convert_to_tensor(tensor)
     batch = tensor.shape.rank - rank
     return tf.reshape(tensor, [*tensor.shape[:batch], math.prod(tensor.shape[batch:])])

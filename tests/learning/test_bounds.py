@@ -1,0 +1,42 @@
+"""Continuous actions in a Box whose bounds are neither symmetric nor alike."""
+
+import numpy as np
+import pytest
+
+from rl_fn import envs, hparams, loops, random
+from rl_fn.envs.quadratic_reward import TARGET
+
+COMMON = {"train_steps": 5_000, "hidden_sizes": (32, 32)}
+AGENTS = {
+    "sac": (
+        0.05,
+        {
+            **COMMON,
+            "num_envs": 4,
+            "learning_starts": 200,
+            "batch_size": 64,
+            "actor_learning_rate": 3e-3,
+            "critic_learning_rate": 3e-3,
+            "gradient_steps": 4,
+            "target_entropy_scale": 6.0,
+        },
+    ),
+    "ppo": (
+        0.1,
+        {**COMMON, "rollout_length": 32, "learning_rate": 1e-2, "entropy_cost": 0.0, "clip_value_loss": False},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_the_best_action_of_an_asymmetric_box_is_found(name):
+    tolerance, settings = AGENTS[name]
+    env = envs.make("QuadraticReward")
+    values = hparams.make(hparams.SETS[name], **settings)
+    agent = hparams.agent_module(name).make(env.spec, values)
+    step = loops.train_step(agent, env, values.rollout_length)
+    compiled = loops.compile(step, loops.init_state(agent, env, values.num_envs, random.key(0)))
+    compiled.run(values.num_iterations)
+    policy = compiled.read(lambda state: state.agent.policy)
+    action = agent.act(policy, (), np.ones((1, 1), np.float32), random.key(1), "eval").action[0]
+    np.testing.assert_allclose(action, TARGET, atol=tolerance)
