@@ -6,7 +6,7 @@ import pytest
 from rl_fn import envs, hparams, loops, random
 from rl_fn.envs.quadratic_reward import TARGET
 
-COMMON = {"train_steps": 5_000, "hidden_sizes": (32, 32)}
+COMMON = {"train_steps": 5_000, "hidden_sizes": (64, 64)}
 AGENTS = {
     "sac": (
         0.05,
@@ -15,8 +15,8 @@ AGENTS = {
             "num_envs": 4,
             "learning_starts": 200,
             "batch_size": 64,
-            "actor_learning_rate": 3e-3,
-            "critic_learning_rate": 3e-3,
+            "actor_learning_rate": 1e-3,
+            "critic_learning_rate": 1e-3,
             "gradient_steps": 4,
             "target_entropy_scale": 6.0,
         },
