@@ -152,7 +152,7 @@ def main() -> None:
     if args.pairs < 1 or not 0 < args.scale <= 1:
         parser.error(f"pairs is {args.pairs} and scale {args.scale}, expected at least 1, and above 0 and at most 1")
     if args.report:
-        return report.write(args.results, ROOT / "docs")
+        return report.write(args.results, ROOT / "docs" / "performance.md")
     results = json.loads(args.results.read_text()) if args.results.exists() else {}
     print(f"{machine()}; {args.pairs} rounds, evaluations of {EPISODES} episodes", flush=True)
     for name in args.cases:

@@ -11,25 +11,13 @@ from typing import Any
 NAMES = {"rl_fn": "rl_fn", "rejax": "rejax", "sb3": "Stable-Baselines3", "sbx": "SBX"}
 SINCE = {"from_start": "from the start of the process", "after_imports": "after the imports"}
 
-PAGE = """# Performance
-
-Training speed against other libraries with equal settings: `make bench` measures it, `make bench CASE={example}`
-one case of it, and `python benchmarks/agents.py --report` writes this page (with the `plot` extra).
-
-Every library trains in a process and an environment of its own. The processes take turns over equal numbers of
-environment steps; the ratio is taken within each round, and the table shows its median over the rounds and its range.
-Speed is environment steps per second over all environments and copies, rollouts and updates included; compilation is
-not in it, and is measured apart, by the time to the first update of a process just started, without any cache of
-compiled programs. Both sides may use all cores, and JAX has its default precision.
-
+BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
+FIGURES = """
 ![Speed of rl_fn relative to other libraries](performance.png)
 
 ## Speed
 
 {speed}
-
-Returns are means of {episodes} whole episodes after the training that was measured. rejax evaluates with the
-policy's own randomness, the others without exploration.
 
 ## Time to the first update
 
@@ -50,6 +38,7 @@ policy's own randomness, the others without exploration.
 ## Measured with
 
 {versions}
+
 """
 
 
@@ -133,20 +122,10 @@ def speed_table(results: dict[str, Any]) -> str:
     rows = []
     for name, case, row in warm_rows(results):
         ours, theirs = (f"{statistics.median(row[side]):,.0f}" for side in ("ours", "theirs"))
+        cells = [name, NAMES[row["rival"]], ours, theirs, ratio_text(row), str(case["pairs"]), verdict(row)]
         returns = f"{return_text(case, 'rl_fn')}, {return_text(case, row['rival'])}"
-        rows.append(
-            [
-                name,
-                NAMES[row["rival"]],
-                ours,
-                theirs,
-                ratio_text(row),
-                verdict(row),
-                f"{case['train_steps']:,}",
-                returns,
-            ]
-        )
-    head = ["case", "against", "rl_fn, steps/s", "theirs", "ratio", "target", "steps trained", "returns: rl_fn, theirs"]
+        rows.append([*cells, f"{case['train_steps']:,}", returns])
+    head = ["case", "against", "rl_fn, steps/s", "theirs", "ratio", "rounds", "target", "steps", "returns"]
     return table(head, rows)
 
 
@@ -178,27 +157,16 @@ def versions_text(results: dict[str, Any]) -> str:
     return "\n".join(sorted(lines))
 
 
-def write(results_path: Path, folder: Path) -> None:
-    """Writes performance.md and performance.png into a folder.
-
-    Raises:
-      SystemExit: if there are no figures yet.
-    """
-    if not results_path.exists():
-        raise SystemExit(f"{results_path} does not exist; `make bench` measures what it holds")
-    results = json.loads(results_path.read_text())
+def figures_text(results: dict[str, Any]) -> str:
+    """All figures, as sections of a page."""
     cases = {name: case for name, case in results.items() if name != "limits"}
-    if not cases:
-        raise SystemExit(f"{results_path} holds no case; `make bench` measures them")
     unequal = {
         f"- {name}, {NAMES[side]}: {what}"
         for name, case in cases.items()
         for side, what in case["unequal"].items()
         if side in rivals(case)
     }
-    page = PAGE.format(
-        example=next(iter(cases)),
-        episodes=next(iter(cases.values()))["episodes"],
+    return FIGURES.format(
         speed=speed_table(cases),
         cold=cold_table(cases),
         limits=limits_text(results["limits"]) if "limits" in results else "Not measured yet.",
@@ -206,15 +174,30 @@ def write(results_path: Path, folder: Path) -> None:
         unequal="\n".join(sorted(unequal)),
         versions=versions_text(results),
     )
-    (folder / "performance.md").write_text(page)
-    draw(cases, folder / "performance.png")
 
 
-def draw(cases: dict[str, Any], path: Path) -> None:
+def write(results_path: Path, page: Path) -> None:
+    """Puts the figures into the page, between its two marks, and draws performance.png beside it.
+
+    Raises:
+      SystemExit: if there are no figures yet, or the page has no marks.
+    """
+    results = json.loads(results_path.read_text()) if results_path.exists() else {}
+    if not any(True for _ in warm_rows(results)):
+        raise SystemExit(f"{results_path} holds no speeds; `make bench` measures them")
+    text = page.read_text()
+    if BEGIN not in text or END not in text:
+        raise SystemExit(f"{page} lacks one of its marks: {BEGIN.strip()} and {END.strip()}")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    page.write_text(before + BEGIN + figures_text(results) + END + after)
+    draw(results, page.with_suffix(".png"))
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
     """Draws the ratios as bars, with their ranges and targets."""
     from matplotlib.figure import Figure
 
-    rows = [(f"{name}\nagainst {NAMES[row['rival']]}", row) for name, _, row in warm_rows(cases)][::-1]
+    rows = [(f"{name}\nagainst {NAMES[row['rival']]}", row) for name, _, row in warm_rows(results)][::-1]
     figure = Figure(figsize=(8, 1 + 0.55 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for place, (_, row) in enumerate(rows):

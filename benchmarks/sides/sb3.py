@@ -12,6 +12,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from torch import nn
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+JUDGED = 8  # environments stepped side by side in an evaluation
 
 
 def from_replay(settings: dict[str, Any]) -> dict[str, Any]:
@@ -76,8 +77,8 @@ class StableBaselines:
 
     def __init__(self, case: Case, make_model: Any = model_of):
         self._steps = case.steps_per_iteration
-        self._env_name, self._num_envs = case.env, case.settings["num_envs"]
-        self._model = make_model(case, make_vec_env(case.env, self._num_envs, seed=0))
+        self._env_name = case.env
+        self._model = make_model(case, make_vec_env(case.env, case.settings["num_envs"], seed=0))
 
     def run(self, iterations: int) -> None:
         """See `turns.Side`."""
@@ -85,7 +86,7 @@ class StableBaselines:
 
     def evaluate(self, episodes: int) -> float:
         """See `turns.Side`."""
-        env = make_vec_env(self._env_name, self._num_envs, seed=1_000)
+        env = make_vec_env(self._env_name, JUDGED, seed=1_000)
         mean, _ = evaluate_policy(self._model, env, n_eval_episodes=episodes, deterministic=True)
         return float(mean)
 
