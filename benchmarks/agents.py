@@ -5,9 +5,10 @@
     python benchmarks/agents.py --report # docs/performance.md from the figures of the last run
 
 Each side is a process of its own that stays alive, in an environment of its own. First each is started alone, up to
-its first update: that is the cold time, compilation included. Then the sides train on in turns (A B A B ...), each
-turn over the same number of environment steps; the ratio of speeds is taken within each round, and its median and
-range over the rounds are the figures. In the end each side's agent is evaluated, which shows that it did learn.
+its first update: that is the cold time, compilation included. Each then trains a little, to choose what a library
+leaves to be chosen by speed (torch's number of threads). Then the sides train on in turns (A B A B ...), each turn
+over the same number of environment steps; the ratio of speeds is taken within each round, and its median and range
+over the rounds are the figures. In the end each side's agent is evaluated, which shows that it did learn.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ def in_turns(case: Case, pairs: int, scale: float) -> dict[str, Any]:
     try:
         for name in names:
             sides[name] = start(name, case)
+        settling = max(1, iterations // 10)
+        chosen = {name: side.settle(settling) for name, side in sides.items()}
         speeds: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(pairs):
             for name, side in sides.items():
@@ -89,7 +92,8 @@ def in_turns(case: Case, pairs: int, scale: float) -> dict[str, Any]:
         rows.append(compared(case, rival, speeds["rl_fn"], speeds[rival], ratios))
     return {
         "unit": "steps/s",
-        "train_steps": case.first_iterations * case.steps_per_iteration + pairs * steps,
+        "train_steps": pairs * steps,
+        "chosen": {name: what for name, what in chosen.items() if what},
         "returns": returns,
         "learned": {name: value >= case.learned for name, value in returns.items()},
         "first_update": {name: side.first_update for name, side in sides.items()},

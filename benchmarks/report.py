@@ -86,6 +86,7 @@ def case_text(name: str, case: dict[str, Any]) -> str:
             for side, time in case["first_update"].items()
         )
         lines.append(f"  first update: {times}")
+        lines += [f"  chosen by speed: {NAMES[side]}: {what}" for side, what in case["chosen"].items()]
     lines += [f"  not equal: {NAMES[side]}: {what}" for side, what in case["unequal"].items() if side in rivals(case)]
     return "\n".join(lines)
 
@@ -150,10 +151,13 @@ def cold_table(results: dict[str, Any]) -> str:
 def versions_text(results: dict[str, Any]) -> str:
     """Machines and packages."""
     lines = set()
-    for case in results.values():
+    for name, case in results.items():
         lines.add("- {cpu}, {cores} cores, Python {python}".format(**case["machine"]))
         for side, versions in case.get("versions", {}).items():
             lines.add(f"- {NAMES[side]}'s side: " + ", ".join(f"{name} {value}" for name, value in versions.items()))
+        for side, what in case.get("chosen", {}).items():
+            chosen = ", ".join(f"{value} {key}" for key, value in what.items())
+            lines.add(f"- {NAMES[side]} in {name}, chosen by speed: {chosen}")
     return "\n".join(sorted(lines))
 
 

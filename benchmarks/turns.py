@@ -27,6 +27,9 @@ class Side(Protocol):
     def run(self, iterations: int) -> None:
         """Trains for that many iterations, and returns when they are done."""
 
+    def settle(self, iterations: int) -> dict[str, Any]:
+        """Trains a little before the turns, to choose what is fastest on this machine; returns what was chosen."""
+
     def evaluate(self, episodes: int) -> float:
         """The mean return of that many whole episodes in each copy."""
 
@@ -52,11 +55,13 @@ def serve(make: Callable[[Case], Side], packages: tuple[str, ...]) -> None:
     seconds = time.perf_counter() - begin
     answer(seconds=seconds, versions={name: metadata.version(name) for name in packages})
     for line in sys.stdin:
-        iterations = json.loads(line)["iterations"]
-        if iterations:
+        command = json.loads(line)
+        if command["do"] == "run":
             begin = time.perf_counter()
-            side.run(iterations)
+            side.run(command["iterations"])
             answer(seconds=time.perf_counter() - begin)
+        elif command["do"] == "settle":
+            answer(chosen=side.settle(command["iterations"]))
         else:
             answer(episode_return=side.evaluate(EPISODES))
 
@@ -83,11 +88,15 @@ class Process:
 
     def run(self, iterations: int) -> float:
         """Trains on; returns the seconds it took."""
-        return self._ask(iterations)["seconds"]
+        return self._ask(do="run", iterations=iterations)["seconds"]
+
+    def settle(self, iterations: int) -> dict[str, Any]:
+        """Lets the side choose what is fastest; returns what it chose."""
+        return self._ask(do="settle", iterations=iterations)["chosen"]
 
     def evaluate(self) -> float:
         """The mean return of an evaluation."""
-        return self._ask(0)["episode_return"]
+        return self._ask(do="evaluate")["episode_return"]
 
     def close(self) -> None:
         """Ends the process."""
@@ -96,8 +105,8 @@ class Process:
         self._process.stdout.close()
         self._said.close()
 
-    def _ask(self, iterations: int) -> dict[str, Any]:
-        self._process.stdin.write(json.dumps({"iterations": iterations}) + "\n")
+    def _ask(self, **command: Any) -> dict[str, Any]:
+        self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
         return self._answer()
 

@@ -55,6 +55,11 @@ class Compiled:
         """See `turns.Side`."""
         self._compiled.run(iterations)
 
+    def settle(self, iterations: int) -> dict[str, Any]:
+        """There is nothing to choose."""
+        self.run(iterations)
+        return {}
+
     def evaluate(self, episodes: int) -> float:
         """See `turns.Side`."""
         play = loops.evaluate(self._agent, self._env, episodes, copies=self._copies > 1)
@@ -83,6 +88,11 @@ class OnHost:
         """See `turns.Side`."""
         for _ in range(iterations):
             next(self._chunks)
+
+    def settle(self, iterations: int) -> dict[str, Any]:
+        """There is nothing to choose."""
+        self.run(iterations)
+        return {}
 
     def evaluate(self, episodes: int) -> float:
         """See `turns.Side`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import rejax
 import turns
@@ -90,6 +92,11 @@ class Rejax:
     def run(self, iterations: int) -> None:
         """See `turns.Side`."""
         self._state = jax.block_until_ready(self._train(self._state, iterations))
+
+    def settle(self, iterations: int) -> dict[str, Any]:
+        """There is nothing to choose."""
+        self.run(iterations)
+        return {}
 
     def evaluate(self, episodes: int) -> float:
         """See `turns.Side`."""

@@ -28,5 +28,17 @@ def model_of(case: Case, env: Any) -> sbx.SAC:
     return sbx.SAC("MlpPolicy", env, tau=settings["target_step_size"], policy_kwargs=policy, **from_replay(settings))
 
 
+class SBX(StableBaselines):
+    """The same with SBX's models."""
+
+    def __init__(self, case: Case):
+        super().__init__(case, model_of)
+
+    def settle(self, iterations: int) -> dict[str, Any]:
+        """There is nothing to choose: torch only holds the data."""
+        self.run(iterations)
+        return {}
+
+
 if __name__ == "__main__":
-    turns.serve(lambda case: StableBaselines(case, model_of), ("sbx-rl", "stable-baselines3", "jax", "flax"))
+    turns.serve(SBX, ("sbx-rl", "stable-baselines3", "jax", "flax"))
