@@ -184,7 +184,7 @@ def write(results_path: Path, page: Path) -> None:
     """Puts the figures into the page, between its two marks, and draws performance.png beside it.
 
     Raises:
-      SystemExit: if there are no figures yet, or the page has no marks.
+      SystemExit: if there are no figures yet, the page has no marks, or matplotlib is missing.
     """
     results = json.loads(results_path.read_text()) if results_path.exists() else {}
     if not any(True for _ in warm_rows(results)):
@@ -193,13 +193,20 @@ def write(results_path: Path, page: Path) -> None:
     if BEGIN not in text or END not in text:
         raise SystemExit(f"{page} lacks one of its marks: {BEGIN.strip()} and {END.strip()}")
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    page.write_text(before + BEGIN + figures_text(results) + END + after)
     draw(results, page.with_suffix(".png"))
+    page.write_text(before + BEGIN + figures_text(results) + END + after)
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Draws the ratios as bars, with their ranges and targets."""
-    from matplotlib.figure import Figure
+    """Draws the ratios as bars, with their ranges and targets.
+
+    Raises:
+      SystemExit: if matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise SystemExit('the chart needs matplotlib: pip install "rl-fn[plot]"') from error
 
     rows = [(f"{name}\nagainst {NAMES[row['rival']]}", row) for name, _, row in warm_rows(results)][::-1]
     figure = Figure(figsize=(8, 1 + 0.55 * len(rows)), layout="constrained")
@@ -217,7 +224,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     ticks = (0.5, 1, 2, 3, 5, 10, 20, 50)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlim(0.4, 1.4 * max([2.0, *(row["range"][1] for _, row in rows)]))
+    axes.set_xlim(0.4, 1.4 * max(max(row["target"], *row["range"]) for _, row in rows))
     axes.set_xlabel("speed of rl_fn / speed of the other")
     axes.legend(loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
