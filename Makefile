@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXTRAS := .venv-extras
+BENCH_JAX := .venv-bench-jax
+BENCH_TORCH := .venv-bench-torch
 ARGS ?=
+CASE ?=
 
-.PHONY: setup train test test-extras test-learning lint format clean
+.PHONY: setup train test test-extras test-learning bench lint format clean
 
 setup: $(READY)
 
@@ -35,6 +38,22 @@ test-extras: $(EXTRAS)/.ready
 test-learning: $(READY)
 	$(BIN)/python -m pytest tests/learning $(ARGS)
 
+# Each library compared with has an environment of its own; their pins need Python 3.11 or newer.
+$(BENCH_JAX)/.ready: constraints-bench-jax.txt
+	test -x $(BENCH_JAX)/bin/python || $(PYTHON) -m venv $(BENCH_JAX)
+	$(BENCH_JAX)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-bench-jax.txt \
+		rejax gymnax jax
+	touch $@
+
+$(BENCH_TORCH)/.ready: constraints-bench-torch.txt
+	test -x $(BENCH_TORCH)/bin/python || $(PYTHON) -m venv $(BENCH_TORCH)
+	$(BENCH_TORCH)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-bench-torch.txt \
+		stable-baselines3 sbx-rl torch
+	touch $@
+
+bench: $(READY) $(BENCH_JAX)/.ready $(BENCH_TORCH)/.ready
+	$(BIN)/python benchmarks/agents.py $(if $(CASE),--cases $(CASE)) $(ARGS)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,4 +64,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(EXTRAS) build dist *.egg-info
+	rm -rf $(VENV) $(EXTRAS) $(BENCH_JAX) $(BENCH_TORCH) build dist *.egg-info

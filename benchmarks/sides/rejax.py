@@ -1,0 +1,116 @@
+"""The side of rejax, with gymnax's environments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import rejax
+import turns
+from cases import Case
+from flax import linen
+from rejax.evaluate import evaluate
+from rejax.networks import DiscreteQNetwork, EpsilonGreedyPolicy
+
+ENVS = {"MinAtar/Breakout": "Breakout-MinAtar"}
+
+
+def algorithm_of(case: Case) -> rejax.Algorithm:
+    """The algorithm, equal to the case's settings."""
+    settings = case.settings
+    networks = {"hidden_layer_sizes": settings["hidden_sizes"], "activation": settings["activation"]}
+    common = {
+        "env": ENVS.get(case.env, case.env),
+        "num_envs": settings["num_envs"],
+        "learning_rate": settings["learning_rate"],
+        "gamma": settings["gamma"],
+    }
+    if case.algorithm == "ppo":
+        return rejax.PPO.create(
+            **common,
+            agent_kwargs=networks,
+            num_steps=settings["rollout_length"],
+            num_epochs=settings["num_epochs"],
+            num_minibatches=settings["num_minibatches"],
+            gae_lambda=settings["gae_lambda"],
+            clip_eps=settings["clip_epsilon"],
+            ent_coef=settings["entropy_cost"],
+            vf_coef=settings["value_cost"],
+            max_grad_norm=settings["max_grad_norm"],
+        )
+    replay = {
+        "buffer_size": settings["replay_capacity"],
+        "fill_buffer": settings["learning_starts"],
+        "batch_size": settings["batch_size"],
+        "num_epochs": settings["gradient_steps"],
+    }
+    if case.algorithm == "sac":
+        return rejax.SAC.create(
+            **common,
+            **replay,
+            hidden_layer_sizes=settings["hidden_sizes"],
+            agent_kwargs={"activation": settings["activation"]},
+            polyak=1 - settings["target_step_size"],
+        )
+    dqn = rejax.DQN.create(
+        **common,
+        **replay,
+        max_grad_norm=settings["max_grad_norm"],
+        ddqn=settings["double_q"],
+        eps_start=settings["epsilon"],
+        eps_end=settings["epsilon"],
+        polyak=0.0,  # copies the parameters whole
+        target_update_freq=settings["target_period"] * settings["num_envs"] * settings["rollout_length"],
+    )
+    # `create` has sizes of its own, which cannot be chosen.
+    network = EpsilonGreedyPolicy(DiscreteQNetwork)(
+        hidden_layer_sizes=settings["hidden_sizes"],
+        activation=getattr(linen, settings["activation"]),
+        action_dim=int(dqn.action_dim),
+    )
+    return dqn.replace(agent=network)
+
+
+class Rejax:
+    """What `train` of rejax does between two evaluations, compiled for any number of iterations."""
+
+    def __init__(self, case: Case):
+        self._algorithm = algorithm = algorithm_of(case)
+        self._copies = case.copies
+        keys = jax.random.split(jax.random.PRNGKey(0), case.copies)
+
+        def train(state, iterations):
+            return jax.lax.fori_loop(0, iterations, lambda _, state: algorithm.train_iteration(state), state)
+
+        if case.copies > 1:
+            self._state = jax.jit(jax.vmap(algorithm.init_state))(keys)
+            self._train = jax.jit(jax.vmap(train, in_axes=(0, None)), donate_argnums=0)
+        else:
+            self._state = jax.jit(algorithm.init_state)(keys[0])
+            self._train = jax.jit(train, donate_argnums=0)
+
+    def run(self, iterations: int) -> None:
+        """See `turns.Side`."""
+        self._state = jax.block_until_ready(self._train(self._state, iterations))
+
+    def settle(self, iterations: int) -> dict[str, Any]:
+        """There is nothing to choose."""
+        self.run(iterations)
+        return {}
+
+    def evaluate(self, episodes: int) -> float:
+        """See `turns.Side`."""
+        algorithm = self._algorithm
+
+        def play(state, key):
+            limit = algorithm.env_params.max_steps_in_episode
+            act = algorithm.make_act(state)
+            return evaluate(act, key, algorithm.env, algorithm.env_params, episodes, limit)[1]
+
+        keys = jax.random.split(jax.random.PRNGKey(1_000), self._copies)
+        returns = jax.vmap(play)(self._state, keys) if self._copies > 1 else play(self._state, keys[0])
+        return float(returns.mean())
+
+
+if __name__ == "__main__":
+    turns.serve(Rejax, ("rejax", "gymnax", "jax", "flax", "optax"))

@@ -1,0 +1,44 @@
+"""The side of SBX: Stable-Baselines3's interface, with the updates in JAX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sbx
+import turns
+from cases import Case
+from flax import linen
+
+from sides.sb3 import StableBaselines, from_replay
+
+
+def model_of(case: Case, env: Any) -> sbx.SAC:
+    """The model, equal to the case's settings.
+
+    Raises:
+      ValueError: for another algorithm than SAC.
+    """
+    if case.algorithm != "sac":
+        raise ValueError(f"algorithm is {case.algorithm!r}, expected 'sac'")
+    settings = case.settings
+    policy = {
+        "net_arch": list(settings["hidden_sizes"]),
+        "activation_fn": getattr(linen, settings["activation"]),
+    }
+    return sbx.SAC("MlpPolicy", env, tau=settings["target_step_size"], policy_kwargs=policy, **from_replay(settings))
+
+
+class SBX(StableBaselines):
+    """The same with SBX's models."""
+
+    def __init__(self, case: Case):
+        super().__init__(case, model_of)
+
+    def settle(self, iterations: int) -> dict[str, Any]:
+        """There is nothing to choose: torch only holds the data."""
+        self.run(iterations)
+        return {}
+
+
+if __name__ == "__main__":
+    turns.serve(SBX, ("sbx-rl", "stable-baselines3", "jax", "flax"))
