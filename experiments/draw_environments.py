@@ -1,4 +1,4 @@
-"""Draws a frame of each compiled environment, in the middle of play: `python experiments/draw_environments.py FILE.png`.
+"""Draws a frame of each compiled environment, in the middle of play: `draw_environments.py docs/environments.png`.
 
 Needs the extras `plot` and `render`.
 """
