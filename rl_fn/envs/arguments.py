@@ -30,7 +30,8 @@ def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf
     Raises:
       ValueError: if it is not a number from `low` to `high`.
     """
-    if isinstance(value, float | int | np.floating | np.integer) and not isinstance(value, bool) and low <= value <= high:
+    is_number = isinstance(value, float | int | np.floating | np.integer) and not isinstance(value, bool)
+    if is_number and low <= value <= high:
         return float(value)
     bounds = "" if math.isinf(low) else f" in [{low:g}, {high:g}]"
     raise ValueError(f"{name} is {value!r}, expected a number{bounds}")
