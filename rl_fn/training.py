@@ -35,6 +35,12 @@ from rl_fn.struct import Nest
 EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many points on a TensorBoard curve
 _EVALUATION, _VIDEO = 1, 2  # folded into the seed's key
+# What `env_kwargs` may not have -> where it belongs
+_NOT_KWARGS = {
+    "name": "use --env",
+    "num_envs": "it is a hyper-parameter, use --hparam_override",
+    "render_mode": "use --render or --record_video",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +122,10 @@ def plan(options: Options) -> Plan:
     values = hparams.make(named, options.hparam_override, **steps)
     # The set's arguments belong to the set's environment.
     env_kwargs = {**(named.env_kwargs if env_name == named.env else {}), **hparams.parse_overrides(options.env_kwargs)}
+
+    for name, instead in _NOT_KWARGS.items():
+        if name in env_kwargs:
+            raise ValueError(f"env_kwargs cannot have {name}: {instead}")
 
     def make_env(num_envs: int, **more: Any) -> Any:
         given = {"backend": options.env_backend, "timeout": options.env_timeout}

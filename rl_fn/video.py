@@ -51,7 +51,8 @@ def player(agent: Agent, env: Any, pictures: bool = True) -> Callable[[Nest, ran
       A function `(policy, key) -> episode` that yields a Moment per step.
 
     Raises:
-      ValueError: if there is nothing to draw with, or the host environment is more than one.
+      ValueError: if there is nothing to draw with, or the package that draws is missing, or the host environment is
+        more than one.
     """
     if not isinstance(env, Env):
         return _host_player(agent, env, pictures)
@@ -68,7 +69,10 @@ def player(agent: Agent, env: Any, pictures: bool = True) -> Callable[[Nest, ran
 
     start_fn = tf.function(lambda key: init_actors(agent, env, 1, random.fold_in(key, 0)), autograph=False)
     step_fn = tf.function(step, jit_compile=True, autograph=False)
-    draw(_one(start_fn(random.key(0)).env))  # refuses now, where what draws is not installed
+    try:
+        draw(_one(start_fn(random.key(0)).env))  # refuses now, where what draws is not installed
+    except ModuleNotFoundError as error:
+        raise ValueError(str(error)) from None
 
     def episode(policy: Nest, key: random.Key) -> Episode:
         actors = start_fn(key)

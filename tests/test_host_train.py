@@ -247,6 +247,22 @@ def test_killed_and_resumed(tmp_path, capsys):
     [
         ({"env": "gymnasium:CartPole-v1", "copies": 2}, "copies is 2, expected 1: gymnasium:CartPole-v1 is stepped on"),
         ({"env_backend": "thread"}, "CartPole-v1 is a compiled environment and takes other arguments: .*'backend'"),
+        (
+            {"env_kwargs": "num_envs=3"},
+            "env_kwargs cannot have num_envs: it is a hyper-parameter, use --hparam_override",
+        ),
+        ({"env_kwargs": "name=3"}, "env_kwargs cannot have name: use --env"),
+        ({"env_kwargs": "render_mode=human"}, "env_kwargs cannot have render_mode: use --render or --record_video"),
+        ({"env_kwargs": "compiled=3"}, "CartPole-v1 is a compiled environment and takes other arguments: .*'compiled'"),
+        ({"env": "gymnasium:CartPole-v1", "env_kwargs": "source=3"}, "takes other arguments: .*'source'"),
+        ({"env": "gymnasium:CartPole-v1", "env_kwargs": "timeout=x"}, "timeout is x, expected a number of seconds"),
+        ({"env": "gymnasium:CartPole-v1", "env_kwargs": "max_restarts=x"}, "max_restarts is x, expected an integer"),
+        ({"env": ":"}, "unknown environment ':': '' is neither one of the prefixes"),
+        ({"env": ".x:Walk-v0"}, "unknown environment '.x:Walk-v0': '.x' is neither one of the prefixes"),
+        (
+            {"env": "MinAtar/Breakout-v2"},
+            "unknown environment 'MinAtar/Breakout-v2'; the nearest is 'MinAtar/Breakout-",
+        ),
         ({"env_kwargs": "size=3"}, "CartPole-v1 is a compiled environment and takes other arguments: .*'size'"),
         ({"env_kwargs": "size"}, "cannot read override 'size', expected name=value"),
         ({"hparam_override": "actor_lag=-1"}, "actor_lag is -1, expected an integer at least 0"),

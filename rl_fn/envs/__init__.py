@@ -76,7 +76,7 @@ def make(name: str, num_envs: int | None = None, **kwargs: Any) -> Env | HostEnv
     Raises:
       ValueError: if there is none of that name; the message names the nearest, or what to install.
     """
-    return registry.make(COMPILED, name, num_envs, **kwargs)
+    return registry.make(COMPILED, name, num_envs, kwargs)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
+
+import numpy as np
 
 
 def integer(name: str, value: Any, least: int) -> int:
@@ -19,6 +22,30 @@ def integer(name: str, value: Any, least: int) -> int:
     if number < least or isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}, expected an integer of at least {least}")
     return number
+
+
+def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """The value as a `float`.
+
+    Raises:
+      ValueError: if it is not a number from `low` to `high`.
+    """
+    is_number = isinstance(value, float | int | np.floating | np.integer) and not isinstance(value, bool)
+    if is_number and low <= value <= high:
+        return float(value)
+    bounds = "" if math.isinf(low) else f" in [{low:g}, {high:g}]"
+    raise ValueError(f"{name} is {value!r}, expected a number{bounds}")
+
+
+def flag(name: str, value: Any) -> bool:
+    """The value as a `bool`.
+
+    Raises:
+      ValueError: if it is not one.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} is {value!r}, expected True or False")
+    return bool(value)
 
 
 def seed(name: str, value: Any) -> int:

@@ -42,9 +42,11 @@ def make(
       unscaled_move_cost: the cost of going right in every step.
 
     Raises:
-      ValueError: if an integer is none, or out of range.
+      ValueError: if an argument is of another type, or out of range.
     """
     size = arguments.integer("size", size, 2)
+    deterministic = arguments.flag("deterministic", deterministic)
+    unscaled_move_cost = arguments.number("unscaled_move_cost", unscaled_move_cost)
     right_actions = _right_actions(size, mapping_seed)
     spec = EnvSpec("DeepSea-bsuite", spaces.Box(0, 1, (size, size), np.float32), spaces.Discrete(2))
 

@@ -13,7 +13,9 @@ from rl_fn.envs.worker import Description
 from rl_fn.struct import Nest
 
 
-def envpool_env(task: str, num_envs: int | None = None, *, evaluation: bool = False, **kwargs: Any) -> EnvPoolHostEnv:
+def envpool_env(
+    task: str, /, num_envs: int | None = None, *, evaluation: bool = False, **kwargs: Any
+) -> EnvPoolHostEnv:
     """Makes a host environment of EnvPool; Atari games get the preprocessing of `rl_fn.envs.atari`.
 
     Args:
@@ -37,7 +39,7 @@ class EnvPoolHostEnv:
     and would look like experience. Here those that ended are reset at once, by their ids.
     """
 
-    def __init__(self, task: str, num_envs: int, **kwargs: Any):
+    def __init__(self, task: str, num_envs: int, /, **kwargs: Any):
         try:
             import envpool
         except ImportError as error:

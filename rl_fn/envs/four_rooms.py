@@ -14,7 +14,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random
-from rl_fn.envs import grid_rendering
+from rl_fn.envs import arguments, grid_rendering
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.struct import EnvSpec
 
@@ -68,8 +68,7 @@ def make(
     start_cell, goal_cell = _cell("start", start), _cell("goal", goal)
     if start_cell is not None and start_cell == goal_cell:
         raise ValueError(f"start and goal are both {start}, expected two cells")
-    if not 0 <= fail_probability <= 1:
-        raise ValueError(f"fail_probability is {fail_probability}, expected a probability")
+    fail_probability = arguments.number("fail_probability", fail_probability, 0, 1)
     spec = EnvSpec(
         name="FourRooms-misc",
         observation_space=spaces.Box(1, SIZE - 2, (4,), np.float32),

@@ -135,9 +135,9 @@ class SubEnvs:
     ):
         if backend not in BACKENDS:
             raise ValueError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
-        if not timeout > 0:
+        if not (isinstance(timeout, float | int) and timeout > 0):
             raise ValueError(f"timeout is {timeout}, expected a number of seconds greater than 0")
-        if max_restarts < 0:
+        if not (isinstance(max_restarts, int) and max_restarts >= 0):
             raise ValueError(f"max_restarts is {max_restarts}, expected an integer at least 0")
         self.num_envs = len(factories)
         self._name, self._factories, self._timeout, self._max_restarts = name, factories, timeout, max_restarts

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes.util
 import importlib.util
-import io
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -139,9 +137,7 @@ def _gymnasium() -> Kind:
 
 
 def _gym() -> Kind:
-    with contextlib.redirect_stderr(io.StringIO()):  # it says at length that it is no longer maintained
-        import gym
-    families = _registered(gym.envs.registry.values())
+    families = _registered(registry.import_gym().envs.registry.values())
     needs, missing = _with_extras(families, "gym")
     return Kind("gym:", needs, missing, families)
 

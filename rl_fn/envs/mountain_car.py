@@ -13,6 +13,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random
+from rl_fn.envs import arguments
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.envs.rendering import gymnasium_picture
 from rl_fn.struct import EnvSpec
@@ -34,6 +35,7 @@ class MountainCarState(NamedTuple):
 
 
 def make(continuous: bool = False) -> Env:
+    continuous = arguments.flag("continuous", continuous)
     low, high = np.array([[MIN_POSITION, -MAX_SPEED], [MAX_POSITION, MAX_SPEED]], np.float32)
     spec = EnvSpec(
         name="MountainCarContinuous-v0" if continuous else "MountainCar-v0",

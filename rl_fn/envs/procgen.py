@@ -61,7 +61,7 @@ def procgen_env(
 
     levels = {"num_levels": num_levels, "start_level": start_level}
     for name, value in levels.items():
-        if not 0 <= value < 2**31:
+        if not (isinstance(value, int) and 0 <= value < 2**31):
             raise ValueError(f"{name} is {value}, expected 0 to 2**31 - 1")
     if evaluation:
         levels = dict.fromkeys(levels, 0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import inspect
+import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,7 +23,9 @@ _COMPILED = "compiled"
 _EXTRAS = {"ALE": "atari"}
 
 
-def make(compiled: Mapping[str, tuple[str, dict[str, Any]]], name: str, num_envs: int | None, **kwargs: Any) -> Any:
+def make(
+    compiled: Mapping[str, tuple[str, dict[str, Any]]], name: str, num_envs: int | None, kwargs: dict[str, Any]
+) -> Any:
     """See `rl_fn.envs.make`; `compiled` is its table of compiled environments."""
     prefix, colon, rest = name.partition(":")
     if colon and prefix in PREFIXES:
@@ -30,7 +34,7 @@ def make(compiled: Mapping[str, tuple[str, dict[str, Any]]], name: str, num_envs
         raise ValueError(_unknown(rest, compiled))
     plain = rest if colon and prefix == _COMPILED else name
     if plain not in compiled:
-        if _is_atari(name):
+        if _is_atari(name) or name.startswith("ALE/"):  # of no known form: refused there
             return _host("atari", name, num_envs, kwargs)
         gymnasium_spec(name, compiled)
         return _host("gymnasium", name, num_envs, kwargs)
@@ -42,6 +46,12 @@ def make(compiled: Mapping[str, tuple[str, dict[str, Any]]], name: str, num_envs
     except TypeError as error:
         raise ValueError(f"{plain} is a compiled environment and takes other arguments: {error}") from None
     return function(**arguments)
+
+
+def import_gym() -> Any:
+    """Imports Gym 0.26, without what it prints about being no longer maintained."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        return importlib.import_module("gym")
 
 
 def for_evaluation(name: str) -> dict[str, Any]:
@@ -67,7 +77,7 @@ def gymnasium_spec(name: str, others: Iterable[str] = ()) -> Any:
     if colon:
         try:
             importlib.import_module(module)
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:  # the latter two for names that no module can have
             prefixes = ", ".join([_COMPILED, *PREFIXES])
             raise ValueError(
                 f"unknown environment {name!r}: {module!r} is neither one of the prefixes {prefixes} nor a module "
@@ -77,7 +87,9 @@ def gymnasium_spec(name: str, others: Iterable[str] = ()) -> Any:
         return gymnasium.spec(plain)
     except gymnasium.error.Error as error:
         namespace, slash, _ = plain.rpartition("/")
-        if slash and not any(entry.namespace == namespace for entry in gymnasium.registry.values()):
+        known = {entry.namespace for entry in gymnasium.registry.values()}
+        known.update(other.rpartition("/")[0] for other in others)
+        if slash and namespace not in known:
             extra = _EXTRAS.get(namespace)
             install = f'pip install "rl-fn[{extra}]"' if extra else f"the package that registers {namespace}/"
             raise ValueError(f"unknown environment {name!r}: it needs {install}") from None
@@ -92,10 +104,8 @@ def check_gym_name(name: str) -> None:
     Raises:
       ValueError: if it has none; the message names the nearest.
     """
-    import gym
-
-    if name not in gym.envs.registry:
-        raise ValueError(_unknown(name, gym.envs.registry))
+    if name not in (known := import_gym().envs.registry):
+        raise ValueError(_unknown(name, known))
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
@@ -109,7 +119,12 @@ def _is_atari(name: str) -> bool:
 
 def _host(prefix: str, name: str, num_envs: int | None, kwargs: dict[str, Any]) -> Any:
     module, function = PREFIXES[prefix]
-    return getattr(importlib.import_module(module), function)(name, num_envs=num_envs, **kwargs)
+    make_host = getattr(importlib.import_module(module), function)
+    try:
+        inspect.signature(make_host).bind(name, num_envs=num_envs, **kwargs)
+    except TypeError as error:
+        raise ValueError(f"{prefix}:{name} takes other arguments: {error}") from None
+    return make_host(name, num_envs=num_envs, **kwargs)
 
 
 def _unknown(name: str, choices: Iterable[str]) -> str:

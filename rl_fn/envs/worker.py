@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import cloudpickle
 
-from rl_fn.envs import host_spaces
+from rl_fn.envs import host_spaces, registry
 
 _CLOSE = "close"
 _LEAVE_SECONDS = 5.0  # to end after a request to do so
@@ -96,9 +96,7 @@ def existing(env: Any) -> Any:
 
 def make_gym(name: str, arguments: dict[str, Any]) -> Any:
     """The factory of an environment of Gym 0.26."""
-    import gym
-
-    return gym.make(name, **arguments)
+    return registry.import_gym().make(name, **arguments)
 
 
 class Worker(Protocol):

@@ -226,6 +226,7 @@ def test_render_and_flatten():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"difficulty_ramping": "no"}, "difficulty_ramping is 'no', expected True or False"),
         ({"sticky_action_prob": 1.5}, r"sticky_action_prob is 1.5, expected a number in \[0, 1\]"),
         ({"max_episode_steps": 0}, "max_episode_steps is 0, expected an integer of at least 1"),
         ({"game": "Pong"}, "game is 'Pong', expected one of Asterix, Breakout, Freeway, Seaquest, SpaceInvaders"),

@@ -73,6 +73,8 @@ def test_it_has_pictures():
 
 def test_unknown_arguments_are_refused():
     assert_refuses("wings", envs.make, "procgen:maze", wings=2)
+    assert_refuses("task", envs.make, "procgen:maze", task=2)
+    assert_refuses("num_levels is many, expected 0 to", envs.make, "procgen:maze", num_levels="many")
 
 
 def breakout(**kwargs):

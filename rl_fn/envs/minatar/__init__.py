@@ -37,15 +37,14 @@ def make(
     """
     if game not in GAMES:
         raise ValueError(f"game is {game!r}, expected one of {', '.join(GAMES)}")
-    if not 0 <= sticky_action_prob <= 1:
-        raise ValueError(f"sticky_action_prob is {sticky_action_prob}, expected a number in [0, 1]")
+    minimal_actions = arguments.flag("minimal_actions", minimal_actions)
     if max_episode_steps is not None:
         max_episode_steps = arguments.integer("max_episode_steps", max_episode_steps, least=1)
     return assemble(
         GAMES[game],
         name=f"MinAtar/{game}-v{int(minimal_actions)}",
         actions=GAMES[game].minimal_actions if minimal_actions else ACTIONS,
-        sticky_action_prob=sticky_action_prob,
-        difficulty_ramping=difficulty_ramping,
+        sticky_action_prob=arguments.number("sticky_action_prob", sticky_action_prob, 0, 1),
+        difficulty_ramping=arguments.flag("difficulty_ramping", difficulty_ramping),
         max_episode_steps=max_episode_steps,
     )
