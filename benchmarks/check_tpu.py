@@ -31,7 +31,7 @@ from jax.experimental import topologies
 from jax.interpreters import mlir
 from jaxlib import _jax as xla
 from jaxlib.mlir import ir
-from lower import SETS, first_line, lower
+from lower import SETS, Lowered, first_line, lower
 
 from rl_fn import hparams
 
@@ -50,30 +50,25 @@ class Program(NamedTuple):
     temporary: int  # bytes
 
 
-def to_stablehlo(hlo: bytes) -> bytes:
-    """Turns HLO into StableHLO whose state, every argument but the first, is updated in place.
+def to_stablehlo(lowered: Lowered) -> bytes:
+    """Turns HLO into StableHLO whose state is updated in place.
 
     Raises:
       ValueError: if the program talks to the host, or does not return its state.
     """
     with mlir.make_ir_context():
-        module = ir.Module.parse(xla.mlir.hlo_to_stablehlo(hlo))
+        module = ir.Module.parse(xla.mlir.hlo_to_stablehlo(lowered.hlo))
         if found := HOST_OPERATIONS.search(str(module)):
             raise ValueError(f"the step talks to the host: {found.group()}")
         main = next(function for function in module.body.operations if function.name.value == "main")
-        arguments, results = main.type.inputs[1:], main.type.results
-        if list(arguments) != list(results)[: len(arguments)]:
+        leaves = lowered.state_leaves
+        arguments, results = list(main.type.inputs), list(main.type.results)
+        if arguments[1 : 1 + leaves] != results[:leaves]:
             raise ValueError("the step's results do not begin with its state")
         number = ir.IntegerType.get_signless(32)
-        main.arg_attrs = ir.ArrayAttr.get(
-            [
-                ir.DictAttr.get({}),
-                *(
-                    ir.DictAttr.get({"tf.aliasing_output": ir.IntegerAttr.get(number, result)})
-                    for result in range(len(arguments))
-                ),
-            ]
-        )
+        # Tensors that the step captured come after the state, and stay as they are.
+        donated = {1 + leaf: {"tf.aliasing_output": ir.IntegerAttr.get(number, leaf)} for leaf in range(leaves)}
+        main.arg_attrs = ir.ArrayAttr.get([ir.DictAttr.get(donated.get(i, {})) for i in range(len(arguments))])
         return mlir.module_to_bytecode(module)
 
 
@@ -125,7 +120,7 @@ def main() -> None:
         try:
             lowered = lower(name, "TPU")
             cells += [megabytes(len(lowered.hlo)), f"{lowered.seconds:.1f}"]
-            program = compile_for_tpu(to_stablehlo(lowered.hlo))
+            program = compile_for_tpu(to_stablehlo(lowered))
             cells += [f"{program.seconds:.1f}", *(megabytes(size) for size in program[1:])]
         except Exception as error:  # whatever the compilers refuse is what is looked for
             failures[f"{name} for TPU"] = first_line(error)

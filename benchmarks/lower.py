@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import tensorflow as tf
+
 from rl_fn import envs, hparams, random
 from rl_fn.runners import compiled_runner
 
@@ -24,6 +26,7 @@ class Lowered(NamedTuple):
     """A training step as TensorFlow hands it to XLA."""
 
     hlo: bytes  # a serialised HloModuleProto
+    state_leaves: int  # the arguments after the first, which is the number of iterations, and the first results
     seconds: float  # for tracing and lowering
 
 
@@ -34,9 +37,11 @@ def lower(name: str, platform: str) -> Lowered:
     env = envs.make(f"compiled:{named.env}", **named.env_kwargs)
     agent = hparams.agent_module(named.agent).make(env.spec, values)
     runner = compiled_runner(agent, env, values, copies=1, eval_episodes=1)
-    compiled = runner.compile(runner.init(random.key(0)))
+    state = runner.init(random.key(0))
+    compiled = runner.compile(state)
     start = time.perf_counter()
-    return Lowered(compiled.lower(platform), time.perf_counter() - start)
+    hlo = compiled.lower(platform)
+    return Lowered(hlo, len(tf.nest.flatten(state)), time.perf_counter() - start)
 
 
 def first_line(error: Exception) -> str:
