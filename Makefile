@@ -6,10 +6,12 @@ READY := $(VENV)/.ready
 EXTRAS := .venv-extras
 BENCH_JAX := .venv-bench-jax
 BENCH_TORCH := .venv-bench-torch
+TPU := .venv-tpu
+TF220 := .venv-tf220
 ARGS ?=
 CASE ?=
 
-.PHONY: setup train test test-extras test-learning bench lint format clean
+.PHONY: setup train test test-extras test-learning test-tf220 bench check-tpu lint format clean
 
 setup: $(READY)
 
@@ -54,6 +56,27 @@ $(BENCH_TORCH)/.ready: constraints-bench-torch.txt
 bench: $(READY) $(BENCH_JAX)/.ready $(BENCH_TORCH)/.ready
 	$(BIN)/python benchmarks/agents.py $(if $(CASE),--cases $(CASE)) $(ARGS)
 
+# The other TensorFlow that is supported, the newest with a build for TPUs.
+$(TF220)/.ready: pyproject.toml constraints.txt
+	test -x $(TF220)/bin/python || $(PYTHON) -m venv $(TF220)
+	sed -E '/^protobuf=/d; s/^(tensorflow|tensorboard|tf_keras)=.*/\1==2.20.*/' constraints.txt > $(TF220)/constraints.txt
+	$(TF220)/bin/pip install --quiet --disable-pip-version-check --constraint $(TF220)/constraints.txt --editable ".[dev]"
+	touch $@
+
+test-tf220: $(TF220)/.ready
+	$(TF220)/bin/python -m pytest tests/test_loops.py tests/test_random.py tests/test_scan.py tests/agents \
+		tests/replay/test_uniform.py tests/envs/test_cartpole.py -n auto $(ARGS)
+
+# That every training step compiles for TPU (see docs/tpu.md); needs no TPU, and Python 3.11 or later.
+$(TPU)/.ready: pyproject.toml constraints-tpu.txt
+	test -x $(TPU)/bin/python || $(PYTHON) -m venv $(TPU)
+	$(TPU)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement constraints-tpu.txt
+	$(TPU)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+check-tpu: $(READY) $(TPU)/.ready
+	$(TPU)/bin/python benchmarks/check_tpu.py --gpu_python $(BIN)/python $(ARGS)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,4 +87,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(EXTRAS) $(BENCH_JAX) $(BENCH_TORCH) build dist *.egg-info
+	rm -rf $(VENV) $(EXTRAS) $(BENCH_JAX) $(BENCH_TORCH) $(TPU) $(TF220) build dist *.egg-info

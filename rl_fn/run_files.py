@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import rl_fn
+from rl_fn import startup
 
 
 def check_same_run(path: Path, config: dict[str, Any]) -> None:
@@ -39,10 +40,11 @@ def check_same_run(path: Path, config: dict[str, Any]) -> None:
 
 def versions() -> dict[str, str]:
     """The versions that results may depend on."""
-    packages = ("tensorflow", "tensorflow-probability", "numpy", "gymnasium")
+    packages = ("tensorflow-probability", "numpy", "gymnasium")
     return {
         "rl_fn": rl_fn.__version__,
         "python": sys.version.split()[0],
+        "tensorflow": startup.tensorflow_version(),
         **{package: importlib.metadata.version(package) for package in packages},
     }
 

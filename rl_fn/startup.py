@@ -32,12 +32,20 @@ def cache_folder() -> Path | None:
     """
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     processor = hashlib.sha256(_processor().encode()).hexdigest()[:12]
-    folder = root / "rl_fn" / "xla" / f"tensorflow-{importlib.metadata.version('tensorflow')}-{processor}"
+    folder = root / "rl_fn" / "xla" / f"tensorflow-{tensorflow_version()}-{processor}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def tensorflow_version() -> str:
+    """The version of the installed TensorFlow, whose package for TPUs has another name; does not import it."""
+    try:
+        return importlib.metadata.version("tensorflow")
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version("tensorflow-tpu")
 
 
 def _processor() -> str:

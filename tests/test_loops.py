@@ -57,6 +57,16 @@ def test_the_replay_is_updated_in_place():
     assert header.count("may-alias") + header.count("must-alias") == variables
 
 
+def test_lowering_for_an_absent_gpu_takes_the_state_and_returns_it():
+    def step(state):
+        return {"count": state["count"] + 1, "sum": state["sum"] * 2.0}, {"total": tf.reduce_sum(state["sum"])}
+
+    runner = loops.compile(step, {"count": tf.constant(0), "sum": tf.ones([3])})
+    layout = re.search(r"entry_computation_layout=\{(.*?)\}\n", re.sub(r"\{[\d,]*\}", "", runner.lower("GPU", "hlo")))
+    assert layout.group(1) == "(s32[], s32[], f32[3])->(s32[], f32[3], f32[])"
+    assert len(runner.lower("GPU")) > 100
+
+
 def test_chunks_do_not_matter(trained):
     hparams, _, _, after = trained
     again = compiled(hparams)

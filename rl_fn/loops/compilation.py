@@ -41,7 +41,7 @@ class Compiled:
             self._assign(state)
             return outputs
 
-        def run(iterations: tf.Tensor) -> Metrics:
+        def repeat(iterations: tf.Tensor, state: Nest) -> tuple[Nest, Metrics]:
             one_step = traced(())
 
             def body(count: tf.Tensor, state: Nest, sums: Metrics) -> tuple:
@@ -49,16 +49,22 @@ class Compiled:
                 return count + 1, state, tf.nest.map_structure(tf.add, sums, metrics)
 
             sums = tf.nest.map_structure(lambda m: tf.zeros(m.shape, m.dtype), one_step.structured_outputs[1])
-            _, state, sums = tf.while_loop(
-                lambda count, *_: count < iterations, body, (tf.constant(0), self._read(), sums)
-            )
+            _, state, sums = tf.while_loop(lambda count, *_: count < iterations, body, (tf.constant(0), state, sums))
+            return state, sums
+
+        def run(iterations: tf.Tensor) -> Metrics:
+            state, sums = repeat(iterations, self._read())
             self._assign(state)
             return sums
+
+        def run_leaves(iterations: tf.Tensor, *leaves: tf.Tensor) -> tuple[Nest, Metrics]:
+            return repeat(iterations, tf.nest.pack_sequence_as(self._spec, leaves))
 
         counter = tf.TensorSpec([], tf.int32)
         self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
         self._call = tf.function(call, jit_compile=True, autograph=False)
         self._programs: dict[tuple, Callable[..., Nest]] = {}  # by the shapes and dtypes of the inputs
+        self._run_leaves = tf.function(run_leaves, jit_compile=True, autograph=False)
 
     def __call__(self, *inputs: Nest) -> Nest:
         """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
@@ -107,6 +113,20 @@ class Compiled:
     def hlo(self, stage: str = "optimized_hlo") -> str:
         """What XLA makes of `run`, as text."""
         return self._run.experimental_get_compiler_ir(tf.constant(1))(stage=stage)
+
+    def lower(self, platform: str, stage: str = "hlo_serialized") -> str | bytes:
+        """What TensorFlow asks XLA to compile for `run` on a platform that need not be here.
+
+        The state is an argument and a result, as the values of variables are in a compiled program:
+        variables themselves cannot be lowered for a device that is not there.
+
+        Args:
+          platform: "CPU", "GPU" or "TPU"; the installed TensorFlow needs its kernels.
+          stage: "hlo_serialized" for bytes, or "hlo" for text.
+        """
+        # No nests, because `experimental_get_compiler_ir` takes specifications only one by one.
+        specs = [tf.TensorSpec([], tf.int32), *tf.nest.flatten(self._spec)]
+        return self._run_leaves.experimental_get_compiler_ir(*specs)(stage=stage, platform_name=platform)
 
     def _read(self) -> Nest:
         return tf.nest.map_structure(lambda variable: variable.read_value(), self._variables)

@@ -1,0 +1,69 @@
+"""Lowers training steps for a platform that need not be here: `python benchmarks/lower.py GPU [--sets NAME ...]`.
+
+Prints, as JSON, what became of each named set of hyper-parameters: bytes of HLO and seconds, or the error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from typing import NamedTuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow as tf
+
+from rl_fn import envs, hparams, random
+from rl_fn.runners import compiled_runner
+
+# Sets that name a compiled environment; the others are for any environment, and their agents are among these.
+SETS = [name for name, named in hparams.SETS.items() if named.env in envs.COMPILED]
+
+
+class Lowered(NamedTuple):
+    """A training step as TensorFlow hands it to XLA."""
+
+    hlo: bytes  # a serialised HloModuleProto
+    state_leaves: int  # the arguments after the first, which is the number of iterations, and the first results
+    seconds: float  # for tracing and lowering
+
+
+def lower(name: str, platform: str) -> Lowered:
+    """Lowers the program of a whole chunk of training, as `rl-fn train --hparams NAME` runs it."""
+    named = hparams.SETS[name]
+    values = hparams.make(named)
+    env = envs.make(f"compiled:{named.env}", **named.env_kwargs)
+    agent = hparams.agent_module(named.agent).make(env.spec, values)
+    runner = compiled_runner(agent, env, values, copies=1, eval_episodes=1)
+    state = runner.init(random.key(0))
+    compiled = runner.compile(state)
+    start = time.perf_counter()
+    hlo = compiled.lower(platform)
+    return Lowered(hlo, len(tf.nest.flatten(state)), time.perf_counter() - start)
+
+
+def first_line(error: Exception) -> str:
+    """The error in one line that fits a table."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+
+def main() -> None:
+    """Prints the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("platform", choices=["CPU", "GPU", "TPU"])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, metavar="NAME")
+    args = parser.parse_args()
+    results: dict[str, dict[str, float | str]] = {}
+    for name in args.sets:
+        try:
+            lowered = lower(name, args.platform)
+            results[name] = {"hlo_bytes": len(lowered.hlo), "seconds": round(lowered.seconds, 1)}
+        except Exception as error:  # whatever TensorFlow refuses is what is looked for
+            results[name] = {"error": first_line(error)}
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
