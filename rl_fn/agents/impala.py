@@ -52,19 +52,15 @@ def make(spec: EnvSpec, hparams: IMPALAHParams) -> Agent:
       ValueError: if there is no policy for the action space.
     """
     head = policies.policy_head(spec.action_space)
-    torso, input_spec, to_inputs = networks.torso(
-        hparams.torso,
+    network, input_spec, to_inputs = networks.policy_and_value(
         spec.observation_space,
-        hparams.hidden_sizes,
-        networks.ACTIVATIONS[hparams.activation],
-        networks.orthogonal(2**0.5),
-    )
-    network = networks.actor_critic(
-        torso,
-        policy=networks.policy_layer(spec.action_space, networks.orthogonal(0.01)),
-        value=networks.dense(1, networks.orthogonal(1.0)),
-        memory=networks.memory(hparams.memory, hparams.memory_units),
+        spec.action_space,
+        torso=hparams.torso,
+        hidden_sizes=hparams.hidden_sizes,
+        activation=hparams.activation,
         shared_torso=hparams.shared_torso,
+        memory=hparams.memory,
+        memory_units=hparams.memory_units,
     )
     optimizer = optimizers.chain(
         optimizers.clip_by_global_norm(hparams.max_grad_norm),

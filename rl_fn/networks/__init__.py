@@ -12,6 +12,7 @@ from rl_fn.networks.feedforward import dense, gaussian, mlp, policy_layer, separ
 from rl_fn.networks.keras import from_keras
 from rl_fn.networks.noisy import NoisyNetwork, noisy
 from rl_fn.networks.observations import flatten
+from rl_fn.networks.policy_and_value import policy_and_value
 from rl_fn.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
 from rl_fn.networks.torsos import TORSOS, image, torso
 
@@ -40,6 +41,7 @@ __all__ = [
     "noisy",
     "orthogonal",
     "output_spec",
+    "policy_and_value",
     "policy_layer",
     "separate",
     "sequential",
