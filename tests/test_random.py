@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -175,12 +177,41 @@ def test_bernoulli_and_categorical_have_their_probabilities():
     assert scipy.stats.chisquare(counts[[0, 2, 3]], probabilities[[0, 2, 3]] * 10**6).pvalue > 1e-4
 
 
-def test_permutations_are_permutations_and_equally_likely():
-    orders = draw(lambda key: random.permutation(key, 4, [10**5]))
-    np.testing.assert_array_equal(np.sort(orders, axis=-1), np.tile(np.arange(4), (10**5, 1)))
-    counts = np.unique(orders @ [64, 16, 4, 1], return_counts=True)[1]
-    assert len(counts) == 24
-    assert scipy.stats.chisquare(counts).pvalue > 1e-4
+@pytest.mark.parametrize("num", [1, 2, 3, 4, 5, 6])
+def test_permutations_are_permutations_and_equally_likely(num):
+    orders = draw(lambda key: random.permutation(key, num, [10**5]))
+    np.testing.assert_array_equal(np.sort(orders, axis=-1), np.tile(np.arange(num), (10**5, 1)))
+    counts = np.unique(orders @ num ** np.arange(num), return_counts=True)[1]
+    assert len(counts) == math.factorial(num)
+    assert num == 1 or scipy.stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_in_long_permutations_places_and_pairs_of_places_are_uniform():
+    num, draws = 1000, 20_000
+    orders = draw(lambda key: random.permutation(key, num, [draws]))
+    np.testing.assert_array_equal(np.sort(orders, axis=-1), np.tile(np.arange(num), (draws, 1)))
+    for place in (0, 1, 500, 999):
+        counts = np.bincount(orders[:, place], minlength=num)
+        assert scipy.stats.chisquare(counts).pvalue > 1e-4
+    # The distance between neighbours is uniform too, and unrelated to where they are.
+    for other in (1, 999):
+        distances = (orders[:, other] - orders[:, 0]) % num
+        assert scipy.stats.chisquare(np.bincount(distances, minlength=num)[1:]).pvalue > 1e-4
+        table = np.histogram2d(orders[:, 0], distances, bins=10, range=[[0, num], [1, num]])[0]
+        assert scipy.stats.chi2_contingency(table).pvalue > 1e-4
+    # The number of cycles has mean and variance of H_n and H_n - sum 1/k^2.
+    cycles = np.array([len(np.unique(_cycle_of_each(order))) for order in orders[:1000]])
+    harmonic = np.sum(1 / np.arange(1, num + 1))
+    deviation = np.sqrt(harmonic - np.sum(1 / np.arange(1, num + 1) ** 2))
+    assert abs(cycles.mean() - harmonic) < 4 * deviation / np.sqrt(len(cycles))
+
+
+def _cycle_of_each(order):
+    """The smallest number of the cycle that each number is in, by doubling the distance that is looked ahead."""
+    smallest, ahead = np.arange(len(order)), order
+    for _ in range(len(order).bit_length()):
+        smallest, ahead = np.minimum(smallest, smallest[ahead]), ahead[ahead]
+    return smallest
 
 
 def test_bad_inputs_are_refused_by_name():
@@ -188,4 +219,5 @@ def test_bad_inputs_are_refused_by_name():
     assert_refuses(r"given uint32 \(3,\)", random.split, tf.zeros([3], tf.uint32))
     assert_refuses(r"fold_in: data is -1", random.fold_in, KEY, -1)
     assert_refuses(r"range is \[3, 3\)", random.randint, KEY, [2], 3, 3)
+    assert_refuses(r"num is 0", random.permutation, KEY, 0)
     assert_refuses(r"dtype is int32", random.uniform, KEY, [2], dtype=tf.int32)

@@ -13,6 +13,8 @@ from rl_fn import policies, random
 from rl_fn.networks.base import Activation, Initializer, Network, lecun_normal, output_spec
 from rl_fn.struct import Nest
 
+_NARROW = 4  # columns
+
 
 def dense(features: int, kernel_init: Initializer | None = None) -> Network:
     """A linear layer with a bias that starts at zero: `[..., in] -> [..., features]`."""
@@ -26,10 +28,27 @@ def dense(features: int, kernel_init: Initializer | None = None) -> Network:
     def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
         # One product of matrices whatever the batch axes: XLA makes a batched one of a higher rank.
         rows = tf.reshape(inputs, [math.prod(inputs.shape[:-1]), inputs.shape[-1]])
-        outputs = tf.matmul(rows, params["kernel"]) + params["bias"]
+        product = _narrow_product if features <= _NARROW else tf.matmul
+        outputs = product(rows, params["kernel"]) + params["bias"]
         return tf.reshape(outputs, [*inputs.shape[:-1], features])
 
     return Network(init, apply)
+
+
+@tf.custom_gradient
+def _narrow_product(rows: tf.Tensor, kernel: tf.Tensor) -> tuple:
+    """`rows @ kernel` for a kernel of few columns, whose gradient takes them one by one.
+
+    On a CPU that is ten times as fast as the products with narrow matrices that are the gradient of `tf.matmul`.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        columns = tf.unstack(upstream, axis=1)
+        into_rows = [column[:, tf.newaxis] * kernel[:, index] for index, column in enumerate(columns)]
+        into_kernel = [tf.linalg.matvec(rows, column, transpose_a=True) for column in columns]
+        return tf.add_n(into_rows), tf.stack(into_kernel, axis=1)
+
+    return tf.matmul(rows, kernel), gradient
 
 
 def mlp(
