@@ -56,6 +56,11 @@ def scan(
         carry, y = step(carry, x if has_xs else None)
         return carry, () if y is None else y
 
+    if isinstance(length, int) and length == 1 and not tf.executing_eagerly():
+        successor, y = step(carry, tf.nest.map_structure(lambda leaf: leaf[0], xs) if has_xs else None)
+        _check_carry(*(tf.nest.map_structure(tf.TensorSpec.from_tensor, nest) for nest in (carry, successor)))
+        return successor, None if y is None else tf.nest.map_structure(lambda leaf: tf.expand_dims(leaf, 0), y)
+
     carry_spec = tf.nest.map_structure(tf.TensorSpec.from_tensor, carry)
     x_spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), xs)
     one_step = traced.get_concrete_function(carry_spec, x_spec)
@@ -131,9 +136,9 @@ def _eager(step: Callable, length: int, index_of: Callable, carry: Nest, xs: Nes
 
 
 def _repeat(length: int | tf.Tensor, body: Callable, state: Nest, rows: Nest) -> tuple[Nest, Nest]:
-    _, state, rows = tf.while_loop(
-        lambda count, *_: count < length, body, (tf.constant(0), state, rows), maximum_iterations=length
-    )
+    # XLA knows how often a loop runs where its condition is no more than that.
+    more = (lambda *_: True) if isinstance(length, int) else lambda count, *_: count < length
+    _, state, rows = tf.while_loop(more, body, (tf.constant(0), state, rows), maximum_iterations=length)
     return state, rows
 
 

@@ -22,6 +22,29 @@ def test_dense_is_a_matrix_product_and_a_bias():
     assert {name: tuple(leaf.shape) for name, leaf in layer.init(KEY, SPEC).items()} == {"kernel": (5, 3), "bias": (3,)}
 
 
+@pytest.mark.parametrize("features", [1, 2, 4, 5])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_gradient_of_dense_is_that_of_its_formula(features, jit_compile):
+    layer = networks.dense(features)
+    kernel, bias = tf.random.normal([5, features], seed=1), tf.random.normal([features], seed=2)
+    slope = tf.random.normal([2, 7, features], seed=3)
+
+    def gradients(inputs, kernel, bias):
+        with tf.GradientTape() as tape:
+            tape.watch((inputs, kernel, bias))
+            total = tf.reduce_sum(slope * layer.apply({"kernel": kernel, "bias": bias}, inputs) ** 2)
+        return tape.gradient(total, (inputs, kernel, bias))
+
+    upstream = 2 * slope * (tf.einsum("tbi,io->tbo", INPUTS, kernel) + bias)
+    expected = (
+        tf.einsum("tbo,io->tbi", upstream, kernel),
+        tf.einsum("tbi,tbo->io", INPUTS, upstream),
+        tf.reduce_sum(upstream, [0, 1]),
+    )
+    actual = tf.function(gradients, jit_compile=jit_compile)(INPUTS, kernel, bias)
+    assert_nests_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_mlp_applies_its_layers_in_order():
     network = networks.mlp((4, 6, 2), activation=tf.tanh)
     params = network.init(KEY, SPEC)

@@ -96,10 +96,10 @@ def gradients(function, reverse):
     return of
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-def test_gradients_flow_into_carry_inputs_and_what_is_closed_over(reverse):
+@pytest.mark.parametrize(("reverse", "length"), [(False, 5), (True, 5), (False, 1)])
+def test_gradients_flow_into_carry_inputs_and_what_is_closed_over(reverse, length):
     rng = np.random.default_rng(0)
-    args = [rng.normal(size=shape).astype(np.float32) for shape in ((3, 3), (5, 3), (3,))]
+    args = [rng.normal(size=shape).astype(np.float32) for shape in ((3, 3), (length, 3), (3,))]
     expected = gradients(unrolled, reverse)(*map(tf.constant, args))
     compiled = tf.function(gradients(recurrence, reverse), jit_compile=True)(*map(tf.constant, args))
     for actual, wanted in zip(compiled, expected, strict=True):
@@ -125,10 +125,23 @@ def test_gradients_flow_through_nested_loops():
     np.testing.assert_allclose(tf.function(gradient, jit_compile=True)(x), [[3.0, 2.0], [7.0, 5.0]])
 
 
+def loops_left(length):
+    compiled = tf.function(lambda x: scan(lambda c, row: (c * row, c), x[0], x), jit_compile=True)
+    text = compiled.experimental_get_compiler_ir(tf.zeros([length, 3]))(stage="optimized_hlo")
+    return [line for line in text.splitlines() if " while(" in line]
+
+
+def test_xla_knows_how_often_a_loop_runs_and_a_single_step_is_no_loop():
+    assert loops_left(1) == []
+    (loop,) = loops_left(1_000)
+    assert '"known_trip_count":{"n":"1000"}' in loop
+
+
 def test_bad_inputs_are_refused():
     with pytest.raises(ValueError, match="length is required"):
         scan(lambda c, _: (c, None), tf.constant(0))
     with pytest.raises(ValueError, match=r"leading axes of xs differ.*\(2,\), \(3,\)"):
         scan(lambda c, _: (c, None), tf.constant(0), (tf.zeros(2), tf.zeros(3)))
-    with pytest.raises(ValueError, match="turns a carry of int32"):
-        scan(lambda c, _: (tf.cast(c, tf.float32), None), tf.constant(0), length=2)
+    for length in (1, 2):
+        with pytest.raises(ValueError, match="turns a carry of int32"):
+            tf.function(lambda n=length: scan(lambda c, _: (tf.cast(c, tf.float32), None), tf.constant(0), length=n))()
