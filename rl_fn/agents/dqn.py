@@ -56,7 +56,9 @@ def make(spec: EnvSpec, hparams: DQNHParams) -> Agent:
             else (hparams.learning_rate)
         )
 
-    optimizer = optimizers.chain(optimizers.clip_by_global_norm(hparams.max_grad_norm), optimizers.adam(learning_rate))
+    optimizer = optimizers.flatten(
+        optimizers.chain(optimizers.clip_by_global_norm(hparams.max_grad_norm), optimizers.adam(learning_rate))
+    )
 
     def init(key: random.Key) -> OffPolicyState:
         params = network.init(key, input_spec)

@@ -62,9 +62,13 @@ def make(spec: EnvSpec, hparams: IMPALAHParams) -> Agent:
         memory=hparams.memory,
         memory_units=hparams.memory_units,
     )
-    optimizer = optimizers.chain(
-        optimizers.clip_by_global_norm(hparams.max_grad_norm),
-        optimizers.adam(optimizers.linear_schedule(hparams.learning_rate, 0.0, hparams.num_iterations), epsilon=1e-5),
+    optimizer = optimizers.flatten(
+        optimizers.chain(
+            optimizers.clip_by_global_norm(hparams.max_grad_norm),
+            optimizers.adam(
+                optimizers.linear_schedule(hparams.learning_rate, 0.0, hparams.num_iterations), epsilon=1e-5
+            ),
+        )
     )
 
     def init(key: random.Key) -> IMPALAState:

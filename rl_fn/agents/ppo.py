@@ -104,9 +104,11 @@ def make(spec: EnvSpec, hparams: PPOHParams) -> Agent:
             return hparams.learning_rate
         return hparams.learning_rate * (1 - (count // steps_per_update) / hparams.num_iterations)
 
-    optimizer = optimizers.chain(
-        optimizers.clip_by_global_norm(hparams.max_grad_norm),
-        optimizers.adam(learning_rate, epsilon=hparams.adam_epsilon),
+    optimizer = optimizers.flatten(
+        optimizers.chain(
+            optimizers.clip_by_global_norm(hparams.max_grad_norm),
+            optimizers.adam(learning_rate, epsilon=hparams.adam_epsilon),
+        )
     )
 
     def init(key: random.Key) -> PPOState:

@@ -57,9 +57,11 @@ def make(spec: EnvSpec, hparams: RainbowHParams) -> Agent:
     noisy = networks.noisy(dueling, hparams.noise_deviation, plain=("torso",))
     multi_step = hparams.store(spec)  # of hparams.n_step steps
     prioritized = replay.prioritized_from(multi_step, hparams.priority_exponent)
-    optimizer = optimizers.chain(
-        optimizers.clip_by_global_norm(hparams.max_grad_norm),
-        optimizers.adam(hparams.learning_rate, epsilon=0.01 / hparams.batch_size),
+    optimizer = optimizers.flatten(
+        optimizers.chain(
+            optimizers.clip_by_global_norm(hparams.max_grad_norm),
+            optimizers.adam(hparams.learning_rate, epsilon=0.01 / hparams.batch_size),
+        )
     )
 
     def init(key: random.Key) -> OffPolicyState:
