@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 import rl_fn as rl
 
-COLUMNS, PLAYERS, HOLD = 4, 512, 5
+COLUMNS, PLAYERS, HOLD = 6, 512, 5
 
 # Names that look alike -> the step that is shown, and what the player has to do.
 FRAMES = {
@@ -29,6 +29,8 @@ FRAMES = {
     ("UmbrellaChain-bsuite",): (4, "The first action takes an umbrella or none; the last step pays or fines."),
     ("DiscountingChain-bsuite",): (20, "The first action chooses how long to wait for the reward (yellow)."),
     ("SimpleBandit-bsuite",): (0, "Pull the arm that pays most."),
+    ("ConstantReward-truncated", "ConstantReward-terminated"): (6, "For tests: each step pays 1, whatever one does."),
+    ("QuadraticReward",): (0, "For tests: find the two numbers that pay most."),
     ("FourRooms-misc",): (60, "Walk to the goal (yellow); a third of the moves go elsewhere."),
     ("MinAtar/Asterix-v0", "MinAtar/Asterix-v1"): (
         60,

@@ -13,6 +13,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random
+from rl_fn.envs import grid_rendering
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.struct import EnvSpec
 
@@ -55,4 +56,8 @@ def make(end: End, action_space: spaces.Discrete | spaces.Box | None = None) -> 
     def observe(time: tf.Tensor) -> tf.Tensor:
         return tf.ones([*time.shape, 1])
 
-    return auto_reset(spec, start, dynamics, observe)
+    def render(time: np.ndarray) -> np.ndarray:
+        paid = grid_rendering.Strip("PAID", [grid_rendering.YELLOW] * int(time) or [grid_rendering.EMPTY])
+        return grid_rendering.draw_strips([grid_rendering.progress(int(time), LENGTH), paid])
+
+    return auto_reset(spec, start, dynamics, observe, render)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random
+from rl_fn.envs import grid_rendering
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.struct import EnvSpec
 
@@ -29,7 +30,7 @@ def make() -> Env:
         observation_space=spaces.Box(1, 1, (1,), np.float32),
         action_space=spaces.Box(np.array(LOW, np.float32), np.array(HIGH, np.float32)),
     )
-    return auto_reset(spec, start, dynamics, observe=tf.identity)
+    return auto_reset(spec, start, dynamics, tf.identity, render)
 
 
 def start(key: random.Key, batch_size: int) -> tf.Tensor:
@@ -42,3 +43,20 @@ def dynamics(state: tf.Tensor, action: tf.Tensor, key: random.Key) -> tuple[tf.T
     """One step under `float32[B, 2]` actions."""
     del key  # deterministic
     return state, -tf.reduce_sum(tf.square(action - TARGET), axis=1), tf.ones(state.shape[:1], tf.bool)
+
+
+def render(state: tf.Tensor) -> np.ndarray:
+    """What actions pay, the brighter the more: across is the first action, up the second; and the target."""
+    del state  # always the same
+    columns, rows = 32, 16
+    across = LOW[0] + (np.arange(columns) + 0.5) * (HIGH[0] - LOW[0]) / columns
+    up = LOW[1] + (np.arange(rows)[::-1] + 0.5) * (HIGH[1] - LOW[1]) / rows
+    distance = np.hypot(across - TARGET[0], up[:, np.newaxis] - TARGET[1])
+    shade = (1 - distance / distance.max())[..., np.newaxis]
+    colors = grid_rendering.EMPTY + shade * np.subtract(grid_rendering.SKY_BLUE, grid_rendering.EMPTY)
+    row, column = np.unravel_index(np.argmin(distance), distance.shape)
+    marks = [grid_rendering.Mark(int(row), int(column), grid_rendering.ORANGE)]
+    pixels = grid_rendering.PIXELS - 2 * grid_rendering.MARGIN
+    return grid_rendering.label_above(
+        "WHAT EACH ACTION PAYS", grid_rendering.draw_cells(colors.astype(np.uint8), marks, pixels)
+    )
