@@ -94,16 +94,23 @@ def test_rmsprop_with_epsilon_outside_the_root():
     np.testing.assert_allclose(updates, [-0.1 * 2 / (np.sqrt(0.1 * 4) + 0.5)], rtol=1e-6)
 
 
-def test_flattened_optimizers_do_the_same_on_one_vector():
+@pytest.mark.parametrize("large", [1 << 14, 10, 2])  # elements: none of the parameters is larger, one, or all
+def test_flattened_optimizers_do_the_same_on_one_vector(large, monkeypatch):
+    monkeypatch.setattr(optimizers, "_LARGE", large)
     plain = optimizers.chain(optimizers.clip_by_global_norm(1.5), optimizers.adamw(0.1, weight_decay=0.02))
     flat = optimizers.flatten(plain)
     for expected, actual in zip(trajectory(plain), trajectory(flat), strict=True):
         for name in PARAMS:
             np.testing.assert_allclose(actual[name], expected[name], rtol=1e-4, atol=1e-6)
-    params = tf.nest.map_structure(tf.constant, PARAMS)
-    assert flat.init(params)[1].mean.shape == (15,)
+
+
+def test_flattened_optimizers_keep_large_parameters_apart():
+    params = {"a": tf.zeros(2), "b": tf.zeros([200, 200]), "c": tf.zeros([3, 3])}
+    mean = optimizers.flatten(optimizers.adam(0.1)).init(params).mean
+    assert mean["small"].shape == (11,)
+    assert [leaf.shape for leaf in mean["large"]] == [(200, 200)]
     with pytest.raises(ValueError, match="parameters are of float32, float64, expected one dtype"):
-        flat.init({"a": tf.zeros(2), "b": tf.zeros(2, tf.float64)})
+        optimizers.flatten(optimizers.adam(0.1)).init({"a": tf.zeros(2), "b": tf.zeros(2, tf.float64)})
 
 
 def test_clipping_leaves_small_gradients_alone():

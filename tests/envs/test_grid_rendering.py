@@ -12,6 +12,7 @@ DRAWN = {
     "MemoryChain-bsuite": {"num_bits": 8},
     "UmbrellaChain-bsuite": {"n_distractor": 20},
     "DiscountingChain-bsuite": {},
+    "ConstantReward-truncated": {},
     "FourRooms-misc": {"fail_probability": 0.0},
 }
 
@@ -34,6 +35,17 @@ def test_pictures_follow_the_state(name):
     assert 300 <= max(before.shape) <= 400
     assert not np.any(np.array(before.shape[:2]) % 2)
     assert np.any(before != after)
+
+
+def test_what_pays_most_is_the_brightest_beside_the_mark():
+    env = envs.make("QuadraticReward")
+    picture = picture_of(env, env.reset(random.key(0), 1)[0])
+    orange = np.argwhere(np.all(picture == ORANGE, axis=-1))
+    row, _column = orange.mean(axis=0).astype(int)
+    left, right = picture[row, : orange[:, 1].min() - 2], picture[row, orange[:, 1].max() + 2 :]
+    assert left[-3:].max() > left[20:30].max()
+    assert right[:3].max() > right[-30:-20].max()
+    assert not np.any(np.array(picture.shape[:2]) % 2)
 
 
 def test_the_bandit_shows_what_its_arms_pay():
