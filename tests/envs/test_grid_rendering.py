@@ -41,7 +41,7 @@ def test_what_pays_most_is_the_brightest_beside_the_mark():
     env = envs.make("QuadraticReward")
     picture = picture_of(env, env.reset(random.key(0), 1)[0])
     orange = np.argwhere(np.all(picture == ORANGE, axis=-1))
-    row, _column = orange.mean(axis=0).astype(int)
+    row = int(orange[:, 0].mean())
     left, right = picture[row, : orange[:, 1].min() - 2], picture[row, orange[:, 1].max() + 2 :]
     assert left[-3:].max() > left[20:30].max()
     assert right[:3].max() > right[-30:-20].max()
