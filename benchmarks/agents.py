@@ -46,6 +46,8 @@ def start(side: str, case: Case) -> Process:
     if side == "rl_fn":
         # This checkout is what is measured, whatever is installed.
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        if case.on_host:
+            environment["TF_NUM_INTRAOP_THREADS"] = "1"  # others wait for a thread longer than an action takes
         return Process(Path(sys.executable), "sides.ours", case, environment)
     folder, module = RIVALS[side]
     python = ROOT / folder / "bin" / "python"

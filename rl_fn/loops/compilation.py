@@ -68,13 +68,12 @@ class Compiled:
 
     def __call__(self, *inputs: Nest) -> Nest:
         """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
-        inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+        leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)]
         # Found here rather than by tf.function, whose search takes as long as many a step.
-        kind = tuple((*leaf.shape, leaf.dtype) for leaf in tf.nest.flatten(inputs))
+        kind = tuple((*leaf.shape, leaf.dtype) for leaf in leaves)
         if kind not in self._programs:
-            specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
-            self._programs[kind] = self._call.get_concrete_function(*specs)
-        return self._programs[kind](*inputs)
+            self._programs[kind] = _direct(self._call.get_concrete_function(*_specs(inputs)))
+        return self._programs[kind](*leaves)
 
     def run(self, iterations: int) -> dict[str, np.ndarray]:
         """Runs that many iterations of a step without inputs, and returns the sum of each metric over them."""
@@ -147,7 +146,7 @@ def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
 
     def call(*inputs: Nest) -> Nest:
         if not programs:
-            programs.append(traced.get_concrete_function(*tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)))
+            programs.append(_direct(traced.get_concrete_function(*_specs(inputs))))
         return programs[0](*inputs)
 
     return call
@@ -170,6 +169,21 @@ def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
       ValueError: at the first call, if the step changes a shape or dtype; the message names the leaf.
     """
     return Compiled(step, state)
+
+
+def _direct(program: tf.types.experimental.ConcreteFunction) -> Callable[..., Nest]:
+    """Calls a program without looking whether the inputs fit it, which takes longer than acting does."""
+    captured = program.captured_inputs
+
+    def call(*inputs: Nest) -> Nest:
+        leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)]
+        return program.function_type.pack_output(program.inference_fn.call_flat(*leaves, *captured))
+
+    return call
+
+
+def _specs(nest: Nest) -> Nest:
+    return tf.nest.map_structure(lambda leaf: tf.TensorSpec.from_tensor(tf.convert_to_tensor(leaf)), nest)
 
 
 def _check_specs(label: str, given: Nest, expected: Nest) -> None:

@@ -160,10 +160,9 @@ class _Actors:
         self._ended = np.zeros(3)  # episodes, their returns, their lengths
 
     def step(self, act: Act) -> Transition:
-        """Acts once in every environment."""
-        is_first = tf.convert_to_tensor(self.is_first) if self.is_first.any() else self._nowhere
-        observation = tf.nest.map_structure(tf.convert_to_tensor, self._observation)
-        acted, self._clock = act(self._actor, is_first, observation, self._clock)
+        """Acts once in every environment; the extras are tensors, all else is NumPy's."""
+        is_first = self.is_first if self.is_first.any() else self._nowhere
+        acted, self._clock = act(self._actor, is_first, self._observation, self._clock)
         action = acted.action.numpy()
         outcome = self._env.step(action)
         transition = Transition(
@@ -173,7 +172,7 @@ class _Actors:
             terminated=outcome.terminated,
             truncated=outcome.truncated,
             next_observation=outcome.next_observation,
-            extras=tf.nest.map_structure(lambda value: value.numpy(), acted.extras),
+            extras=acted.extras,
         )
         self._observation, self._actor = outcome.observation, acted.actor_state
         self.is_first = outcome.terminated | outcome.truncated
@@ -189,7 +188,8 @@ class _Actors:
         """Acts for `length` steps; the arrays `[T, B, ...]` are new."""
         self._clock = tf.constant([iteration, 0])
         transition = self.step(act)
-        columns = [np.empty([length, *row.shape], row.dtype) for row in tf.nest.flatten(transition)]
+        rows = [np.asarray(row) for row in tf.nest.flatten(transition)]
+        columns = [np.empty([length, *row.shape], row.dtype) for row in rows]
         for t in range(length):
             transition = self.step(act) if t else transition
             for column, row in zip(columns, tf.nest.flatten(transition), strict=True):

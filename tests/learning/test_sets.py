@@ -12,6 +12,7 @@ from rl_fn.cli import main
 CASES = [
     ("ppo_cartpole", "", 490),
     ("dqn_cartpole", "", 450),
+    ("dqn_minatar_breakout", "", 8),
     ("rainbow_cartpole", "", 475),
     ("impala_cartpole", "actor_lag=0", 490),
     ("impala_cartpole", "", 490),
