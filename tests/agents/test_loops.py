@@ -1,0 +1,89 @@
+"""Every agent in every loop: compiled in copies, around host environments, and stepped from plain Python."""
+
+import gymnasium
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rl_fn import envs, hparams, loops, random, struct
+
+ON_POLICY = {"num_envs": 2, "rollout_length": 4, "hidden_sizes": (8,), "train_steps": 64}
+OFF_POLICY = {**ON_POLICY, "learning_starts": 8, "batch_size": 4, "replay_capacity": 100}
+# agent -> the environment, and hyper-parameters
+AGENTS = {
+    "ppo": (
+        "CartPole-v1",
+        {**ON_POLICY, "memory": "lstm", "memory_units": 4, "sequence_length": 4, "num_minibatches": 2},
+    ),
+    "ppo_box": ("Pendulum-v1", {**ON_POLICY, "normalize_observations": True, "normalize_rewards": True}),
+    "impala": ("CartPole-v1", ON_POLICY),
+    "dqn": ("CartPole-v1", OFF_POLICY),
+    "rainbow": ("CartPole-v1", {**OFF_POLICY, "stream_sizes": (8,), "num_atoms": 5}),
+    "sac": ("CartPole-v1", OFF_POLICY),
+    "sac_box": ("Pendulum-v1", OFF_POLICY),
+}
+
+
+def made(name, **more):
+    env_name, settings = AGENTS[name]
+    agent_name = name.partition("_")[0]
+    values = hparams.make(hparams.SETS[agent_name], **{**settings, **more})
+    env = envs.make(env_name)
+    return env, hparams.agent_module(agent_name).make(env.spec, values), values
+
+
+def assert_learned(before, after):
+    for leaf in tf.nest.flatten(after):
+        if leaf.dtype.is_floating:
+            assert np.all(np.isfinite(leaf))
+    changed = [np.any(a != b) for a, b in zip(tf.nest.flatten(before), tf.nest.flatten(after), strict=True)]
+    assert np.mean(changed) > 0.5
+
+
+@pytest.mark.parametrize("name", ["ppo", "impala", "rainbow", "sac_box"])  # tests/test_loops.py has the others
+def test_a_copy_is_what_it_is_alone(name):
+    env, agent, values = made(name)
+    step = loops.train_step(agent, env, values.rollout_length)
+    alone = [loops.init_state(agent, env, values.num_envs, random.key(seed)) for seed in (0, 1)]
+    copies = loops.compile(loops.vectorize(step), struct.stack(alone))
+    copies.run(3)
+    single = loops.compile(step, alone[1])
+    single.run(3)
+    policies = copies.read(lambda state: state.agent.policy), single.read(lambda state: state.agent.policy)
+    for (leaf, ours), (_, expected) in zip(*map(struct.named_leaves, policies), strict=True):
+        np.testing.assert_allclose(ours[1], expected, rtol=1e-3, atol=1e-4, err_msg=leaf)
+    assert_learned(alone[1].agent.policy, policies[1])
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_host_environments(name):
+    env_name, settings = AGENTS[name]
+    env = envs.make(f"gymnasium:{env_name}", settings["num_envs"])
+    _, agent, values = made(name)
+    state = loops.init_host_state(agent, random.key(0))
+    compiled = loops.compile(loops.host_step(agent), state)
+    chunks = list(loops.host_train(agent, env, compiled, 4, values.rollout_length, actor_lag=values.actor_lag))
+    assert chunks[-1].iteration == 4
+    assert_learned(state.agent.policy, compiled.read(lambda state: state.agent.policy))
+    returns, lengths = loops.host_evaluate(agent, env, 2)(compiled.read(lambda s: s.agent.policy), random.key(1))
+    assert np.all(np.isfinite(returns))
+    assert np.all(lengths > 0)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_plain_python_loop(name):
+    env, agent, values = made(name, num_envs=1, num_minibatches=1) if name.startswith("ppo") else made(name, num_envs=1)
+    stateful = loops.StatefulAgent(agent, env.spec, values.rollout_length, seed=0)
+    before = tf.nest.map_structure(lambda leaf: leaf.numpy(), stateful.state.policy)
+    plain = gymnasium.make(AGENTS[name][0])
+    observation, _ = plain.reset(seed=0)
+    updates = 0
+    for _ in range(16):
+        action = stateful.act(observation)
+        assert plain.action_space.contains(action)
+        successor, reward, terminated, truncated, _ = plain.step(action)
+        stateful.observe(observation, action, reward, successor, terminated, truncated)
+        updates += bool(stateful.update())
+        observation = plain.reset()[0] if terminated or truncated else successor
+    assert updates == 4
+    assert_learned(tf.nest.map_structure(tf.constant, before), stateful.state.policy)
