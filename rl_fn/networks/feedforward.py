@@ -13,7 +13,8 @@ from rl_fn import policies, random
 from rl_fn.networks.base import Activation, Initializer, Network, lecun_normal, output_spec
 from rl_fn.struct import Nest
 
-_NARROW = 4  # columns
+_NARROW = 4  # columns of a kernel
+_SMALL = 1 << 14  # elements of the rows: below, one operation less is worth more
 
 
 def dense(features: int, kernel_init: Initializer | None = None) -> Network:
@@ -41,11 +42,17 @@ def _narrow_product(rows: tf.Tensor, kernel: tf.Tensor) -> tuple:
 
     On a CPU that is ten times as fast as the products with narrow matrices that are the gradient of `tf.matmul`.
     """
+    # XLA computes what a product with one vector is made of anew for each element, but not for a batch of two.
+    parts = 2 if rows.shape[0] % 2 == 0 and rows.shape.num_elements() > _SMALL else 1
+    rows_in_parts = tf.reshape(rows, [parts, rows.shape[0] // parts, rows.shape[1]])
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         columns = tf.unstack(upstream, axis=1)
         into_rows = [column[:, tf.newaxis] * kernel[:, index] for index, column in enumerate(columns)]
-        into_kernel = [tf.linalg.matvec(rows, column, transpose_a=True) for column in columns]
+        into_kernel = [
+            tf.reduce_sum(tf.linalg.matvec(rows_in_parts, tf.reshape(column, [parts, -1]), transpose_a=True), axis=0)
+            for column in columns
+        ]
         return tf.add_n(into_rows), tf.stack(into_kernel, axis=1)
 
     return tf.matmul(rows, kernel), gradient
