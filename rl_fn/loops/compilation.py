@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import struct
+from rl_fn.loops.copies import vectorized_map
 from rl_fn.struct import Metrics, Nest
 
 
@@ -16,7 +17,7 @@ def vectorize(step: Callable[[Nest], tuple[Nest, Metrics]]) -> Callable[[Nest], 
     """Makes a step of many copies: every leaf of the state and of the metrics has a leading copy axis."""
 
     def copies_step(states: Nest) -> tuple[Nest, Metrics]:
-        return tf.vectorized_map(step, states, fallback_to_while_loop=False)
+        return vectorized_map(step, states)
 
     return copies_step
 

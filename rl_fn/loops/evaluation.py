@@ -11,6 +11,7 @@ from rl_fn import random, struct
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
 from rl_fn.loops.acting import ActorsState, Episodes, advance, init_actors
+from rl_fn.loops.copies import vectorized_map
 from rl_fn.scan import scan
 from rl_fn.struct import Nest
 
@@ -53,12 +54,10 @@ def evaluate(
         return scan(step, state, keys)[0]
 
     def start_copies(keys: random.Key) -> Nest:
-        return tf.vectorized_map(start, keys, fallback_to_while_loop=False)
+        return vectorized_map(start, keys)
 
     def play_copies(policies: Nest, states: Nest, keys: random.Key, call: tf.Tensor) -> Nest:
-        return tf.vectorized_map(
-            lambda copy: play(copy[0], copy[1], copy[2], call), (policies, states, keys), fallback_to_while_loop=False
-        )
+        return vectorized_map(lambda copy: play(copy[0], copy[1], copy[2], call), (policies, states, keys))
 
     start_fn = tf.function(start_copies if copies else start, autograph=False)
     play_fn = tf.function(play_copies if copies else play, jit_compile=True, autograph=False)
