@@ -181,7 +181,8 @@ def prepare_folders(plan: Plan) -> None:
         if not os.access(folder, os.W_OK):
             raise PermissionError(f"folder {folder} cannot be written")
         path = folder / "config.json"
-        if path.exists():
+        begun = any(other != path for other in folder.iterdir())  # nothing, where a run failed before its first step
+        if path.exists() and begun:
             run_files.check_same_run(path, config)
         else:
             run_files.write_json(path, config)

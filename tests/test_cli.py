@@ -238,6 +238,14 @@ def test_another_runs_folder_is_refused(finished):
     assert "Traceback" not in error
 
 
+def test_the_folder_of_a_run_that_never_began_is_taken(tmp_path, cache):
+    (tmp_path / "run_0").mkdir()
+    (tmp_path / "run_0" / "config.json").write_text('{"agent": "dqn"}')
+    code, _, error = run(*train(tmp_path, steps=256), XDG_CACHE_HOME=cache)
+    assert code == 0, error
+    assert json.loads((tmp_path / "run_0" / "config.json").read_text())["agent"] == "ppo"
+
+
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     code, _, error = run(*train(tmp_path / "file"))
