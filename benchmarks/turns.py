@@ -71,17 +71,19 @@ class Process:
 
     def __init__(self, python: Path, module: str, case: Case, environment: Mapping[str, str]):
         self._name = f"{module} in case {case.name}"
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by `close`
+        self._folder = tempfile.TemporaryDirectory()
+        self._said = Path(self._folder.name) / "stderr"
         begin = time.perf_counter()
-        self._process = subprocess.Popen(
-            [str(python), "-m", module, case.name],
-            cwd=FOLDER,
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            text=True,
-        )
+        with self._said.open("w") as said:
+            self._process = subprocess.Popen(
+                [str(python), "-m", module, case.name],
+                cwd=FOLDER,
+                env=dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            )
         first = self._answer()
         self.versions: dict[str, str] = first["versions"]
         self.first_update = {"from_start": time.perf_counter() - begin, "after_imports": first["seconds"]}
@@ -103,7 +105,7 @@ class Process:
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
-        self._said.close()
+        self._folder.cleanup()
 
     def _ask(self, **command: Any) -> dict[str, Any]:
         self._process.stdin.write(json.dumps(command) + "\n")
@@ -114,6 +116,5 @@ class Process:
         line = self._process.stdout.readline()
         if not line:
             status = self._process.wait()
-            self._said.seek(0)
-            raise SystemExit(f"{self._said.read()[-5_000:]}\n{self._name} ended with status {status}")
+            raise SystemExit(f"{self._said.read_text()[-5_000:]}\n{self._name} ended with status {status}")
         return json.loads(line)

@@ -1,6 +1,7 @@
 """What of films and lists needs no further package; the files themselves are read back in tests/extras."""
 
 import importlib.util
+import io
 import json
 import subprocess
 import sys
@@ -202,7 +203,7 @@ def test_environments_are_listed_by_kind(capsys):
 
 
 def test_spaces_are_shown_on_demand():
-    console = Console(width=200, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=200, record=True, quiet=False, file=io.StringIO())
     listing.show("compiled", "cartpole", with_spaces=True, console=console)
     assert "float32[4]" in (out := console.export_text())
     assert "2 choices" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,7 @@ def gymnasium_picture(name: str, attributes: Callable[[Nest], dict[str, Any]] = 
 
 def _require_pygame(name: str) -> None:
     try:
-        import pygame  # noqa: F401
+        importlib.import_module("pygame")
     except ModuleNotFoundError as error:
         message = f"pictures of {name} need pygame, which is not installed: pip install 'rl-fn[render]'"
         raise ModuleNotFoundError(message, name="pygame") from error

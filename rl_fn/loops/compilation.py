@@ -64,7 +64,7 @@ class Compiled:
         counter = tf.TensorSpec([], tf.int32)
         self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
         self._call = tf.function(call, jit_compile=True, autograph=False)
-        self._programs: dict[tuple, Callable[..., Nest]] = {}  # by the shapes and dtypes of the inputs
+        self._programs: dict[tuple, Callable[[list[tf.Tensor]], Nest]] = {}  # by the shapes and dtypes of the inputs
         self._run_leaves = tf.function(run_leaves, jit_compile=True, autograph=False)
 
     def __call__(self, *inputs: Nest) -> Nest:
@@ -74,7 +74,7 @@ class Compiled:
         kind = tuple((*leaf.shape, leaf.dtype) for leaf in leaves)
         if kind not in self._programs:
             self._programs[kind] = _direct(self._call.get_concrete_function(*_specs(inputs)))
-        return self._programs[kind](*leaves)
+        return self._programs[kind](leaves)
 
     def run(self, iterations: int) -> dict[str, np.ndarray]:
         """Runs that many iterations of a step without inputs, and returns the sum of each metric over them."""
@@ -143,12 +143,12 @@ def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
     millisecond, as acting does, that is as long as the program itself.
     """
     traced = tf.function(function, jit_compile=True, autograph=False)
-    programs: list[Callable[..., Nest]] = []
+    programs: list[Callable[[list[tf.Tensor]], Nest]] = []
 
     def call(*inputs: Nest) -> Nest:
         if not programs:
             programs.append(_direct(traced.get_concrete_function(*_specs(inputs))))
-        return programs[0](*inputs)
+        return programs[0]([tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)])
 
     return call
 
@@ -172,12 +172,11 @@ def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
     return Compiled(step, state)
 
 
-def _direct(program: tf.types.experimental.ConcreteFunction) -> Callable[..., Nest]:
-    """Calls a program without looking whether the inputs fit it, which takes longer than acting does."""
+def _direct(program: tf.types.experimental.ConcreteFunction) -> Callable[[list[tf.Tensor]], Nest]:
+    """Calls a program with its flat inputs without looking whether they fit, which takes longer than acting does."""
     captured = program.captured_inputs
 
-    def call(*inputs: Nest) -> Nest:
-        leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)]
+    def call(leaves: list[tf.Tensor]) -> Nest:
         return program.function_type.pack_output(program.inference_fn.call_flat(*leaves, *captured))
 
     return call

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -15,7 +16,7 @@ from gymnasium import spaces
 class Count(gymnasium.Env):
     """Observes (episode, step), in the same array unless `fresh`; ends terminated and truncated in turn."""
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+    metadata: ClassVar = {"render_modes": ["rgb_array"]}
 
     def __init__(self, length=3, render_mode=None, fresh=False):
         self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)

@@ -1,5 +1,7 @@
 """Registers `Rooms-v0`, whose observations are a Dict, when it is imported: `gymnasium:tests.extras.rooms:Rooms-v0`."""
 
+from typing import ClassVar
+
 import gymnasium
 import numpy as np
 from gymnasium import spaces
@@ -8,7 +10,7 @@ from gymnasium import spaces
 class Rooms(gymnasium.Env):
     """A walker on a line of nine places that looks for a goal: it sees a picture of the line, and which side to go."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(self, render_mode=None):
         self.observation_space = spaces.Dict(
