@@ -10,6 +10,8 @@ Modules are loaded when they are first used.
 import importlib
 from typing import Any
 
+from rl_fn.garbage import collected_later
+
 __version__ = "0.1.0"
 
 _MODULES = (
@@ -42,7 +44,8 @@ __all__ = [*_MODULES, "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        with collected_later():
+            return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

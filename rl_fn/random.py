@@ -78,7 +78,7 @@ def threefry_2x32(key: Key, counter: tuple[Any, Any]) -> tuple[tf.Tensor, tf.Ten
 def split(key: Key, num: int = 2) -> tf.Tensor:
     """Derives `num` independent keys, `uint32[num, 2]`."""
     counter = tf.cast(tf.range(num), tf.uint32)
-    return tf.stack(threefry_2x32(key, (counter, tf.constant(_SPLIT, tf.uint32))), axis=-1)
+    return _kept(tf.stack(threefry_2x32(key, (counter, tf.constant(_SPLIT, tf.uint32))), axis=-1))
 
 
 def fold_in(key: Key, data: int | tf.Tensor) -> Key:
@@ -87,7 +87,7 @@ def fold_in(key: Key, data: int | tf.Tensor) -> Key:
         if not 0 <= data < 2**32:
             raise ValueError(f"fold_in: data is {data}, expected an integer in [0, 2**32)")
         data = tf.constant(data, tf.uint32)
-    return tf.stack(threefry_2x32(key, (tf.cast(data, tf.uint32), tf.constant(_FOLD_IN, tf.uint32))))
+    return _kept(tf.stack(threefry_2x32(key, (tf.cast(data, tf.uint32), tf.constant(_FOLD_IN, tf.uint32)))))
 
 
 def bits(key: Key, shape: Shape = ()) -> tf.Tensor:
@@ -95,7 +95,7 @@ def bits(key: Key, shape: Shape = ()) -> tf.Tensor:
     size = math.prod(shape)
     blocks = (size + 1) // 2
     counter = tf.cast(tf.range(blocks), tf.uint32)
-    words = tf.concat(threefry_2x32(key, (counter, tf.constant(_BITS, tf.uint32))), axis=0)
+    words = _kept(tf.concat(threefry_2x32(key, (counter, tf.constant(_BITS, tf.uint32))), axis=0))
     return tf.reshape(words[:size], tuple(shape))
 
 
@@ -291,6 +291,17 @@ def _checked(key: Key) -> Key:
             "make one with random.key(seed)"
         )
     return key
+
+
+def _kept(words: tf.Tensor) -> tf.Tensor:
+    """The same words, which XLA computes once and stores.
+
+    It would put the rounds again into each operation that reads a word, and those of a derived key twice
+    into those of whatever is drawn from it. What it takes for expensive it does not repeat: a division,
+    here by a one that it does not see to be one. The code generator does, and drops the division.
+    """
+    one = tf.bitwise.bitwise_or(_shift_right(words, 31), tf.constant(1, tf.uint32))
+    return tf.math.floordiv(words, one)
 
 
 def _rotate_left(word: tf.Tensor, distance: int) -> tf.Tensor:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from rl_fn.garbage import collected_later
+
 
 def import_tensorflow(compilation_cache: bool) -> None:
     """Imports TensorFlow quietly, with XLA's persistent compilation cache if wanted."""
@@ -19,7 +21,7 @@ def import_tensorflow(compilation_cache: bool) -> None:
     if compilation_cache and (folder := cache_folder()):
         flag = f"--tf_xla_persistent_cache_directory={folder}"
         os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flag}".strip()
-    with _silenced_stderr():
+    with _silenced_stderr(), collected_later():
         import tensorflow as tf
 
         tf.constant(0)  # looks for devices

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import struct
+from rl_fn.garbage import collected_later
 from rl_fn.loops.copies import vectorized_map
 from rl_fn.struct import Metrics, Nest
 
@@ -33,7 +34,8 @@ class Compiled:
         def traced(inputs: tuple) -> Any:
             self.trace_count += 1
             specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
-            one_step = tf.function(step, autograph=False).get_concrete_function(self._spec, *specs)
+            with collected_later():
+                one_step = tf.function(step, autograph=False).get_concrete_function(self._spec, *specs)
             _check_specs("compile: step", one_step.structured_outputs[0], self._spec)
             return one_step
 
@@ -147,7 +149,8 @@ def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
 
     def call(*inputs: Nest) -> Nest:
         if not programs:
-            programs.append(_direct(traced.get_concrete_function(*_specs(inputs))))
+            with collected_later():
+                programs.append(_direct(traced.get_concrete_function(*_specs(inputs))))
         return programs[0]([tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)])
 
     return call
