@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import gymnasium
-import numpy as np
 import tensorflow as tf
 from gymnasium import spaces
 
@@ -102,7 +100,7 @@ def make(spec: EnvSpec, hparams: SACHParams) -> Agent:
         action = variant.act(actor.apply(policy.params, to_inputs(observation)), keys[0], mode)
         if mode == "train":
             steps = policy.updates * hparams.num_envs * hparams.rollout_length
-            anything = _uniform_actions(keys[1], spec.action_space, action.shape[0])
+            anything = policies.uniform_action(keys[1], spec.action_space, action.shape[0])
             action = tf.where(steps < hparams.learning_starts, anything, action)
         return ActorStep(action, actor_state, {})
 
@@ -199,8 +197,7 @@ def _discrete(num_actions: int, input_spec: tf.TensorSpec) -> Variant:
 
 def _box(space: spaces.Box, input_spec: tf.TensorSpec) -> Variant:
     """Policy and critics work with actions in [-1, 1], whatever the bounds of the Box."""
-    size = math.prod(space.shape)
-    middle, half_width = ((space.high + sign * space.low).astype(np.float32) / 2 for sign in (1, -1))
+    unit_box = policies.unit_box(space)
 
     def distribution(outputs: tf.Tensor) -> policies.Distribution:
         mean, log_stddev = tf.split(outputs, 2, axis=-1)
@@ -209,8 +206,7 @@ def _box(space: spaces.Box, input_spec: tf.TensorSpec) -> Variant:
     def act(outputs: tf.Tensor, key: random.Key, mode: Mode) -> tf.Tensor:
         policy = distribution(outputs)
         unit = policies.mode(policy) if mode == "eval" else policies.squashed_sample(key, policy).action
-        action = middle + half_width * tf.reshape(unit, [unit.shape[0], *space.shape])
-        return tf.cast(action, tf.as_dtype(np.dtype(space.dtype)))
+        return unit_box.to_action(unit)
 
     def with_action(inputs: tf.Tensor, unit: tf.Tensor) -> tf.Tensor:
         return tf.concat([inputs, unit], axis=-1)
@@ -221,20 +217,11 @@ def _box(space: spaces.Box, input_spec: tf.TensorSpec) -> Variant:
         return losses.sac_actor_loss(drawn.log_prob, value, alpha), drawn.log_prob
 
     def critic_error(critics, target_critics, batch, inputs, next_inputs, next_outputs, alpha, key):
-        unit = tf.reshape((tf.cast(batch.action, tf.float32) - middle) / half_width, [-1, size])
         following = policies.squashed_sample(key, distribution(next_outputs))
-        q_tm1 = tf.squeeze(critics(with_action(inputs, unit)), axis=-1)
+        q_tm1 = tf.squeeze(critics(with_action(inputs, unit_box.to_unit(batch.action))), axis=-1)
         q_t = tf.squeeze(target_critics(with_action(next_inputs, following.action)), axis=-1)
         error = losses.sac_critic_error(q_tm1, batch.reward, batch.discount, q_t, following.log_prob, alpha)
         return error, q_tm1
 
-    critic_spec = tf.TensorSpec([input_spec.shape[0] + size], tf.float32)
-    return Variant(2 * size, 1, critic_spec, -float(size), act, actor_loss, critic_error)
-
-
-def _uniform_actions(key: random.Key, space: gymnasium.Space, num: int) -> tf.Tensor:
-    if isinstance(space, spaces.Discrete):
-        return random.randint(key, [num], 0, int(space.n))
-    assert isinstance(space, spaces.Box)
-    draws = random.uniform(key, [num, *space.shape])
-    return tf.cast(space.low + draws * (space.high - space.low), tf.as_dtype(np.dtype(space.dtype)))
+    critic_spec = tf.TensorSpec([input_spec.shape[0] + unit_box.size], tf.float32)
+    return Variant(2 * unit_box.size, 1, critic_spec, -float(unit_box.size), act, actor_loss, critic_error)

@@ -23,7 +23,7 @@ from rl_fn.policies.distributions import (
     squashed_log_prob,
     squashed_sample,
 )
-from rl_fn.policies.heads import PolicyHead, policy_head
+from rl_fn.policies.heads import PolicyHead, UnitBox, policy_head, uniform_action, unit_box
 from rl_fn.policies.noise import (
     adaptive_noise_stddev,
     add_dirichlet_noise,
@@ -49,6 +49,7 @@ __all__ = [
     "Distribution",
     "PolicyHead",
     "SquashedSample",
+    "UnitBox",
     "adaptive_noise_stddev",
     "add_dirichlet_noise",
     "add_gaussian_noise",
@@ -77,4 +78,6 @@ __all__ = [
     "state_dependent_action",
     "state_dependent_gaussian",
     "state_dependent_noise",
+    "uniform_action",
+    "unit_box",
 ]

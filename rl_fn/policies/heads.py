@@ -1,4 +1,4 @@
-"""What a policy over an action space needs: the number of outputs, a distribution, and the way to actions."""
+"""Between action spaces and what policies work with: outputs of a network, draws, actions in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from gymnasium import spaces
 
+from rl_fn import random
 from rl_fn.policies.distributions import Distribution, categorical, gaussian, multi_discrete
 
 
@@ -56,3 +57,40 @@ def _box_head(space: spaces.Box) -> PolicyHead:
         return tf.cast(bounded, tf.as_dtype(np.dtype(space.dtype)))
 
     return PolicyHead(2 * size, distribution, to_action)
+
+
+class UnitBox(NamedTuple):
+    """A bounded Box as the cube [-1, 1]^A that agents for continuous actions work in."""
+
+    size: int  # A
+    to_action: Callable[[tf.Tensor], tf.Tensor]  # [B, A] in [-1, 1] to actions [B, ...] as the environment takes them
+    to_unit: Callable[[tf.Tensor], tf.Tensor]  # the way back
+
+
+def unit_box(space: spaces.Box) -> UnitBox:
+    """Maps a Box with finite bounds, each dimension with bounds of its own, to [-1, 1]^A and back."""
+    size = math.prod(space.shape)
+    middle, half_width = ((space.high + sign * space.low).astype(np.float32) / 2 for sign in (1, -1))
+
+    def to_action(unit: tf.Tensor) -> tf.Tensor:
+        action = middle + half_width * tf.reshape(unit, [unit.shape[0], *space.shape])
+        return tf.cast(action, tf.as_dtype(np.dtype(space.dtype)))
+
+    def to_unit(action: tf.Tensor) -> tf.Tensor:
+        return tf.reshape((tf.cast(action, tf.float32) - middle) / half_width, [-1, size])
+
+    return UnitBox(size, to_action, to_unit)
+
+
+def uniform_action(key: random.Key, space: gymnasium.Space, num: int) -> tf.Tensor:
+    """Actions `[num, ...]`, each as likely as any other.
+
+    Raises:
+      ValueError: if the space is neither Discrete nor a Box with finite bounds.
+    """
+    if isinstance(space, spaces.Discrete):
+        return int(space.start) + random.randint(key, [num], 0, int(space.n))
+    if isinstance(space, spaces.Box) and space.is_bounded():
+        draws = random.uniform(key, [num, *space.shape])
+        return tf.cast(space.low + draws * (space.high - space.low), tf.as_dtype(np.dtype(space.dtype)))
+    raise ValueError(f"uniform_action: {space} is neither Discrete nor a Box with finite bounds")

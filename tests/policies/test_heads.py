@@ -36,3 +36,32 @@ def test_box_actions_are_clipped_and_their_probabilities_are_not():
 def test_other_spaces_are_refused():
     with pytest.raises(ValueError, match=r"no policy for action space Text.*expected Discrete, MultiDiscrete or Box"):
         policies.policy_head(spaces.Text(3))
+
+
+def test_a_box_becomes_the_unit_cube_and_back():
+    space = spaces.Box(np.array([[-1.0, 0.0]]), np.array([[3.0, 0.5]]), dtype=np.float64)
+    box = policies.unit_box(space)
+    assert box.size == 2
+    actions = box.to_action(tf.constant([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]]))
+    assert actions.dtype == tf.float64
+    np.testing.assert_allclose(actions, [[[-1.0, 0.0]], [[1.0, 0.25]], [[3.0, 0.5]]])
+    np.testing.assert_allclose(box.to_unit(actions), [[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]])
+
+
+def test_uniform_actions_fill_the_space():
+    discrete = spaces.Discrete(3, start=5)
+    counts = np.bincount(policies.uniform_action(random.key(0), discrete, 3_000), minlength=8)
+    assert counts[:5].sum() == 0
+    np.testing.assert_allclose(counts[5:], 1_000, atol=110)  # four standard deviations
+    box = spaces.Box(np.array([[-1.0, 0.0]]), np.array([[3.0, 0.5]]), dtype=np.float64)
+    actions = policies.uniform_action(random.key(1), box, 3_000).numpy()
+    assert actions.dtype == np.float64
+    assert all(action in box for action in actions)
+    np.testing.assert_allclose(actions.mean(axis=0), [[1.0, 0.25]], atol=4 * 2 / np.sqrt(3 * 3_000))
+    np.testing.assert_allclose(actions.min(axis=0), box.low, atol=0.02)
+    np.testing.assert_allclose(actions.max(axis=0), box.high, atol=0.02)
+
+
+def test_uniform_actions_need_a_finite_space():
+    with pytest.raises(ValueError, match="neither Discrete nor a Box with finite bounds"):
+        policies.uniform_action(random.key(0), spaces.Box(-np.inf, np.inf, [2]), 1)
