@@ -142,6 +142,7 @@ def plot(
     tag: Annotated[str, _flag("The TensorBoard scalar.", "NAME")] = "eval/return_mean",
 ) -> None:
     """Draw learning curves: median, range and each seed. Needs matplotlib: pip install "rl-fn[plot]"."""
+    import_tensorflow(compilation_cache=False)  # which TensorBoard reads with, and not quietly
     from rl_fn import plotting
 
     try:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import matplotlib.image
 import numpy as np
 import pytest
@@ -24,8 +27,11 @@ def test_curves_hold_every_seed(run):
 
 
 def test_the_command_draws_a_picture(run, tmp_path):
-    main(["plot", "--runs", str(run), "--output", str(tmp_path / "curves.png")])
-    picture = matplotlib.image.imread(tmp_path / "curves.png")
+    path = tmp_path / "curves.png"
+    command = [sys.executable, "-m", "rl_fn.cli", "plot", "--runs", str(run), "--output", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert (done.stdout, done.stderr) == (f"{path}\n", "")
+    picture = matplotlib.image.imread(path)
     assert picture.shape[:2] == (600, 1050)
     assert picture[..., :3].std() > 0.05
 
