@@ -143,7 +143,7 @@ def test_a_finished_run_is_left_alone(finished):
 
 @pytest.mark.parametrize("hparams", SMALL)
 def test_killed_and_resumed_gives_the_same_bits(hparams, tmp_path, cache):
-    steps, times = (30_000, 3) if hparams == "ppo_cartpole" else (10_000, 1)
+    steps, times = (30_000, 3) if hparams == "ppo_cartpole" else (4_000, 1)
     uninterrupted = train(tmp_path / "whole", hparams=hparams, steps=steps)
     assert run(*uninterrupted, XDG_CACHE_HOME=cache)[0] == 0
     folder, kills = tmp_path / "killed", 0
