@@ -17,6 +17,7 @@ AGENTS = {
             "batch_size": 64,
             "actor_learning_rate": 1e-3,
             "critic_learning_rate": 1e-3,
+            "temperature_learning_rate": 1e-2,  # at 1e-3 the weight of the entropy still blurs the best action
             "gradient_steps": 4,
             "target_entropy_scale": 6.0,
         },
