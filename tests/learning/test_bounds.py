@@ -6,9 +6,8 @@ import pytest
 from rl_fn import envs, hparams, loops, random
 from rl_fn.envs.quadratic_reward import TARGET
 
-# What is lost to the best return, which is 0, may be as much as this. SAC's action must be that near to the best one
-# too. PPO's cannot: all draws below a bound are worth the same, and the mean of the second action, which says little
-# beside the first, often stays where it got there. That costs 0.01.
+# How near the action must come to the best one. PPO's second action ends at its lower bound, at just that distance:
+# all draws below a bound are worth the same, and the mean stays where it got there. That costs 0.01 of the return.
 COMMON = {"train_steps": 5_000, "hidden_sizes": (64, 64)}
 AGENTS = {
     "sac": (
@@ -43,6 +42,4 @@ def test_the_best_action_of_an_asymmetric_box_is_found(name):
     compiled.run(values.num_iterations)
     policy = compiled.read(lambda state: state.agent.policy)
     action = agent.act(policy, (), np.ones((1, 1), np.float32), random.key(1), "eval").action[0]
-    assert np.sum(np.square(action - TARGET)) < tolerance
-    if name == "sac":
-        np.testing.assert_allclose(action, TARGET, atol=tolerance)
+    np.testing.assert_allclose(action, TARGET, atol=tolerance)
