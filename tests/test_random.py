@@ -221,3 +221,14 @@ def test_bad_inputs_are_refused_by_name():
     assert_refuses(r"range is \[3, 3\)", random.randint, KEY, [2], 3, 3)
     assert_refuses(r"num is 0", random.permutation, KEY, 0)
     assert_refuses(r"dtype is int32", random.uniform, KEY, [2], dtype=tf.int32)
+
+
+def test_xla_computes_no_word_twice():
+    def draw(key):
+        first, second = tf.unstack(random.split(key))
+        return tf.unstack(random.uniform(first, [3, 4])), random.normal(second, [5])
+
+    compiled = tf.function(draw, jit_compile=True, autograph=False)
+    hlo = compiled.experimental_get_compiler_ir(random.key(0))(stage="optimized_hlo")
+    # The split and two draws, and twenty rounds with a rotation in each.
+    assert hlo.count(" shift-left(") == 3 * 20
