@@ -68,7 +68,13 @@ class UnitBox(NamedTuple):
 
 
 def unit_box(space: spaces.Box) -> UnitBox:
-    """Maps a Box with finite bounds, each dimension with bounds of its own, to [-1, 1]^A and back."""
+    """Maps a Box, each dimension with bounds of its own, to [-1, 1]^A and back.
+
+    Raises:
+      ValueError: if a bound is not finite.
+    """
+    if not space.is_bounded():
+        raise ValueError(f"unit_box: {space} has no finite bounds")
     size = math.prod(space.shape)
     middle, half_width = ((space.high + sign * space.low).astype(np.float32) / 2 for sign in (1, -1))
 
@@ -83,13 +89,13 @@ def unit_box(space: spaces.Box) -> UnitBox:
 
 
 def uniform_action(key: random.Key, space: gymnasium.Space, num: int) -> tf.Tensor:
-    """Actions `[num, ...]`, each as likely as any other.
+    """Actions `[num, ...]`, each as likely as any other; discrete ones count from 0, as agents see them.
 
     Raises:
       ValueError: if the space is neither Discrete nor a Box with finite bounds.
     """
     if isinstance(space, spaces.Discrete):
-        return int(space.start) + random.randint(key, [num], 0, int(space.n))
+        return random.randint(key, [num], 0, int(space.n))
     if isinstance(space, spaces.Box) and space.is_bounded():
         draws = random.uniform(key, [num, *space.shape])
         return tf.cast(space.low + draws * (space.high - space.low), tf.as_dtype(np.dtype(space.dtype)))
