@@ -33,7 +33,7 @@ from jaxlib import _jax as xla
 from jaxlib.mlir import ir
 from lower import SETS, Lowered, first_line, lower
 
-from rl_fn import hparams
+from rl_fn import sets
 
 TOPOLOGY = "v5e:2x2"
 # Operations by which a program leaves the device while it runs. A custom call may be one.
@@ -116,7 +116,7 @@ def main() -> None:
     print("|", " | ".join(columns), "|")
     print("|---" * 3 + "|---:" * (len(columns) - 3) + "|", flush=True)
     for name in args.sets:
-        cells = [name, hparams.SETS[name].agent, str(hparams.SETS[name].env)]
+        cells = [name, sets.SETS[name].agent, str(sets.SETS[name].env)]
         try:
             lowered = lower(name, "TPU")
             cells += [megabytes(len(lowered.hlo)), f"{lowered.seconds:.1f}"]

@@ -28,7 +28,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import envs, random
-from rl_fn.scan import scan
+from rl_fn._src.scan import scan
 
 MOST_STEPS = 1 << 20  # of all environments together in one run
 RESULTS = Path(__file__).parent / "results" / "envs.json"

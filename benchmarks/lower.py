@@ -15,11 +15,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
-from rl_fn import envs, hparams, random
-from rl_fn.runners import compiled_runner
+from rl_fn import envs, random, sets
+from rl_fn.runs.runners import compiled_runner
 
 # Sets that name a compiled environment; the others are for any environment, and their agents are among these.
-SETS = [name for name, named in hparams.SETS.items() if named.env in envs.COMPILED]
+SETS = [name for name, named in sets.SETS.items() if named.env in envs.COMPILED]
 
 
 class Lowered(NamedTuple):
@@ -32,10 +32,10 @@ class Lowered(NamedTuple):
 
 def lower(name: str, platform: str) -> Lowered:
     """Lowers the program of a whole chunk of training, as `rl-fn train --hparams NAME` runs it."""
-    named = hparams.SETS[name]
-    values = hparams.make(named)
+    named = sets.SETS[name]
+    values = sets.make(named)
     env = envs.make(f"compiled:{named.env}", **named.env_kwargs)
-    agent = hparams.agent_module(named.agent).make(env.spec, values)
+    agent = sets.agent_module(named.agent).make(env.spec, values)
     runner = compiled_runner(agent, env, values, copies=1, eval_episodes=1)
     state = runner.init(random.key(0))
     compiled = runner.compile(state)

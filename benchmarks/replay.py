@@ -24,8 +24,8 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import loops, random, replay
-from rl_fn.replay import sum_tree
-from rl_fn.scan import scan
+from rl_fn._src.replay import sum_tree
+from rl_fn._src.scan import scan
 
 CAPACITY, BATCH, LOOP = 500_000, 256, 1_000
 OBSERVATION = ([32], np.float32)

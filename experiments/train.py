@@ -5,7 +5,7 @@ The same as `rl-fn train`.
 
 import sys
 
-from rl_fn.cli import main
+from rl_fn.commands import main
 
 if __name__ == "__main__":
     main(["train", *sys.argv[1:]])

@@ -10,33 +10,29 @@ Modules are loaded when they are first used.
 import importlib
 from typing import Any
 
-from rl_fn.garbage import collected_later
+from rl_fn._src.xla.garbage import collected_later
 
 __version__ = "0.1.0"
 
 _MODULES = (
     "agents",
-    "checkpoint",
     "envs",
-    "hparams",
     "intrinsic",
-    "logging",
     "loops",
     "losses",
+    "media",
     "networks",
     "normalization",
     "optimizers",
-    "plotting",
-    "playing",
     "policies",
     "random",
     "replay",
     "returns",
-    "signature",
+    "runs",
+    "sets",
     "struct",
     "transforms",
     "updates",
-    "video",
 )
 
 __all__ = [*_MODULES, "__version__"]

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rl_fn.scan import scan
-from rl_fn.signature import signature
+from rl_fn._src.scan import scan
+from rl_fn._src.signature import signature
 from rl_fn.struct import Nest
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from rl_fn.scan import scan
+from rl_fn._src.scan import scan
 
 Key: TypeAlias = tf.Tensor  # uint32[2]
 Shape: TypeAlias = Sequence[int]

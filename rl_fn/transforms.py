@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rl_fn.signature import signature
+from rl_fn._src.signature import signature
 
 
 class TransformPair(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from rl_fn import struct
-from rl_fn.signature import signature
+from rl_fn._src.signature import signature
 from rl_fn.struct import Nest
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import checkpoint
+from rl_fn.runs import checkpoint
 
 
 class State(NamedTuple):

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn.loops.copies import vectorized_map
-from rl_fn.scan import scan
+from rl_fn._src.scan import scan
+from rl_fn._src.xla.copies import vectorized_map
 
 
 def nested(x):

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, loops, random, training
+from rl_fn import envs, loops, random
 from rl_fn.agents import dqn
 from rl_fn.agents.base import ActorStep, Agent
-from rl_fn.envs import host
+from rl_fn.envs.host import base as host
+from rl_fn.runs import training
 from tests.envs.host_environments import Count, Rooms, Walk
 
 ROOT = Path(__file__).parents[1]
@@ -215,7 +216,7 @@ def test_killed_and_resumed(tmp_path, capsys):
         eval_episodes=2,
         checkpoint_seconds=0.0,
     )
-    command = [sys.executable, "-m", "rl_fn.cli", "train"]
+    command = [sys.executable, "-m", "rl_fn.commands", "train"]
     for name, value in dataclasses.asdict(options).items():
         command += [f"--{name}", str(value)] if value is not None and value is not False else []
     process = subprocess.Popen(

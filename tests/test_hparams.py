@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, hparams
+from rl_fn import envs, sets
 from rl_fn.agents.dqn import DQNHParams
 from rl_fn.agents.ppo import PPOHParams
 
 
-@pytest.mark.parametrize("name", hparams.SETS)
+@pytest.mark.parametrize("name", sets.SETS)
 def test_every_set_makes_an_agent(name):
-    named = hparams.SETS[name]
-    values = hparams.make(named)
+    named = sets.SETS[name]
+    values = sets.make(named)
     spec = envs.make(named.env or "CartPole-v1").spec
-    assert callable(hparams.agent_module(named.agent).make(spec, values).update)
+    assert callable(sets.agent_module(named.agent).make(spec, values).update)
 
 
 @pytest.mark.parametrize("struct", [DQNHParams, PPOHParams])
@@ -35,7 +35,7 @@ def test_every_hyperparameter_is_documented(struct):
     ],
 )
 def test_overrides_are_read(text, expected):
-    assert hparams.parse_overrides(text) == expected
+    assert sets.parse_overrides(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_overrides_are_read(text, expected):
 )
 def test_bad_overrides_are_refused_with_what_is_allowed(overrides, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        hparams.make(hparams.SETS["dqn"], overrides)
+        sets.make(sets.SETS["dqn"], overrides)
 
 
 def test_minibatches_must_divide_the_rollout():
@@ -69,7 +69,7 @@ def test_minibatches_must_divide_the_rollout():
 
 def test_unknown_sets_are_refused_with_the_nearest():
     with pytest.raises(ValueError, match="unknown hyper-parameter set 'ppo_cartpol'; the nearest is 'ppo_cartpole'"):
-        hparams.find("ppo_cartpol")
+        sets.find("ppo_cartpol")
 
 
 def test_numbers_may_be_scalar_tensors():

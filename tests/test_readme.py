@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_fn import hparams
+from rl_fn import sets
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -29,9 +29,9 @@ def test_there_are_three_examples_and_the_first_has_four_lines():
 def test_the_commands_name_sets_that_exist():
     named = re.findall(r"--hparams (\w+)", README)
     assert named
-    assert set(named) <= set(hparams.SETS)
+    assert set(named) <= set(sets.SETS)
 
 
 def test_every_agent_with_a_set_of_its_own_has_a_row():
-    for name, content in hparams.SETS.items():
+    for name, content in sets.SETS.items():
         assert content.env is None or f"`rl-fn train --hparams {name} " in README

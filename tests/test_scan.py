@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn.scan import scan
+from rl_fn._src.scan import scan
 from tests.support import assert_modes_agree
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn.signature import signature
+from rl_fn._src.signature import signature
 
 
 @signature(x="float T ... A", y="float T ...", i="int ... in [0, A)", p="float | ... in (0, 1]", flag="bool T ...")

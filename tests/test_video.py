@@ -13,9 +13,11 @@ import tensorflow as tf
 from gymnasium import spaces
 from rich.console import Console
 
-from rl_fn import cli, envs, loops, random, video
-from rl_fn.envs import atari, listing, procgen, registry
+from rl_fn import commands, envs, loops, random
+from rl_fn.envs import listing, registry
 from rl_fn.envs.base import EnvStep
+from rl_fn.envs.host import atari, procgen
+from rl_fn.media import films
 from rl_fn.struct import EnvSpec
 from tests import drawn
 
@@ -47,7 +49,7 @@ class HostEnv:
 
 
 def test_an_episode_has_a_picture_before_each_step():
-    pictures, episode_return = video.record_episode(drawn.agent(), drawn.make(), POLICY, random.key(0))
+    pictures, episode_return = films.record_episode(drawn.agent(), drawn.make(), POLICY, random.key(0))
     assert pictures.shape == (drawn.LENGTH, drawn.HEIGHT, drawn.WIDTH, 3)
     assert pictures.dtype == np.uint8
     for index, picture in enumerate(pictures):
@@ -62,7 +64,7 @@ def test_the_episode_is_that_of_an_evaluation_with_the_same_key():
             random.randint(key, [observation.shape[0]], 0, 2), actor, {"mode": tf.constant(mode == "eval")}
         )
     )
-    evaluate, play = loops.evaluate(agent, env, 1, chunk=1), video.player(agent, env)
+    evaluate, play = loops.evaluate(agent, env, 1, chunk=1), films.player(agent, env)
     lengths = set()
     for seed in range(3):
         returns, _ = evaluate(POLICY, random.key(seed))
@@ -74,48 +76,48 @@ def test_the_episode_is_that_of_an_evaluation_with_the_same_key():
 
 def test_host_environments_are_played_to_their_end():
     env = HostEnv()
-    pictures, episode_return = video.record_episode(drawn.agent(), env, POLICY, random.key(5))
+    pictures, episode_return = films.record_episode(drawn.agent(), env, POLICY, random.key(5))
     assert len(pictures) == env.length == episode_return / 2
     assert pictures[:, 0, 0, 0].tolist() == list(range(env.length))
     assert all(actions.shape == (1,) for actions in env.actions)
-    again, _ = video.record_episode(drawn.agent(), HostEnv(), POLICY, random.key(5))
+    again, _ = films.record_episode(drawn.agent(), HostEnv(), POLICY, random.key(5))
     np.testing.assert_array_equal(pictures, again)
-    video.record_episode(drawn.agent(), env, POLICY, random.key(6))
+    films.record_episode(drawn.agent(), env, POLICY, random.key(6))
     assert env.seeds[1] != env.seeds[-1]
 
 
 def test_what_cannot_be_drawn_is_refused_at_once():
     blind = drawn.make()._replace(render=None)
     with pytest.raises(ValueError, match="Drawn-v0 has no pictures: it cannot be recorded or shown"):
-        video.player(drawn.agent(), blind)
-    moments = list(video.player(drawn.agent(), blind, pictures=False)(POLICY, random.key(0)))
+        films.player(drawn.agent(), blind)
+    moments = list(films.player(drawn.agent(), blind, pictures=False)(POLICY, random.key(0)))
     assert [moment.picture for moment in moments] == [None] * drawn.LENGTH
     with pytest.raises(ValueError, match="Host-v0 has num_envs 2, expected 1"):
-        video.player(drawn.agent(), HostEnv(num_envs=2))
+        films.player(drawn.agent(), HostEnv(num_envs=2))
 
     def broken(state):
         raise ValueError("pictures need a package")
 
     with pytest.raises(ValueError, match="pictures need a package"):
-        video.player(drawn.agent(), drawn.make()._replace(render=broken))
+        films.player(drawn.agent(), drawn.make()._replace(render=broken))
     with pytest.raises(ValueError, match="video_episodes is 0, expected at least 1"):
-        video.Recorder(drawn.agent(), drawn.make(), episodes=0)
+        films.Recorder(drawn.agent(), drawn.make(), episodes=0)
 
 
 def test_files_are_named_by_step_and_return():
-    assert video.file_name(100_000, 487.0) == "step_00100000_return_487.0.mp4"
-    assert video.file_name(0, -12.34, episode=2) == "step_00000000_episode_2_return_-12.3.mp4"
+    assert films.file_name(100_000, 487.0) == "step_00100000_return_487.0.mp4"
+    assert films.file_name(0, -12.34, episode=2) == "step_00000000_episode_2_return_-12.3.mp4"
 
 
 def test_odd_pictures_get_a_black_row_and_column():
     picture = drawn.picture([0])
-    padded = video.even(picture)
+    padded = films.even(picture)
     assert padded.shape == (32, 46, 3)
     np.testing.assert_array_equal(padded[:31, :45], picture)
     assert not padded[31].any()
     assert not padded[:, 45].any()
     even = np.ones([4, 6, 3], np.uint8)
-    np.testing.assert_array_equal(video.even(even), even)
+    np.testing.assert_array_equal(films.even(even), even)
 
 
 def without(package, monkeypatch):
@@ -128,12 +130,12 @@ def test_missing_packages_and_displays_are_named(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         without("imageio_ffmpeg", patch)
         with pytest.raises(ValueError, match=r'films need imageio-ffmpeg.*pip install "rl-fn\[video\]"'):
-            video.Recorder(*parts, folder=tmp_path / "films")
+            films.Recorder(*parts, folder=tmp_path / "films")
     assert not (tmp_path / "films").exists()
     with monkeypatch.context() as patch:
         without("pygame", patch)
         with pytest.raises(ValueError, match=r'a window needs pygame.*pip install "rl-fn\[video\]"'):
-            video.Recorder(*parts, window=True)
+            films.Recorder(*parts, window=True)
     with monkeypatch.context() as patch:
         without("ale_py", patch)
         with pytest.raises(ValueError, match=r'pip install "rl-fn\[atari\]"'):
@@ -183,7 +185,7 @@ def test_procgen_tasks():
 
 
 def listed(capsys, *flags):
-    cli.main(["envs", *flags])
+    commands.main(["envs", *flags])
     return capsys.readouterr().out
 
 
@@ -198,7 +200,7 @@ def test_environments_are_listed_by_kind(capsys):
         (["--match", "nothing of that name"], "no environment has 'nothing of that name' in its name"),
     ]:
         with pytest.raises(SystemExit):
-            cli.main(["envs", *flags])
+            commands.main(["envs", *flags])
         assert message in capsys.readouterr().err
 
 
@@ -213,7 +215,7 @@ def test_spaces_are_shown_on_demand():
 
 def test_listing_and_help_need_no_tensorflow():
     check = (
-        "import sys; from rl_fn.cli import main; main(['envs', '--match', 'cartpole']); "
+        "import sys; from rl_fn.commands import main; main(['envs', '--match', 'cartpole']); "
         "assert not {'tensorflow', 'pygame', 'imageio', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[1], check=True, capture_output=True)
@@ -227,7 +229,7 @@ def test_mistakes_in_what_to_play_get_one_sentence(tmp_path, capsys):
         if config is not None:
             (run / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
         with pytest.raises(SystemExit) as exit_info:
-            cli.main(["play", "--run", str(run), *flags])
+            commands.main(["play", "--run", str(run), *flags])
         assert exit_info.value.code == 2
         return capsys.readouterr().err
 

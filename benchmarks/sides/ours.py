@@ -10,7 +10,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as the command `rl-fn` ha
 import turns
 from cases import Case
 
-from rl_fn import envs, hparams, loops, random, struct
+from rl_fn import envs, loops, random, sets, struct
 
 ENVS = {"MinAtar/Breakout": ("MinAtar/Breakout-v1", {"sticky_action_prob": 0.0, "max_episode_steps": 1_000})}
 
@@ -30,8 +30,8 @@ def agent_of(case: Case, env: Any) -> tuple[Any, Any]:
         rate = settings.pop("learning_rate")
         more = {f"{name}_learning_rate": rate for name in ("actor", "critic", "temperature")}
         settings.pop("activation")
-    values = hparams.make(hparams.find(case.algorithm), **settings, **more)
-    return hparams.agent_module(case.algorithm).make(env.spec, values), values
+    values = sets.make(sets.find(case.algorithm), **settings, **more)
+    return sets.agent_module(case.algorithm).make(env.spec, values), values
 
 
 class Compiled:

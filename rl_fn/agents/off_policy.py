@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import optimizers, random, replay, struct, updates
+from rl_fn._src.scan import scan
 from rl_fn.agents.base import HParams, field
-from rl_fn.scan import scan
 from rl_fn.struct import EnvSpec, Metrics, Nest, Transition
 
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import losses, networks, optimizers, policies, random, returns, struct
+from rl_fn._src.scan import scan
 from rl_fn.agents.base import ActorStep, Agent, HParams, Mode, check_divides, field
 from rl_fn.normalization import RewardNormalizer, RunningMoments
-from rl_fn.scan import scan
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
 

@@ -13,7 +13,7 @@ from rl_fn.envs import registry
 
 if TYPE_CHECKING:
     from rl_fn.envs.base import Env, EnvStep, TimedState, auto_reset
-    from rl_fn.envs.host import HostEnv, gym_env, gymnasium_env
+    from rl_fn.envs.host.base import HostEnv, gym_env, gymnasium_env
 
 __all__ = [
     "COMPILED",
@@ -29,28 +29,31 @@ __all__ = [
 
 # name -> the module whose `make` makes it, and arguments of that
 COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
-    "CartPole-v1": ("rl_fn.envs.cartpole", {}),
-    "MountainCar-v0": ("rl_fn.envs.mountain_car", {}),
-    "MountainCarContinuous-v0": ("rl_fn.envs.mountain_car", {"continuous": True}),
-    "Acrobot-v1": ("rl_fn.envs.acrobot", {}),
-    "Pendulum-v1": ("rl_fn.envs.pendulum", {}),
-    "CartPoleNoVel-v1": ("rl_fn.envs.no_velocity", {"base": "CartPole-v1", "keep": (0, 2)}),
-    "MountainCarNoVel-v0": ("rl_fn.envs.no_velocity", {"base": "MountainCar-v0", "keep": (0,)}),
-    "MountainCarContinuousNoVel-v0": ("rl_fn.envs.no_velocity", {"base": "MountainCarContinuous-v0", "keep": (0,)}),
-    "PendulumNoVel-v1": ("rl_fn.envs.no_velocity", {"base": "Pendulum-v1", "keep": (0, 1)}),
-    "Catch-bsuite": ("rl_fn.envs.catch", {}),
-    "DeepSea-bsuite": ("rl_fn.envs.deep_sea", {}),
-    "MemoryChain-bsuite": ("rl_fn.envs.memory_chain", {}),
-    "UmbrellaChain-bsuite": ("rl_fn.envs.umbrella_chain", {}),
-    "DiscountingChain-bsuite": ("rl_fn.envs.discounting_chain", {}),
-    "SimpleBandit-bsuite": ("rl_fn.envs.bandit", {}),
-    "FourRooms-misc": ("rl_fn.envs.four_rooms", {}),
-    "ConstantReward-truncated": ("rl_fn.envs.constant_reward", {"end": "truncated"}),
-    "ConstantReward-terminated": ("rl_fn.envs.constant_reward", {"end": "terminated"}),
-    "QuadraticReward": ("rl_fn.envs.quadratic_reward", {}),
+    "CartPole-v1": ("rl_fn.envs.compiled.cartpole", {}),
+    "MountainCar-v0": ("rl_fn.envs.compiled.mountain_car", {}),
+    "MountainCarContinuous-v0": ("rl_fn.envs.compiled.mountain_car", {"continuous": True}),
+    "Acrobot-v1": ("rl_fn.envs.compiled.acrobot", {}),
+    "Pendulum-v1": ("rl_fn.envs.compiled.pendulum", {}),
+    "CartPoleNoVel-v1": ("rl_fn.envs.compiled.no_velocity", {"base": "CartPole-v1", "keep": (0, 2)}),
+    "MountainCarNoVel-v0": ("rl_fn.envs.compiled.no_velocity", {"base": "MountainCar-v0", "keep": (0,)}),
+    "MountainCarContinuousNoVel-v0": (
+        "rl_fn.envs.compiled.no_velocity",
+        {"base": "MountainCarContinuous-v0", "keep": (0,)},
+    ),
+    "PendulumNoVel-v1": ("rl_fn.envs.compiled.no_velocity", {"base": "Pendulum-v1", "keep": (0, 1)}),
+    "Catch-bsuite": ("rl_fn.envs.compiled.catch", {}),
+    "DeepSea-bsuite": ("rl_fn.envs.compiled.deep_sea", {}),
+    "MemoryChain-bsuite": ("rl_fn.envs.compiled.memory_chain", {}),
+    "UmbrellaChain-bsuite": ("rl_fn.envs.compiled.umbrella_chain", {}),
+    "DiscountingChain-bsuite": ("rl_fn.envs.compiled.discounting_chain", {}),
+    "SimpleBandit-bsuite": ("rl_fn.envs.compiled.bandit", {}),
+    "FourRooms-misc": ("rl_fn.envs.compiled.four_rooms", {}),
+    "ConstantReward-truncated": ("rl_fn.envs.compiled.constant_reward", {"end": "truncated"}),
+    "ConstantReward-terminated": ("rl_fn.envs.compiled.constant_reward", {"end": "terminated"}),
+    "QuadraticReward": ("rl_fn.envs.compiled.quadratic_reward", {}),
     **{
         # As Gymnasium has them: v0 with all six actions, v1 with those that have an effect.
-        f"MinAtar/{game}-v{version}": ("rl_fn.envs.minatar", {"game": game, "minimal_actions": version == 1})
+        f"MinAtar/{game}-v{version}": ("rl_fn.envs.compiled.minatar", {"game": game, "minimal_actions": version == 1})
         for game in ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
         for version in (0, 1)
     },
@@ -58,7 +61,7 @@ COMPILED: dict[str, tuple[str, dict[str, Any]]] = {
 
 _HOMES = {
     **dict.fromkeys(("Env", "EnvStep", "TimedState", "auto_reset"), "rl_fn.envs.base"),
-    **dict.fromkeys(("HostEnv", "gym_env", "gymnasium_env"), "rl_fn.envs.host"),
+    **dict.fromkeys(("HostEnv", "gym_env", "gymnasium_env"), "rl_fn.envs.host.base"),
 }
 
 

@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from rl_fn import envs
-from rl_fn.envs import atari, procgen, registry
+from rl_fn.envs import registry
+from rl_fn.envs.host import atari, procgen
 
 SHOWN = 60  # names of a kind that are listed unasked
 

@@ -12,11 +12,11 @@ from typing import Any
 
 # prefix -> the module and the function `(name, num_envs=..., **kwargs) -> HostEnv` that makes those
 PREFIXES: dict[str, tuple[str, str]] = {
-    "gymnasium": ("rl_fn.envs.host", "gymnasium_env"),
-    "gym": ("rl_fn.envs.host", "gym_env"),
-    "envpool": ("rl_fn.envs.envpool", "envpool_env"),
-    "atari": ("rl_fn.envs.atari", "atari_env"),
-    "procgen": ("rl_fn.envs.procgen", "procgen_env"),
+    "gymnasium": ("rl_fn.envs.host.base", "gymnasium_env"),
+    "gym": ("rl_fn.envs.host.base", "gym_env"),
+    "envpool": ("rl_fn.envs.host.envpool", "envpool_env"),
+    "atari": ("rl_fn.envs.host.atari", "atari_env"),
+    "procgen": ("rl_fn.envs.host.procgen", "procgen_env"),
 }
 _COMPILED = "compiled"
 # namespace of Gymnasium's registry -> the extra that brings it
@@ -114,7 +114,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 
 def _is_atari(name: str) -> bool:
-    return importlib.import_module("rl_fn.envs.atari").is_atari(name)
+    return importlib.import_module("rl_fn.envs.host.atari").is_atari(name)
 
 
 def _host(prefix: str, name: str, num_envs: int | None, kwargs: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, hparams, loops, random, struct
+from rl_fn import envs, loops, random, sets, struct
 
 ON_POLICY = {"num_envs": 2, "rollout_length": 4, "hidden_sizes": (8,), "train_steps": 64}
 OFF_POLICY = {**ON_POLICY, "learning_starts": 8, "batch_size": 4, "replay_capacity": 100}
@@ -27,9 +27,9 @@ AGENTS = {
 def made(name, **more):
     env_name, settings = AGENTS[name]
     agent_name = name.partition("_")[0]
-    values = hparams.make(hparams.SETS[agent_name], **{**settings, **more})
+    values = sets.make(sets.SETS[agent_name], **{**settings, **more})
     env = envs.make(env_name)
-    return env, hparams.agent_module(agent_name).make(env.spec, values), values
+    return env, sets.agent_module(agent_name).make(env.spec, values), values
 
 
 def assert_learned(before, after):

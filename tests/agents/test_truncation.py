@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rl_fn import envs, hparams, loops, random
+from rl_fn import envs, loops, random, sets
 
 GAMMA, LENGTH = 0.9, 10
 COMMON = {"gamma": GAMMA, "num_envs": 8, "hidden_sizes": (16,)}
@@ -36,8 +36,8 @@ def value(name, env_name):
     metric, settings = AGENTS[name]
     env = envs.make(env_name)
     agent_name = name.partition("_")[0]
-    values = hparams.make(hparams.SETS[agent_name], **settings)
-    agent = hparams.agent_module(agent_name).make(env.spec, values)
+    values = sets.make(sets.SETS[agent_name], **settings)
+    agent = sets.agent_module(agent_name).make(env.spec, values)
     step = loops.train_step(agent, env, values.rollout_length, values.actor_lag)
     compiled = loops.compile(step, loops.init_state(agent, env, values.num_envs, random.key(0), values.actor_lag))
     compiled.run(values.num_iterations - 20)

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src.scan import scan
 from rl_fn.envs import Env, EnvStep
-from rl_fn.scan import scan
 
 
 def play(env: Env, actions: np.ndarray, seed: int = 0) -> tuple[np.ndarray, EnvStep]:

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import envs, random
-from rl_fn.envs import cartpole
+from rl_fn.envs.compiled import cartpole
 
 NUM = 10_000
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import envs, random
-from rl_fn.envs import acrobot, mountain_car, pendulum
+from rl_fn.envs.compiled import acrobot, mountain_car, pendulum
 
 NUM = 10_000
 NAMES = ("MountainCar-v0", "MountainCarContinuous-v0", "Acrobot-v1", "Pendulum-v1")

@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import envs, random
-from rl_fn.envs import grid_rendering, pixel_font
-from rl_fn.envs.grid_rendering import BLUE, EMPTY, GREEN, LINE, ORANGE, Mark, Strip
+from rl_fn.envs.drawing import grids, pixel_font
+from rl_fn.envs.drawing.grids import BLUE, EMPTY, GREEN, LINE, ORANGE, Mark, Strip
 
 DRAWN = {
     "Catch-bsuite": {},
@@ -51,9 +51,9 @@ def test_what_pays_most_is_the_brightest_beside_the_mark():
 def test_the_bandit_shows_what_its_arms_pay():
     env = envs.make("SimpleBandit-bsuite", num_arms=3)
     picture = picture_of(env, env.reset(random.key(0), 1)[0])
-    blue, orange = (np.all(picture == color, axis=-1).sum() for color in (grid_rendering.SKY_BLUE, ORANGE))
+    blue, orange = (np.all(picture == color, axis=-1).sum() for color in (grids.SKY_BLUE, ORANGE))
     assert orange == 2 * blue  # 0.5 and 1
-    assert picture.shape[1] == grid_rendering.PIXELS
+    assert picture.shape[1] == grids.PIXELS
 
 
 def test_long_chains_and_many_cells_fit():
@@ -65,14 +65,14 @@ def test_long_chains_and_many_cells_fit():
     }.items():
         env = envs.make(name, **arguments)
         picture = picture_of(env, env.reset(random.key(3), 1)[0])
-        assert picture.shape[1] <= 2 * grid_rendering.PIXELS, name
+        assert picture.shape[1] <= 2 * grids.PIXELS, name
 
 
 def test_channels_that_share_a_cell_are_nested():
     channels = np.zeros((4, 6, 3), bool)
     channels[1, 2] = [True, False, True]
     channels[3, 5] = [False, True, False]
-    picture = grid_rendering.draw_channels(channels, [ORANGE, GREEN, BLUE])
+    picture = grids.draw_channels(channels, [ORANGE, GREEN, BLUE])
     assert picture.shape == (240, 360, 3)
     np.testing.assert_array_equal(picture[90, 150], BLUE)
     np.testing.assert_array_equal(picture[90, 125], ORANGE)
@@ -85,12 +85,12 @@ def test_channels_that_share_a_cell_are_nested():
 @pytest.mark.parametrize(("shape", "number"), [((3, 3, 2), 1), ((3, 3), 3)])
 def test_channels_need_one_colour_each(shape, number):
     with pytest.raises(ValueError, match=r"expected \[H, W, C\] with C colors"):
-        grid_rendering.draw_channels(np.zeros(shape, bool), [BLUE] * number)
+        grids.draw_channels(np.zeros(shape, bool), [BLUE] * number)
 
 
 def test_marks_are_in_the_middle_of_their_cells():
     colors = np.full((2, 3, 3), BLUE, np.uint8)
-    picture = grid_rendering.draw_cells(colors, [Mark(1, 2, ORANGE), Mark(0, 0, GREEN, "diamond")])
+    picture = grids.draw_cells(colors, [Mark(1, 2, ORANGE), Mark(0, 0, GREEN, "diamond")])
     assert picture.shape == (240, 360, 3)
     np.testing.assert_array_equal(picture[180, 300], ORANGE)
     np.testing.assert_array_equal(picture[60, 60], GREEN)
@@ -99,9 +99,9 @@ def test_marks_are_in_the_middle_of_their_cells():
 
 
 def test_strips_wrap_and_keep_their_marks():
-    picture = grid_rendering.draw_strips([Strip("A", [BLUE] * 200, [Mark(0, 199, ORANGE)])])
+    picture = grids.draw_strips([Strip("A", [BLUE] * 200, [Mark(0, 199, ORANGE)])])
     rows, columns = np.nonzero(np.all(picture == ORANGE, axis=-1))
-    assert picture.shape == (2 * grid_rendering.STRIP_HEIGHT + 10 + 18, 360, 3)
+    assert picture.shape == (2 * grids.STRIP_HEIGHT + 10 + 18, 360, 3)
     assert abs(rows.mean() - (28 - 6 + 48)) < 2
     assert abs(columns.mean() - (6 + 3 * 83.5)) < 2
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from rl_fn import envs, random
-from rl_fn.envs import four_rooms
+from rl_fn.envs.compiled import four_rooms
 from tests.envs.episodes import play
 
 MANY = 20_000

@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import envs, networks, random
-from rl_fn.envs import minatar
-from rl_fn.envs.minatar import asterix, breakout, freeway, seaquest, space_invaders
-from rl_fn.envs.minatar.game import ACTIONS, DOWN, FIRE, LEFT, NOOP, RIGHT, UP
-from rl_fn.scan import scan
+from rl_fn._src.scan import scan
+from rl_fn.envs.compiled import minatar
+from rl_fn.envs.compiled.minatar import asterix, breakout, freeway, seaquest, space_invaders
+from rl_fn.envs.compiled.minatar.game import ACTIONS, DOWN, FIRE, LEFT, NOOP, RIGHT, UP
 
 CHANNELS = {"Asterix": 4, "Breakout": 4, "Freeway": 7, "Seaquest": 10, "SpaceInvaders": 6}
 MINIMAL = {

@@ -6,7 +6,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import envs, random
-from rl_fn.envs import constant_reward, quadratic_reward
+from rl_fn.envs.compiled import constant_reward, quadratic_reward
 from tests.envs.episodes import play
 from tests.support import assert_modes_agree
 

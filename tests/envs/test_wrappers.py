@@ -6,10 +6,10 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import envs, random, struct
+from rl_fn._src.scan import scan
 from rl_fn.envs import wrappers
 from rl_fn.envs.base import Env, EnvStep, TimedState
 from rl_fn.normalization import RunningMoments
-from rl_fn.scan import scan
 from rl_fn.struct import EnvSpec
 
 T, B, COPIES, LIMIT = 30, 3, 2, 7

@@ -6,7 +6,7 @@ import pytest
 from ale_py import roms
 
 from rl_fn import envs
-from rl_fn.envs import atari
+from rl_fn.envs.host import atari
 from tests.support import assert_refuses
 
 

@@ -5,8 +5,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from rl_fn import plotting
-from rl_fn.cli import main
+from rl_fn.commands import main
+from rl_fn.media import curves
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def run(tmp_path_factory):
 
 
 def test_curves_hold_every_seed(run):
-    curve = plotting.read_curve(run)
+    curve = curves.read_curve(run)
     assert curve.label == "ppo_cartpole on CartPole-v1"
     assert curve.values.shape == (2, 16)
     assert curve.env_steps[-1] == 4032
@@ -28,7 +28,7 @@ def test_curves_hold_every_seed(run):
 
 def test_the_command_draws_a_picture(run, tmp_path):
     path = tmp_path / "curves.png"
-    command = [sys.executable, "-m", "rl_fn.cli", "plot", "--runs", str(run), "--output", str(path)]
+    command = [sys.executable, "-m", "rl_fn.commands", "plot", "--runs", str(run), "--output", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert (done.stdout, done.stderr) == (f"{path}\n", "")
     picture = matplotlib.image.imread(path)

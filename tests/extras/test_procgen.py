@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rl_fn import envs
-from rl_fn.envs import procgen
+from rl_fn.envs.host import procgen
 from tests.support import assert_refuses
 
 

@@ -12,7 +12,9 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from rl_fn import checkpoint, cli, plotting
+from rl_fn import commands
+from rl_fn.media import curves
+from rl_fn.runs import checkpoint
 
 STEPS = 2_000
 PPO = "num_envs=4,rollout_length=100,num_epochs=1"
@@ -41,7 +43,9 @@ def train(folder, env, hparams, override, env_kwargs="", steps=STEPS):
         "eval_episodes": 1,
         "checkpoint_seconds": 0,
     }
-    cli.main(["train", *[text for name, value in flags.items() if value != "" for text in (f"--{name}", str(value))]])
+    commands.main(
+        ["train", *[text for name, value in flags.items() if value != "" for text in (f"--{name}", str(value))]]
+    )
 
 
 @contextlib.contextmanager
@@ -73,7 +77,7 @@ def test_a_run_is_stopped_resumed_and_filmed(env, tmp_path, capsys):
     with terminated_at_a_checkpoint(checkpoints), pytest.raises(SystemExit) as exit_info:
         train(tmp_path, env, hparams, override, env_kwargs)
     told = capsys.readouterr().err
-    assert exit_info.value.code == cli.EXIT_INTERRUPTED
+    assert exit_info.value.code == commands.EXIT_INTERRUPTED
     stopped = int(re.search(r"stopped after ([\d,]+) steps; the same command goes on", told)[1].replace(",", ""))
     assert 0 < stopped < STEPS
     half = checkpoint.load(checkpoint.path_of(checkpoints, checkpoint.list_iterations(checkpoints)[-1]))
@@ -87,11 +91,11 @@ def test_a_run_is_stopped_resumed_and_filmed(env, tmp_path, capsys):
     assert math.isfinite(summary["eval_return_mean"])
     whole = checkpoint.load(checkpoint.path_of(checkpoints, checkpoint.list_iterations(checkpoints)[-1]))
     assert_it_learned(half, whole)
-    curve = plotting.read_curve(tmp_path)
+    curve = curves.read_curve(tmp_path)
     assert curve.env_steps[0] <= stopped < curve.env_steps[-1] == STEPS
     assert np.isfinite(curve.values).all()
 
-    cli.main(["play", "--run", str(tmp_path / "run_0"), "--episodes", "1", "--record_video"])
+    commands.main(["play", "--run", str(tmp_path / "run_0"), "--episodes", "1", "--record_video"])
     (film,) = (tmp_path / "run_0" / "videos").glob(f"step_{STEPS:08d}_return_*.mp4")
     pictures = iio.imread(film, plugin="FFMPEG")
     assert pictures.shape[1:] == (*size, 3)

@@ -10,16 +10,17 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from rl_fn import cli, envs, random, video, window
+from rl_fn import commands, envs, random
+from rl_fn.media import films, window
 from tests import drawn
 
 POLICY = tf.constant(1)
 
 
 def test_a_film_holds_the_pictures(tmp_path):
-    pictures, _ = video.record_episode(drawn.agent(), drawn.make(), POLICY, random.key(0))
+    pictures, _ = films.record_episode(drawn.agent(), drawn.make(), POLICY, random.key(0))
     path = tmp_path / "film.mp4"
-    video.write(pictures, path, rate=20)
+    films.write(pictures, path, rate=20)
     read = iio.imread(path, plugin="FFMPEG")
     assert read.shape == (drawn.LENGTH, 32, 46, 3)
     # Lossy, and colours are kept at half the resolution: near, not equal.
@@ -36,7 +37,7 @@ def test_a_film_holds_the_pictures(tmp_path):
 
 
 def test_even_sizes_stay_as_they_are(tmp_path):
-    video.write([np.zeros([30, 50, 3], np.uint8)] * 3, tmp_path / "film.mp4")
+    films.write([np.zeros([30, 50, 3], np.uint8)] * 3, tmp_path / "film.mp4")
     assert iio.imread(tmp_path / "film.mp4", plugin="FFMPEG").shape == (3, 30, 50, 3)
 
 
@@ -49,28 +50,28 @@ def test_what_is_no_film_is_refused_and_leaves_nothing(tmp_path):
         ([good, good[:4]], r"a picture is \(4, 8, 3\) and the first was \(8, 8, 3\)"),
     ]:
         with pytest.raises(ValueError, match=message):
-            video.write(pictures, tmp_path / "film.mp4")
+            films.write(pictures, tmp_path / "film.mp4")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_gif_is_short_small_and_repeats(tmp_path):
     pictures = [np.full([64, 640, 3], index % 200, np.uint8) for index in range(50 * 22)]
-    video.write(pictures, tmp_path / "film.mp4", rate=50)
-    video.write_gif(tmp_path / "film.mp4", tmp_path / "film.gif", rate=50)
+    films.write(pictures, tmp_path / "film.mp4", rate=50)
+    films.write_gif(tmp_path / "film.mp4", tmp_path / "film.gif", rate=50)
     with Image.open(tmp_path / "film.gif") as gif:
-        assert gif.size[0] == video.GIF_WIDTH
-        assert abs(gif.n_frames - video.GIF_SECONDS * video.GIF_RATE) <= 1
-        assert gif.info["duration"] == 1000 / video.GIF_RATE
+        assert gif.size[0] == films.GIF_WIDTH
+        assert abs(gif.n_frames - films.GIF_SECONDS * films.GIF_RATE) <= 1
+        assert gif.info["duration"] == 1000 / films.GIF_RATE
         assert gif.info["loop"] == 0
     with pytest.raises(ValueError, match="cannot be turned into"):
-        video.write_gif(tmp_path / "none.mp4", tmp_path / "none.gif")
+        films.write_gif(tmp_path / "none.mp4", tmp_path / "none.gif")
 
 
 def test_a_recorder_names_its_films_by_step_and_return(tmp_path):
-    recorder = video.Recorder(drawn.agent(), drawn.make(), folder=tmp_path / "videos")
+    recorder = films.Recorder(drawn.agent(), drawn.make(), folder=tmp_path / "videos")
     assert recorder(POLICY, random.key(0), 100_000) == [6.0]
     assert recorder(POLICY, random.key(0), 200_000) == [6.0]
-    several = video.Recorder(drawn.agent(), drawn.make(render_fps=None), folder=tmp_path / "videos", episodes=2)
+    several = films.Recorder(drawn.agent(), drawn.make(render_fps=None), folder=tmp_path / "videos", episodes=2)
     assert several(POLICY, random.key(0), 300_000) == [6.0, 6.0]
     rates = {path.name: imageio_rate(path) for path in sorted((tmp_path / "videos").glob("*.mp4"))}
     assert rates == {
@@ -90,11 +91,11 @@ def imageio_rate(path):
 
 def test_films_of_host_environments(tmp_path):
     for name in ("gymnasium:CartPole-v1", "ALE/Breakout-v5"):
-        env = video.single(name, envs.make(name))
+        env = films.single(name, envs.make(name))
         agent = drawn.agent()
-        recorder = video.Recorder(agent, env, folder=tmp_path / name)
+        recorder = films.Recorder(agent, env, folder=tmp_path / name)
         (episode_return,) = recorder(POLICY, random.key(1), 0)
-        film = tmp_path / name / video.file_name(0, episode_return)
+        film = tmp_path / name / films.file_name(0, episode_return)
         metadata = iio.immeta(film, plugin="FFMPEG")
         assert metadata["fps"] == {"gymnasium:CartPole-v1": 50, "ALE/Breakout-v5": 15}[name]
         assert metadata["size"] == {"gymnasium:CartPole-v1": (600, 400), "ALE/Breakout-v5": (160, 210)}[name]
@@ -124,7 +125,7 @@ def test_a_window_shows_pictures_at_their_pace(monkeypatch):
 
 def test_a_closed_window_ends_the_playing(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    recorder = video.Recorder(drawn.agent(), drawn.make(), window=True, episodes=2)
+    recorder = films.Recorder(drawn.agent(), drawn.make(), window=True, episodes=2)
     assert recorder(POLICY, random.key(0), 0) == [6.0, 6.0]
     recorder.close()
     assert recorder(POLICY, random.key(0), 0) == []
@@ -144,7 +145,9 @@ def drawn_env(monkeypatch):
 def train(folder, *flags):
     override = "num_envs=2,rollout_length=16,hidden_sizes=(8,)"
     common = ["--env", "Drawn-v0", "--train_steps", "640", "--eval_episodes", "2", "--no_compilation_cache"]
-    cli.main(["train", "--hparams", "ppo", "--output_dir", str(folder), "--hparam_override", override, *common, *flags])
+    commands.main(
+        ["train", "--hparams", "ppo", "--output_dir", str(folder), "--hparam_override", override, *common, *flags]
+    )
     return json.loads((folder / "run_0" / "summary.json").read_text())
 
 
@@ -158,7 +161,7 @@ def test_the_commands_record_and_the_run_stays_the_same(tmp_path, drawn_env, cap
     assert films == [f"step_{32 * i:08d}_return_6.0.mp4" for i in range(1, 21)]
     assert not (tmp_path / "films" / "run_1" / "videos").exists()  # the first copy stands for all
     capsys.readouterr()
-    cli.main(["play", "--run", str(tmp_path / "plain" / "run_0"), "--episodes", "2", "--record_video"])
+    commands.main(["play", "--run", str(tmp_path / "plain" / "run_0"), "--episodes", "2", "--record_video"])
     out = capsys.readouterr().out
     assert re.findall(r"episode (\d): return (\S+)", out) == [("0", "6.0"), ("1", "6.0")]
     assert sorted(os.listdir(tmp_path / "plain" / "run_0" / "videos")) == [

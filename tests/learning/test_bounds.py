@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rl_fn import envs, hparams, loops, random
-from rl_fn.envs.quadratic_reward import TARGET
+from rl_fn import envs, loops, random, sets
+from rl_fn.envs.compiled.quadratic_reward import TARGET
 
 # How near the action must come to the best one. PPO's second action ends at its lower bound, at just that distance:
 # all draws below a bound are worth the same, and the mean stays where it got there. That costs 0.01 of the return.
@@ -35,8 +35,8 @@ AGENTS = {
 def test_the_best_action_of_an_asymmetric_box_is_found(name):
     tolerance, settings = AGENTS[name]
     env = envs.make("QuadraticReward")
-    values = hparams.make(hparams.SETS[name], **settings)
-    agent = hparams.agent_module(name).make(env.spec, values)
+    values = sets.make(sets.SETS[name], **settings)
+    agent = sets.agent_module(name).make(env.spec, values)
     step = loops.train_step(agent, env, values.rollout_length)
     compiled = loops.compile(step, loops.init_state(agent, env, values.num_envs, random.key(0)))
     compiled.run(values.num_iterations)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from rl_fn import hparams
-from rl_fn.cli import main
+from rl_fn import sets
+from rl_fn.commands import main
 
 # set, what is changed, and the least median over the seeds of the evaluation return
 CASES = [
@@ -34,7 +34,7 @@ def evaluations(name, override, folder, copies=5):
 
 
 def test_every_set_with_an_environment_is_here():
-    missing = {name for name, named in hparams.SETS.items() if named.env} - {name for name, _, _ in CASES}
+    missing = {name for name, named in sets.SETS.items() if named.env} - {name for name, _, _ in CASES}
     assert missing <= {"ppo_minatar_breakout"}  # two seeds of it, below
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import losses, random
-from rl_fn.scan import scan
+from rl_fn._src.scan import scan
 from tests.losses import definitions
 from tests.losses.definitions import Case, by_example
 from tests.support import assert_bfloat16, assert_gradients, assert_modes_agree, assert_refuses, reference_case

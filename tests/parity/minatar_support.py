@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_fn.envs.minatar import asterix, breakout, freeway, grid, seaquest, seaquest_objects, space_invaders
-from rl_fn.envs.minatar.seaquest_objects import Bullets, Divers, Enemies, SubmarineBullets
+from rl_fn.envs.compiled.minatar import asterix, breakout, freeway, grid, seaquest, seaquest_objects, space_invaders
+from rl_fn.envs.compiled.minatar.seaquest_objects import Bullets, Divers, Enemies, SubmarineBullets
 
 MODULES: dict[str, ModuleType] = {
     "asterix": asterix,

@@ -12,11 +12,11 @@ from bsuite.environments import bandit, catch, deep_sea, discounting_chain, memo
 
 from rl_fn import envs, random
 from rl_fn.envs import TimedState
-from rl_fn.envs.catch import State as CatchState
-from rl_fn.envs.deep_sea import State as DeepSeaState
-from rl_fn.envs.discounting_chain import State as DiscountingState
-from rl_fn.envs.memory_chain import State as MemoryState
-from rl_fn.envs.umbrella_chain import State as UmbrellaState
+from rl_fn.envs.compiled.catch import State as CatchState
+from rl_fn.envs.compiled.deep_sea import State as DeepSeaState
+from rl_fn.envs.compiled.discounting_chain import State as DiscountingState
+from rl_fn.envs.compiled.memory_chain import State as MemoryState
+from rl_fn.envs.compiled.umbrella_chain import State as UmbrellaState
 
 STEPS = 5_000
 MANY = 100_000

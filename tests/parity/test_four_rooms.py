@@ -9,7 +9,8 @@ import tensorflow as tf
 from gymnax.environments.misc import rooms
 
 from rl_fn import envs, random
-from rl_fn.envs import TimedState, four_rooms
+from rl_fn.envs import TimedState
+from rl_fn.envs.compiled import four_rooms
 
 jax.config.update("jax_enable_x64", True)  # as the other comparisons do, which may run in the same process
 

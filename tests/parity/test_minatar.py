@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import envs, random
-from rl_fn.envs.minatar import asterix, grid, seaquest
-from rl_fn.envs.minatar.game import ACTIONS
-from rl_fn.scan import scan
+from rl_fn._src.scan import scan
+from rl_fn.envs.compiled.minatar import asterix, grid, seaquest
+from rl_fn.envs.compiled.minatar.game import ACTIONS
 from tests.parity.minatar_support import MODULES, play
 
 NUM_STEPS = 10_000

@@ -17,8 +17,8 @@ from hypothesis import strategies
 from scipy import stats
 
 from rl_fn import random
+from rl_fn._src.scan import scan
 from rl_fn.replay import Store
-from rl_fn.scan import scan
 
 MAX_OPERATIONS = 6
 

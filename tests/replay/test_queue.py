@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import loops, random, replay
-from rl_fn.scan import scan
+from rl_fn._src.scan import scan
 from tests.replay.support import (
     MAX_OPERATIONS,
     SCALAR,

@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn.replay import sum_tree
-from rl_fn.scan import scan
+from rl_fn._src.replay import sum_tree
+from rl_fn._src.scan import scan
 from tests.replay.support import assert_frequencies, compiled
 
 SIZES = [1, 2, 7, 8, 9, 64, 65, 600]

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import loops, random, replay
-from rl_fn.replay import base
-from rl_fn.replay.rows import Rows
+from rl_fn._src.replay import base
+from rl_fn._src.replay.rows import Rows
 from tests.replay.support import (
     SCALAR,
     Player,

@@ -1,0 +1,203 @@
+"""The one place where tensors meet variables: a step compiled by XLA, its state on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from rl_fn import struct
+from rl_fn._src.xla.copies import vectorized_map
+from rl_fn._src.xla.garbage import collected_later
+from rl_fn.struct import Metrics, Nest
+
+
+def vectorize(step: Callable[[Nest], tuple[Nest, Metrics]]) -> Callable[[Nest], tuple[Nest, Metrics]]:
+    """Makes a step of many copies: every leaf of the state and of the metrics has a leading copy axis."""
+
+    def copies_step(states: Nest) -> tuple[Nest, Metrics]:
+        return vectorized_map(step, states)
+
+    return copies_step
+
+
+class Compiled:
+    """A step compiled by XLA, with its state on the device, updated in place. Made by `compile`."""
+
+    def __init__(self, step: Callable[..., tuple[Nest, Nest]], state: Nest):
+        self._variables = tf.nest.map_structure(lambda leaf: tf.Variable(leaf, trainable=False), state)
+        self._spec = tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._variables)
+        self.trace_count = 0
+
+        def traced(inputs: tuple) -> Any:
+            self.trace_count += 1
+            specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
+            with collected_later():
+                one_step = tf.function(step, autograph=False).get_concrete_function(self._spec, *specs)
+            _check_specs("compile: step", one_step.structured_outputs[0], self._spec)
+            return one_step
+
+        def call(*inputs: Nest) -> Nest:
+            state, outputs = traced(inputs)(self._read(), *inputs)
+            self._assign(state)
+            return outputs
+
+        def repeat(iterations: tf.Tensor, state: Nest) -> tuple[Nest, Metrics]:
+            one_step = traced(())
+
+            def body(count: tf.Tensor, state: Nest, sums: Metrics) -> tuple:
+                state, metrics = one_step(state)
+                return count + 1, state, tf.nest.map_structure(tf.add, sums, metrics)
+
+            sums = tf.nest.map_structure(lambda m: tf.zeros(m.shape, m.dtype), one_step.structured_outputs[1])
+            _, state, sums = tf.while_loop(lambda count, *_: count < iterations, body, (tf.constant(0), state, sums))
+            return state, sums
+
+        def run(iterations: tf.Tensor) -> Metrics:
+            state, sums = repeat(iterations, self._read())
+            self._assign(state)
+            return sums
+
+        def run_leaves(iterations: tf.Tensor, *leaves: tf.Tensor) -> tuple[Nest, Metrics]:
+            return repeat(iterations, tf.nest.pack_sequence_as(self._spec, leaves))
+
+        counter = tf.TensorSpec([], tf.int32)
+        self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
+        self._call = tf.function(call, jit_compile=True, autograph=False)
+        self._programs: dict[tuple, Callable[[list[tf.Tensor]], Nest]] = {}  # by the shapes and dtypes of the inputs
+        self._run_leaves = tf.function(run_leaves, jit_compile=True, autograph=False)
+
+    def __call__(self, *inputs: Nest) -> Nest:
+        """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
+        leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)]
+        # Found here rather than by tf.function, whose search takes as long as many a step.
+        kind = tuple((*leaf.shape, leaf.dtype) for leaf in leaves)
+        if kind not in self._programs:
+            self._programs[kind] = _direct(self._call.get_concrete_function(*_specs(inputs)))
+        return self._programs[kind](leaves)
+
+    def run(self, iterations: int) -> dict[str, np.ndarray]:
+        """Runs that many iterations of a step without inputs, and returns the sum of each metric over them."""
+        sums = self._run(tf.constant(iterations, tf.int32))
+        return {name: value.numpy() for name, value in sums.items()}
+
+    def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
+        """A copy of the state, or of the part of it that `select` picks."""
+        return tf.nest.map_structure(tf.convert_to_tensor, select(self._variables))
+
+    def reader(
+        self, function: Callable[..., Nest], select: Callable[[Nest], Nest] = lambda state: state
+    ) -> Callable[..., Nest]:
+        """Compiles `function(select(state), *inputs) -> outputs`, which reads the newest state where it is.
+
+        Only what `select` picks is an input of the compiled program, so a large rest costs nothing. As with
+        `compile_once`, all calls have inputs of the shapes and dtypes of the first.
+        """
+
+        def call(*inputs: Nest) -> Nest:
+            part = tf.nest.map_structure(lambda variable: variable.read_value(), select(self._variables))
+            return function(part, *inputs)
+
+        return compile_once(call)
+
+    def restore(self, state: Nest) -> None:
+        """Replaces the state.
+
+        Raises:
+          ValueError: if a leaf has another shape or dtype; the message names it.
+        """
+        state = tf.nest.map_structure(tf.convert_to_tensor, state)
+        _check_specs("restore", state, self._spec)
+        self._assign(state)
+
+    def hlo(self, stage: str = "optimized_hlo") -> str:
+        """What XLA makes of `run`, as text."""
+        return self._run.experimental_get_compiler_ir(tf.constant(1))(stage=stage)
+
+    def lower(self, platform: str, stage: str = "hlo_serialized") -> str | bytes:
+        """What TensorFlow asks XLA to compile for `run` on a platform that need not be here.
+
+        The state is an argument and a result, as the values of variables are in a compiled program:
+        variables themselves cannot be lowered for a device that is not there.
+
+        Args:
+          platform: "CPU", "GPU" or "TPU"; the installed TensorFlow needs its kernels.
+          stage: "hlo_serialized" for bytes, or "hlo" for text.
+        """
+        # No nests, because `experimental_get_compiler_ir` takes specifications only one by one.
+        specs = [tf.TensorSpec([], tf.int32), *tf.nest.flatten(self._spec)]
+        return self._run_leaves.experimental_get_compiler_ir(*specs)(stage=stage, platform_name=platform)
+
+    def _read(self) -> Nest:
+        return tf.nest.map_structure(lambda variable: variable.read_value(), self._variables)
+
+    def _assign(self, state: Nest) -> None:
+        for variable, leaf in zip(tf.nest.flatten(self._variables), tf.nest.flatten(state), strict=True):
+            variable.assign(leaf, read_value=False)
+
+
+def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
+    """Compiles a function for the tensors of its first call, and calls that program without further checks.
+
+    A `tf.function` looks at each call which of its programs fits; where a call takes a fraction of a
+    millisecond, as acting does, that is as long as the program itself.
+    """
+    traced = tf.function(function, jit_compile=True, autograph=False)
+    programs: list[Callable[[list[tf.Tensor]], Nest]] = []
+
+    def call(*inputs: Nest) -> Nest:
+        if not programs:
+            with collected_later():
+                programs.append(_direct(traced.get_concrete_function(*_specs(inputs))))
+        return programs[0]([tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)])
+
+    return call
+
+
+def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
+    """Compiles `step: (state, *inputs) -> (state, outputs)`, to be called once or run in a loop.
+
+    The state is held in variables that the compiled call reads and assigns, which lets XLA update it in
+    place: this is the one place where tensors meet variables.
+
+    Args:
+      step: a pure function. For `run`, it takes no inputs and its outputs are a dict of metrics.
+      state: the state to begin with; shapes and dtypes stay as they are.
+
+    Returns:
+      A Compiled; its first call compiles.
+
+    Raises:
+      ValueError: at the first call, if the step changes a shape or dtype; the message names the leaf.
+    """
+    return Compiled(step, state)
+
+
+def _direct(program: tf.types.experimental.ConcreteFunction) -> Callable[[list[tf.Tensor]], Nest]:
+    """Calls a program with its flat inputs without looking whether they fit, which takes longer than acting does."""
+    captured = program.captured_inputs
+
+    def call(leaves: list[tf.Tensor]) -> Nest:
+        return program.function_type.pack_output(program.inference_fn.call_flat(*leaves, *captured))
+
+    return call
+
+
+def _specs(nest: Nest) -> Nest:
+    return tf.nest.map_structure(lambda leaf: tf.TensorSpec.from_tensor(tf.convert_to_tensor(leaf)), nest)
+
+
+def _check_specs(label: str, given: Nest, expected: Nest) -> None:
+    try:
+        tf.nest.assert_same_structure(given, expected)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{label}: the state has another structure than before: {error}") from None
+    pairs = zip(struct.named_leaves(given), struct.named_leaves(expected), strict=True)
+    for (name, leaf), (_, spec) in pairs:
+        if leaf.shape != spec.shape or leaf.dtype != spec.dtype:
+            raise ValueError(
+                f"{label}: {name} is {leaf.dtype.name} {tuple(leaf.shape)}, "
+                f"expected {spec.dtype.name} {tuple(spec.shape)}"
+            )

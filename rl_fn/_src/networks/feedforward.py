@@ -1,0 +1,178 @@
+"""Linear layers, and networks made of networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import gymnasium
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn import policies, random
+from rl_fn._src.networks.base import Activation, Initializer, Network, lecun_normal, output_spec
+from rl_fn.struct import Nest
+
+_NARROW = 4  # columns of a kernel
+_SMALL = 1 << 14  # elements of the rows: below, one operation less is worth more
+
+
+def dense(features: int, kernel_init: Initializer | None = None) -> Network:
+    """A linear layer with a bias that starts at zero: `[..., in] -> [..., features]`."""
+    kernel_init = kernel_init or lecun_normal()
+
+    def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
+        if spec.shape.rank != 1:
+            raise ValueError(f"dense: inputs have shape {tuple(spec.shape)}, expected one axis; flatten them first")
+        return {"kernel": kernel_init(key, [spec.shape[0], features]), "bias": tf.zeros([features])}
+
+    def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        # One product of matrices whatever the batch axes: XLA makes a batched one of a higher rank.
+        rows = tf.reshape(inputs, [math.prod(inputs.shape[:-1]), inputs.shape[-1]])
+        product = _narrow_product if features <= _NARROW else tf.matmul
+        outputs = product(rows, params["kernel"]) + params["bias"]
+        return tf.reshape(outputs, [*inputs.shape[:-1], features])
+
+    return Network(init, apply)
+
+
+@tf.custom_gradient
+def _narrow_product(rows: tf.Tensor, kernel: tf.Tensor) -> tuple:
+    """`rows @ kernel` for a kernel of few columns, whose gradient takes them one by one.
+
+    On a CPU that is ten times as fast as the products with narrow matrices that are the gradient of `tf.matmul`.
+    """
+    # XLA computes what a product with one vector is made of anew for each element, but not for a batch of two.
+    parts = 2 if rows.shape[0] % 2 == 0 and rows.shape.num_elements() > _SMALL else 1
+    rows_in_parts = tf.reshape(rows, [parts, rows.shape[0] // parts, rows.shape[1]])
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        columns = tf.unstack(upstream, axis=1)
+        into_rows = [column[:, tf.newaxis] * kernel[:, index] for index, column in enumerate(columns)]
+        into_kernel = [
+            tf.reduce_sum(tf.linalg.matvec(rows_in_parts, tf.reshape(column, [parts, -1]), transpose_a=True), axis=0)
+            for column in columns
+        ]
+        return tf.add_n(into_rows), tf.stack(into_kernel, axis=1)
+
+    return tf.matmul(rows, kernel), gradient
+
+
+def mlp(
+    layer_sizes: Sequence[int],
+    activation: Activation = tf.nn.relu,
+    kernel_init: Initializer | None = None,
+    final_kernel_init: Initializer | None = None,
+    activate_final: bool = False,
+) -> Network:
+    """Linear layers with an activation between them: `[..., in] -> [..., layer_sizes[-1]]`.
+
+    Args:
+      layer_sizes: the width of each layer, the last one the output.
+      activation: an elementwise function.
+      kernel_init: the initialiser of all kernels, `lecun_normal()` unless given.
+      final_kernel_init: that of the last one, where it differs.
+      activate_final: whether the last layer is followed by the activation too, as a torso's is.
+    """
+    inits = [kernel_init] * len(layer_sizes)
+    if final_kernel_init is not None:
+        inits[-1] = final_kernel_init
+    layers = [dense(size, layer_init) for size, layer_init in zip(layer_sizes, inits, strict=True)]
+
+    def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
+        params = {}
+        keys = tf.unstack(random.split(key, len(layers)), num=len(layers))
+        for index, (layer, layer_key) in enumerate(zip(layers, keys, strict=True)):
+            params[f"layer_{index}"] = layer.init(layer_key, spec)
+            spec = tf.TensorSpec([layer_sizes[index]], spec.dtype)
+        return params
+
+    def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        for index, layer in enumerate(layers):
+            inputs = layer.apply(params[f"layer_{index}"], inputs)
+            if activate_final or index < len(layers) - 1:
+                inputs = activation(inputs)
+        return inputs
+
+    return Network(init, apply)
+
+
+def gaussian(size: int, kernel_init: Initializer | None = None, initial_log_stddev: float = 0.0) -> Network:
+    """A linear layer for means, beside logarithms of deviations that do not depend on the inputs.
+
+    Args:
+      size: A, the number of means.
+      kernel_init: that of the means.
+      initial_log_stddev: where the logarithms of the deviations begin.
+
+    Returns:
+      A Network with outputs `[..., 2 * A]`: the means, then the logarithms.
+    """
+    means = dense(size, kernel_init)
+
+    def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
+        return {"mean": means.init(key, spec), "log_stddev": tf.fill([size], initial_log_stddev)}
+
+    def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        mean = means.apply(params["mean"], inputs)
+        return tf.concat([mean, tf.broadcast_to(params["log_stddev"], mean.shape)], axis=-1)
+
+    return Network(init, apply)
+
+
+def policy_layer(space: gymnasium.Space, kernel_init: Initializer | None = None) -> Network:
+    """The last layer of a policy: what `policies.policy_head` of that action space takes.
+
+    Linear, and for a Box `gaussian`.
+    """
+    head = policies.policy_head(space)
+    if isinstance(space, spaces.Box):
+        return gaussian(head.num_outputs // 2, kernel_init)
+    return dense(head.num_outputs, kernel_init)
+
+
+def sequential(**networks: Network) -> Network:
+    """Networks one after the other: the outputs of each are the inputs of the next."""
+
+    def init(key: random.Key, spec: Nest) -> Nest:
+        params = {}
+        keys = tf.unstack(random.split(key, len(networks)), num=len(networks))
+        for (name, network), part in zip(networks.items(), keys, strict=True):
+            params[name] = network.init(part, spec)
+            spec = output_spec(network, params[name], spec)
+        return params
+
+    def apply(params: Nest, inputs: Nest) -> Nest:
+        for name, network in networks.items():
+            inputs = network.apply(params[name], inputs)
+        return inputs
+
+    return Network(init, apply)
+
+
+def separate(**networks: Network) -> Network:
+    """Networks side by side on the same inputs: `apply` returns a dict of outputs by name."""
+
+    def init(key: random.Key, spec: Nest) -> Nest:
+        keys = tf.unstack(random.split(key, len(networks)), num=len(networks))
+        return {name: net.init(k, spec) for k, (name, net) in zip(keys, networks.items(), strict=True)}
+
+    def apply(params: Nest, inputs: Nest) -> Nest:
+        return {name: network.apply(params[name], inputs) for name, network in networks.items()}
+
+    return Network(init, apply)
+
+
+def shared(torso: Network, **heads: Network) -> Network:
+    """Heads on top of one torso: `apply` returns a dict of outputs by name."""
+    top = separate(**heads)
+
+    def init(key: random.Key, spec: Nest) -> Nest:
+        torso_key, heads_key = tf.unstack(random.split(key))
+        torso_params = torso.init(torso_key, spec)
+        return {"torso": torso_params, **top.init(heads_key, output_spec(torso, torso_params, spec))}
+
+    def apply(params: Nest, inputs: Nest) -> Nest:
+        return top.apply(params, torso.apply(params["torso"], inputs))
+
+    return Network(init, apply)

@@ -1,0 +1,74 @@
+"""Keras models as networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from rl_fn import random
+from rl_fn._src.networks.base import Network
+from rl_fn.struct import Nest
+
+
+def from_keras(model: Any) -> Network:
+    """Makes a Network of a Keras 3 model, whose layers are drawn anew from the key by their own initialisers.
+
+    Args:
+      model: a built `tf.keras.Model` without state beside its weights (no batch normalisation, dropout
+        or seed generators).
+
+    Returns:
+      A Network whose parameters are a dict from the paths of the model's variables to tensors. `init`
+      runs eagerly: Keras initialisers take their seed as a Python integer.
+
+    Raises:
+      ValueError: if the model is not built, or has state that is not trained.
+    """
+    if not model.built:
+        raise ValueError("from_keras: the model is not built; give its first layer an Input or call model.build(shape)")
+    if model.non_trainable_variables:
+        names = ", ".join(variable.path for variable in model.non_trainable_variables)
+        raise ValueError(f"from_keras: the model keeps state that is not trained, expected none: {names}")
+    paths = [variable.path for variable in model.trainable_variables]
+    initializers = _keras_initializers(model)
+
+    def init(key: random.Key, spec: Nest) -> Nest:
+        del spec  # the model has been built for its input
+        if not tf.executing_eagerly():
+            raise ValueError("from_keras: init runs eagerly, and was called inside a tf.function")
+        keys = random.split(key, len(paths))
+        seeds = (
+            random.bits(key, [len(paths)])
+            if not paths
+            else tf.bitwise.right_shift(keys[:, 0], tf.constant(1, tf.uint32))
+        )
+        return {
+            variable.path: _redraw(initializers.get(id(variable)), int(seed), variable)
+            for variable, seed in zip(model.trainable_variables, seeds, strict=True)
+        }
+
+    def apply(params: Nest, inputs: Nest) -> Nest:
+        return model.stateless_call([params[path] for path in paths], [], inputs)[0]
+
+    return Network(init, apply)
+
+
+def _keras_initializers(model: Any) -> dict[int, Any]:
+    """Maps `id(variable)` to the initialiser that its layer declares as `<name>_initializer`."""
+    found = {}
+    for layer in model._flatten_layers():
+        for variable in layer._trainable_variables:
+            initializer = getattr(layer, f"{variable.name}_initializer", None)
+            if initializer is not None:
+                found[id(variable)] = initializer
+    return found
+
+
+def _redraw(initializer: Any, seed: int, variable: Any) -> tf.Tensor:
+    if initializer is None:
+        raise ValueError(f"from_keras: the layer of {variable.path} has no initialiser by that name to draw it with")
+    config = initializer.get_config()
+    if "seed" in config:
+        initializer = type(initializer).from_config({**config, "seed": seed})
+    return tf.convert_to_tensor(initializer(variable.shape, dtype=variable.dtype))

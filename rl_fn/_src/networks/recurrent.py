@@ -1,0 +1,124 @@
+"""Recurrent networks: a step, and an unroll over time that vectorises over copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from rl_fn import random, struct
+from rl_fn._src.networks.base import Initializer, lecun_normal, orthogonal
+from rl_fn._src.networks.feedforward import dense
+from rl_fn._src.scan import scan
+from rl_fn.struct import Nest
+
+
+class RecurrentNetwork(NamedTuple):
+    """A network with a state. Where an episode begins, the state is the initial one: zeros."""
+
+    init: Callable[[random.Key, tf.TensorSpec], Nest]
+    # batch_size -> state [B, units]
+    initial_state: Callable[[int], Nest]
+    # (params, state [..., units], inputs [..., F]) -> (outputs [..., units], state)
+    step: Callable[[Nest, Nest, tf.Tensor], tuple[tf.Tensor, Nest]]
+    # (params, state [B, units], inputs [T, B, F], is_first bool[T, B]) -> (outputs [T, B, units], state)
+    unroll: Callable[[Nest, Nest, tf.Tensor, tf.Tensor], tuple[tf.Tensor, Nest]]
+
+
+def gru(units: int, kernel_init: Initializer | None = None) -> RecurrentNetwork:
+    """A gated recurrent unit (Cho et al., 2014).
+
+    The reset gate acts on the recurrent product, as in cuDNN, so that a step is one matrix product.
+
+    Args:
+      units: the size of the state.
+      kernel_init: of the input kernel, `lecun_normal()` unless given; the recurrent one is orthogonal.
+    """
+
+    def cell(params: Nest, state: tf.Tensor, projected: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        recurrent = tf.matmul(state, params["recurrent_kernel"]) + params["recurrent_bias"]
+        x_reset, x_update, x_new = tf.split(projected, 3, axis=-1)
+        h_reset, h_update, h_new = tf.split(recurrent, 3, axis=-1)
+        update = tf.sigmoid(x_update + h_update)
+        candidate = tf.tanh(x_new + tf.sigmoid(x_reset + h_reset) * h_new)
+        state = update * state + (1 - update) * candidate
+        return state, state
+
+    return _recurrent(units, 3, cell, lambda batch_size: tf.zeros([batch_size, units]), kernel_init)
+
+
+def lstm(units: int, kernel_init: Initializer | None = None) -> RecurrentNetwork:
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997) with a forget gate (Gers et al., 2000).
+
+    The forget gate's bias starts at one (Jozefowicz et al., 2015).
+
+    Args:
+      units: the size of the output, and of the cell; the state is both.
+      kernel_init: of the input kernel, `lecun_normal()` unless given; the recurrent one is orthogonal.
+    """
+
+    def cell(params: Nest, state: tuple, projected: tf.Tensor) -> tuple[tf.Tensor, tuple]:
+        hidden, memory = state
+        gates = projected + tf.matmul(hidden, params["recurrent_kernel"]) + params["recurrent_bias"]
+        forget, enter, leave, new = tf.split(gates, 4, axis=-1)
+        memory = tf.sigmoid(forget + 1.0) * memory + tf.sigmoid(enter) * tf.tanh(new)
+        hidden = tf.sigmoid(leave) * tf.tanh(memory)
+        return hidden, (hidden, memory)
+
+    zeros = lambda batch_size: tf.zeros([batch_size, units])
+    return _recurrent(units, 4, cell, lambda batch_size: (zeros(batch_size), zeros(batch_size)), kernel_init)
+
+
+MEMORIES = ("none", "gru", "lstm")
+
+
+def memory(kind: str, units: int) -> RecurrentNetwork | None:
+    """The recurrent network of that name; None for "none"."""
+    match kind:
+        case "none":
+            return None
+        case "gru":
+            return gru(units)
+        case "lstm":
+            return lstm(units)
+    raise ValueError(f"memory is {kind!r}, expected one of {', '.join(MEMORIES)}")
+
+
+def _recurrent(
+    units: int,
+    num_gates: int,
+    cell: Callable[[Nest, Nest, tf.Tensor], tuple[tf.Tensor, Nest]],
+    initial_state: Callable[[int], Nest],
+    kernel_init: Initializer | None,
+) -> RecurrentNetwork:
+    kernel_init = kernel_init or lecun_normal()
+
+    def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
+        input_key, recurrent_key = tf.unstack(random.split(key))
+        keys = tf.unstack(random.split(recurrent_key, num_gates), num=num_gates)
+        return {
+            "kernel": kernel_init(input_key, [spec.shape[-1], num_gates * units]),
+            "bias": tf.zeros([num_gates * units]),
+            "recurrent_kernel": tf.concat([orthogonal()(gate, [units, units]) for gate in keys], axis=-1),
+            "recurrent_bias": tf.zeros([num_gates * units]),
+        }
+
+    def project(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        return dense(num_gates * units).apply(params, inputs)
+
+    def step(params: Nest, state: Nest, inputs: tf.Tensor) -> tuple[tf.Tensor, Nest]:
+        return cell(params, state, project(params, inputs))
+
+    def unroll(params: Nest, state: Nest, inputs: tf.Tensor, is_first: tf.Tensor) -> tuple[tf.Tensor, Nest]:
+        def one(state: Nest, x: tuple) -> tuple[Nest, tf.Tensor]:
+            projected, is_first = x
+            state = struct.where(is_first, tf.nest.map_structure(tf.zeros_like, state), state)
+            outputs, state = cell(params, state, projected)
+            return state, outputs
+
+        # The inputs of all steps are projected in one product; only the recurrence is a loop.
+        state, outputs = scan(one, state, (project(params, inputs), is_first))
+        return outputs, state
+
+    return RecurrentNetwork(init, initial_state, step, unroll)

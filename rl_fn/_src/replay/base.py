@@ -1,0 +1,167 @@
+"""What all buffers share: the ring, the two protocols, and the check of what is added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import tensorflow as tf
+
+from rl_fn import random
+from rl_fn._src.replay.rows import Rows
+from rl_fn.struct import Nest, named_leaves
+
+# Rows are numbered in int32, and sums of two row numbers must not overflow.
+_MAX_ROWS = 2**30
+
+State: TypeAlias = Any  # a nest of tensors
+
+
+class ReplayState(NamedTuple):
+    """A ring of rows. Nothing in it grows without bound, however much is added."""
+
+    storage: Nest  # of `Rows`: a matrix [rows, width] for every dtype
+    position: tf.Tensor  # int32[]: where the next row goes, in [0, rows)
+    size: tf.Tensor  # int32[]: how many rows hold something; they end just before `position`
+
+
+class Changes(NamedTuple):
+    """What an addition did to the items of a store."""
+
+    slots: tf.Tensor  # int32[M]: all whose item changed, came or went, each once, and maybe others
+    is_item: tf.Tensor  # bool[M]: whether the slot holds an item now
+    is_new: tf.Tensor  # bool[M]: whether that item was not there before
+
+
+class Store(NamedTuple):
+    """How experience is kept and what an item is made of. Samplers choose among its slots.
+
+    What is added becomes rows of a ring. An item is made of one row or several, and has a slot: a
+    number in [0, num_slots) that it keeps for as long as it is there.
+    """
+
+    num_slots: int
+    num_streams: int | None  # of rows [T, B, ...], in this order; None where rows are independent, [N, ...]
+    init: Callable[[], State]
+    add: Callable[[State, Nest], tuple[State, tuple[Changes, ...]]]  # the changes, in their order
+    count: Callable[[State], tf.Tensor]  # int32[]: how many items there are
+    nth: Callable[[State, tf.Tensor], tf.Tensor]  # the slots of the n-th oldest items, n in [0, count)
+    is_item: Callable[[State, tf.Tensor], tf.Tensor]  # which slots hold an item
+    read: Callable[[State, tf.Tensor, random.Key], Nest]  # slots [N] to items
+    num_rows: Callable[[State], tf.Tensor]  # int32[]: how many rows there are
+    read_rows: Callable[[State, tf.Tensor], Nest]  # the n-th oldest rows, as they were added
+
+
+class Replay(NamedTuple):
+    """A buffer: pure functions over its state."""
+
+    init: Callable[[], State]
+    add: Callable[[State, Nest], State]
+    sample: Callable[[State, random.Key, int], Nest]  # the last argument is the number of items
+    store: Store
+
+
+def check_size(label: str, value: int, low: int = 1, high: int = _MAX_ROWS) -> None:
+    """Raises ValueError where an integer argument is outside [low, high]."""
+    if not low <= value <= high:
+        raise ValueError(f"{label} is {value}, expected an integer in [{low}, {high}]")
+
+
+def check_not_empty(label: str, count: tf.Tensor) -> None:
+    """Raises ValueError where there is nothing to sample, if that is known when the function is called."""
+    if tf.get_static_value(count) == 0:
+        raise ValueError(f"{label}: there is nothing to sample yet")
+
+
+def convert_items(items: Nest, spec: Nest, leading: str = "N") -> tuple[Nest, tuple[int, ...]]:
+    """Turns items into tensors, and checks them against the specification of one of them.
+
+    Args:
+      items: a nest of tensors or arrays.
+      spec: a nest of `tf.TensorSpec`.
+      leading: the names of the leading axes, such as "T B".
+
+    Returns:
+      The items as tensors, and the sizes of their leading axes.
+
+    Raises:
+      ValueError: if the structure, a shape or a dtype does not fit; the message names the leaf.
+    """
+    items = tf.nest.map_structure(tf.convert_to_tensor, items)
+    try:
+        tf.nest.assert_same_structure(items, spec)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"add: items do not have the structure of the specification: {error}") from None
+    axes = len(leading.split())
+    sizes: dict[tuple[int, ...], str] = {}
+    for (name, item), (_, expected) in zip(named_leaves(items), named_leaves(spec), strict=True):
+        if item.dtype != expected.dtype or item.shape.rank < axes or item.shape[axes:] != expected.shape:
+            shape = ", ".join([*leading.split(), *map(str, expected.shape)])
+            raise ValueError(
+                f"add: {name or 'the item'} is {item.dtype.name} {tuple(item.shape)}, "
+                f"expected {expected.dtype.name} [{shape}]"
+            )
+        sizes.setdefault(tuple(item.shape[:axes]), name)
+    if len(sizes) != 1:
+        given = ", ".join(f"{name} {size}" for size, name in sizes.items())
+        raise ValueError(f"add: items have different leading sizes [{leading}]: {given}")
+    return items, next(iter(sizes))
+
+
+def empty_ring(storage: Nest) -> ReplayState:
+    """A ring none of whose rows has been written."""
+    return ReplayState(storage, position=tf.constant(0), size=tf.constant(0))
+
+
+def wrap(index: tf.Tensor, rows: int) -> tf.Tensor:
+    """`index % rows` for an index in [-rows, 2 * rows), without a division."""
+    index = tf.where(index < 0, index + rows, index)
+    return tf.where(index >= rows, index - rows, index)
+
+
+def nth_row(state: ReplayState, n: tf.Tensor, rows: int) -> tf.Tensor:
+    """The n-th oldest rows, n in [0, rows)."""
+    return wrap(state.position - state.size + n, rows)
+
+
+def age(state: ReplayState, row: tf.Tensor, rows: int) -> tf.Tensor:
+    """How many rows are older than `row`; at least `state.size` where the row holds nothing."""
+    return wrap(wrap(row - state.position, rows) + state.size, rows)
+
+
+def written_after(state: ReplayState, read: tf.Tensor) -> ReplayState:
+    """The same ring, whose next write a compiler cannot move before what `read`, int32[] from 0, comes from.
+
+    What is read from the ring and not used for what is written would otherwise be read from a copy of it.
+    """
+    return state._replace(position=state.position + tf.minimum(read, 0))
+
+
+def append(
+    state: ReplayState, layout: Rows, items: Nest, num: int, rows: int, skip: tf.Tensor | None = None
+) -> tuple[ReplayState, tf.Tensor]:
+    """Writes `num` rows behind the last one; of more than fit the last stay.
+
+    Args:
+      state: the ring.
+      layout: of its rows.
+      items: each leaf `[num, ...]`.
+      num: how many.
+      rows: the size of the ring.
+      skip: int32[], leaves out the first so many; has an effect only while the ring is empty.
+
+    Returns:
+      The state; and where the last min(num, rows) items went, in order.
+    """
+    kept = min(num, rows)
+    begin = wrap(state.position + (num - kept) % rows, rows)
+    grown = state.size + kept
+    position = wrap(state.position + num % rows, rows)
+    if skip is not None:
+        # What is left out goes before the first item, where an empty ring holds nothing.
+        skip = tf.where(state.size == 0, tf.clip_by_value(skip - (num - kept), 0, kept), 0)
+        begin, grown, position = wrap(begin - skip, rows), grown - skip, wrap(position - skip, rows)
+    places = wrap(begin + tf.range(kept), rows)
+    items = tf.nest.map_structure(lambda leaf: leaf[num - kept :], items)
+    storage = layout.write(state.storage, places, items)
+    return ReplayState(storage, position, tf.minimum(grown, rows)), places

@@ -1,0 +1,110 @@
+"""The linear recurrence behind every multi-step return, solved from the last row to the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from rl_fn._src.scan import false_per_copy, tied
+
+Terms = Callable[..., tuple[tf.Tensor, tf.Tensor]]
+
+
+def reverse_recurrence(x: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
+    """Solves y_t = x_t + decay_t y_{t+1}, with y_T = 0, along the first axis.
+
+    Where `decay_t` is zero nothing of the later rows enters, not even an infinity or a NaN.
+
+    Args:
+      x: `[T, ...]`.
+      decay: `[T, ...]`; the batch axes broadcast with those of `x`.
+
+    Returns:
+      `[T, ...]`.
+    """
+    return solve_backwards(lambda x, decay: (x, decay), x, decay)
+
+
+def solve_backwards(terms: Terms, *inputs: Any) -> tf.Tensor:
+    """Solves y_t = x_t + decay_t y_{t+1} with `x_t, decay_t = terms(*rows)`, and y_T = 0.
+
+    One loop computes the terms of a row and adds them up: whole-sequence temporaries for x and decay
+    would cost more than the recurrence. The order of the additions is that of the definition, so
+    nothing overflows that does not overflow there. The backward pass is the same loop in the other
+    direction and needs no stack of intermediate values, so it compiles and vectorises like the
+    forward pass.
+
+    Args:
+      terms: elementwise arithmetic, applied to rows `[...]` and to whole sequences `[T, ...]`.
+      *inputs: tensors `[T, ...]` of one rank, whose batch axes broadcast; and scalars, which reach
+        `terms` as they are.
+
+    Returns:
+      `[T, ...]`.
+    """
+    inputs = tuple(tf.convert_to_tensor(value) for value in inputs)
+    batch = tf.TensorShape([])
+    for value in inputs:
+        batch = tf.broadcast_static_shape(batch, value.shape[1:])
+    return _solve(terms, batch, inputs)
+
+
+def _solve(terms: Terms, batch: tf.TensorShape, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    @tf.custom_gradient
+    def solve(*inputs: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def gradient(dy: tf.Tensor) -> list[tf.Tensor | None]:
+            floating = [value for value in inputs if value.dtype.is_floating]
+            with tf.GradientTape() as tape:
+                tape.watch(floating)
+                x, decay = (term + tf.zeros_like(y) for term in terms(*inputs))
+            # dx_t = dy_t + decay_{t-1} dx_{t-1}: the same recurrence with time reversed.
+            earlier = tf.concat([tf.zeros_like(decay[:1]), decay[:-1]], axis=0)
+            dx = tf.reverse(reverse_recurrence(tf.reverse(dy, [0]), tf.reverse(earlier, [0])), [0])
+            # `y` is the result outside, not that of the loop here: it has a gradient of its own.
+            later = tf.concat([y[1:], tf.zeros_like(y[:1])], axis=0)
+            found = iter(tape.gradient([x, decay], floating, output_gradients=[dx, dx * later]))
+            return [next(found) if value.dtype.is_floating else None for value in inputs]
+
+        # Nothing shall differentiate the loop itself, not even for second derivatives.
+        return _loop(terms, batch, tuple(tf.stop_gradient(value) for value in inputs)), gradient
+
+    y = solve(*inputs)
+    return y
+
+
+def _rows(inputs: tuple[tf.Tensor, ...], row: tf.Tensor) -> list[tf.Tensor]:
+    return [tf.gather(value, row) if value.shape.rank else value for value in inputs]
+
+
+def _loop(terms: Terms, batch: tf.TensorShape, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    length = next(value.shape[0] for value in inputs if value.shape.rank)
+    dtype = next(value.dtype for value in inputs if value.dtype.is_floating)
+    block = _rows_per_iteration(length, batch.num_elements())
+    tie = false_per_copy(list(inputs))
+    y = tied(tf.zeros([length // block, block, *batch], dtype), tie)
+    if not y.shape.num_elements():
+        return tf.reshape(y, [length, *batch])
+    position = tf.reshape(tf.range(block), [block, *[1] * batch.rank])
+
+    def body(index: tf.Tensor, following: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        rows = tf.zeros([block, *batch], dtype)
+        for offset in reversed(range(block)):
+            x, decay = terms(*_rows(inputs, index * block + offset))
+            following = tf.ensure_shape(x + tf.math.multiply_no_nan(following, decay), batch)
+            # A choice by position and not a stack: XLA's CPU backend does not vectorise the latter.
+            rows = following[tf.newaxis] if block == 1 else tf.where(position <= offset, following, rows)
+        return index - 1, following, tf.tensor_scatter_nd_update(y, tf.reshape(index, [1, 1]), rows[tf.newaxis])
+
+    start = (tf.constant(length // block - 1), tied(tf.zeros(batch, dtype), tie), y)
+    y = tf.while_loop(lambda index, *_: index >= 0, body, start)[2]
+    return tf.reshape(y, [length, *batch])
+
+
+def _rows_per_iteration(length: int, row_size: int) -> int:
+    """Two rows where the loop itself would cost more than the row, as measured on CPUs.
+
+    XLA compiles loops over rows shorter than that to a single kernel, which two rows would prevent.
+    """
+    return 2 if 16 < row_size <= 512 and length % 2 == 0 else 1

@@ -1,0 +1,1 @@
+"""What is there only because of a compiler."""

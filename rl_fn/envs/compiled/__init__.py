@@ -1,0 +1,1 @@
+"""Environments that XLA compiles together with the agent."""

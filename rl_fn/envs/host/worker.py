@@ -1,0 +1,274 @@
+"""One environment of the Gymnasium or Gym API, driven in this thread, in another, or in another process.
+
+TensorFlow is not imported here: a process that only steps an environment starts without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple, Protocol
+
+import cloudpickle
+
+from rl_fn.envs import registry
+from rl_fn.envs.host import spaces as host_spaces
+
+_CLOSE = "close"
+_LEAVE_SECONDS = 5.0  # to end after a request to do so
+
+
+class WorkerError(Exception):
+    """What went wrong in an environment, as text: mostly the traceback."""
+
+
+class Description(NamedTuple):
+    observation_space: Any  # of gymnasium.spaces
+    action_space: Any
+    max_episode_steps: int | None
+    reward_threshold: float | None
+    render_fps: float | None = None
+
+
+class Outcome(NamedTuple):
+    successor: Any  # the true one, as the environment gave it
+    reward: float
+    terminated: bool
+    truncated: bool
+    first: Any = None  # the first observation of the next episode, where this step ended one
+
+
+class Session:
+    """One environment that starts a new episode by itself where one ends."""
+
+    def __init__(self, factory: Callable[[], Any]):
+        self._env = factory()
+
+    def describe(self) -> Description:
+        """The spaces in terms of Gymnasium, and what the registration says."""
+        spec = getattr(self._env, "spec", None)
+        return Description(
+            host_spaces.convert(self._env.observation_space),
+            host_spaces.convert(self._env.action_space),
+            getattr(spec, "max_episode_steps", None),
+            getattr(spec, "reward_threshold", None),
+            (getattr(self._env, "metadata", None) or {}).get("render_fps"),
+        )
+
+    def reset(self, seed: int) -> Any:
+        """Starts the first episode."""
+        return self._env.reset(seed=seed)[0]
+
+    def step(self, action: Any) -> Outcome:
+        """Takes one step; resets where it ends an episode."""
+        successor, reward, terminated, truncated, _ = self._env.step(action)
+        if not (terminated or truncated):
+            return Outcome(successor, reward, False, False)
+        successor = copy.deepcopy(successor)  # environments may write the next observation into the same array
+        return Outcome(successor, reward, bool(terminated), bool(truncated), self._env.reset()[0])
+
+    def render(self) -> Any:
+        """The picture of the environment."""
+        mode = getattr(self._env, "render_mode", None)
+        if mode != "rgb_array":
+            raise ValueError(f"render: render_mode is {mode!r}; make the environment with render_mode='rgb_array'")
+        return self._env.render()
+
+    def close(self) -> None:
+        """Frees what the environment holds."""
+        self._env.close()
+
+
+def existing(env: Any) -> Any:
+    """The factory of an environment that exists already."""
+    return env
+
+
+def make_gym(name: str, arguments: dict[str, Any]) -> Any:
+    """The factory of an environment of Gym 0.26."""
+    return registry.import_gym().make(name, **arguments)
+
+
+class Worker(Protocol):
+    """Where a Session lives. A request is submitted, then its result is taken."""
+
+    def submit(self, method: str, *args: Any) -> None:
+        """Asks for a method of the Session."""
+
+    def result(self, timeout: float) -> Any:
+        """Its result; raises WorkerError where there is none after `timeout` seconds."""
+
+    def close(self) -> None:
+        """Closes the environment and ends."""
+
+    def kill(self) -> None:
+        """Gives the environment up, in whatever state it is."""
+
+
+class InlineWorker:
+    """In the caller's thread: nothing is faster for cheap environments, and nothing can be timed out."""
+
+    def __init__(self, factory: Callable[[], Any]):
+        self._factory = factory
+        self._session: Session | None = None
+        self._request: tuple[str, tuple] = ("", ())
+
+    def submit(self, method: str, *args: Any) -> None:
+        """See Worker."""
+        self._request = method, args
+
+    def result(self, timeout: float) -> Any:
+        """See Worker."""
+        del timeout
+        method, args = self._request
+        try:
+            if self._session is None:
+                self._session = Session(self._factory)
+            return getattr(self._session, method)(*args)
+        except Exception:
+            raise WorkerError(traceback.format_exc()) from None
+
+    def close(self) -> None:
+        """See Worker."""
+        if self._session is not None:
+            self._session.close()
+
+    def kill(self) -> None:
+        """See Worker."""
+        with contextlib.suppress(Exception):
+            self.close()
+
+
+class ThreadWorker:
+    """In a thread of its own, which is left behind where it hangs."""
+
+    def __init__(self, factory: Callable[[], Any]):
+        self._requests: queue.SimpleQueue = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=_serve, args=(factory, self._requests.get, self._answers.put), daemon=True
+        )
+        self._thread.start()
+
+    def submit(self, method: str, *args: Any) -> None:
+        """See Worker."""
+        self._requests.put((method, args))
+
+    def result(self, timeout: float) -> Any:
+        """See Worker."""
+        try:
+            return _value(self._answers.get(timeout=timeout))
+        except queue.Empty:
+            raise WorkerError(f"it did not answer within {timeout:g} seconds") from None
+
+    def close(self) -> None:
+        """See Worker."""
+        self.kill()
+        self._thread.join(_LEAVE_SECONDS)
+
+    def kill(self) -> None:
+        """See Worker."""
+        self.submit(_CLOSE)
+
+
+class ProcessWorker:
+    """In a process of its own, which can crash or hang without harm and is then killed.
+
+    The process is a fresh interpreter, so it needs no `if __name__ == "__main__"` in the caller's program,
+    and inherits no threads or locks.
+    """
+
+    def __init__(self, factory: Callable[[], Any]):
+        self._connection, theirs = Pipe()
+        code = f"import sys; sys.path[:] = {sys.path!r}; from rl_fn.envs import worker; worker.main"
+        code += f"({theirs.fileno()}, {os.getpid()})"
+        # A group of its own: Ctrl-C in a terminal is the training program's to deal with.
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        theirs.close()
+        with contextlib.suppress(OSError):  # a process that ended says so in `result`
+            self._connection.send_bytes(cloudpickle.dumps(factory))
+
+    def submit(self, method: str, *args: Any) -> None:
+        """See Worker."""
+        with contextlib.suppress(OSError):
+            self._connection.send((method, args))
+
+    def result(self, timeout: float) -> Any:
+        """See Worker."""
+        try:
+            if not self._connection.poll(timeout):
+                raise WorkerError(f"it did not answer within {timeout:g} seconds")
+            return _value(self._connection.recv())
+        except (EOFError, OSError):
+            status = self._process.wait()
+            raise WorkerError(f"its process ended with exit status {status}") from None
+
+    def close(self) -> None:
+        """See Worker."""
+        self.submit(_CLOSE)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LEAVE_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """See Worker."""
+        self._process.kill()
+        self._process.wait()
+        self._connection.close()
+
+
+def main(descriptor: int, parent: int) -> None:
+    """What a worker's process does: serves requests from a pipe, until `parent`, a process id, closes it or ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
+    connection = Connection(descriptor)
+    with contextlib.suppress(EOFError, OSError):  # the parent has gone
+        _serve(cloudpickle.loads(connection.recv_bytes()), connection.recv, connection.send)
+
+
+def _leave_with_parent(parent: int) -> None:
+    """Ends this process, also in the middle of a step that hangs, when the training program has been killed."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _serve(factory: Callable[[], Any], receive: Callable[[], tuple], send: Callable[[Any], None]) -> None:
+    session: Session | None = None
+    while True:
+        method, args = receive()
+        if method == _CLOSE:
+            break
+        try:
+            if session is None:
+                session = Session(factory)
+            value = getattr(session, method)(*args)
+        except Exception:
+            send((None, traceback.format_exc()))
+        else:
+            send((value, None))
+    if session is not None:
+        session.close()
+
+
+def _value(answer: tuple[Any, str | None]) -> Any:
+    value, failure = answer
+    if failure is not None:
+        raise WorkerError(failure)
+    return value

@@ -1,0 +1,1 @@
+"""Films, windows and curves: what people look at."""

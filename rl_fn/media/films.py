@@ -1,0 +1,313 @@
+"""Episodes as people see them: films on the disk, or a window. Needs the `video` extra.
+
+folder/step_00100000_return_487.0.mp4   one per recorded episode
+folder/last.gif                         the last of them, small, for a README
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from rl_fn import envs, random
+from rl_fn._src.loops.rollout import ActorsState, advance
+from rl_fn.agents.base import Agent
+from rl_fn.envs import registry
+from rl_fn.envs.base import Env
+from rl_fn.loops import init_actors
+from rl_fn.media.window import Window
+from rl_fn.struct import Nest
+
+FRAME_RATE = 30  # pictures per second, where the environment does not say
+GIF_SECONDS, GIF_RATE, GIF_WIDTH = 20, 25, 320  # at most
+
+Episode: TypeAlias = Iterator["Moment"]
+
+
+class Moment(NamedTuple):
+    picture: Any  # uint8[H, W, 3], before the step; None where nothing is drawn
+    reward: float  # of the step
+
+
+def player(agent: Agent, env: Any, pictures: bool = True) -> Callable[[Nest, random.Key], Episode]:
+    """Makes a function that plays one episode with exploration off.
+
+    A compiled environment is stepped on the device, a batch of one, and drawn on the host. Its episodes are
+    those of `loops.evaluate(agent, env, 1, chunk=1)` with the same key.
+
+    Args:
+      agent: whose `act` chooses, in mode "eval".
+      env: a compiled environment, or a host environment of `num_envs` 1.
+      pictures: whether to draw.
+
+    Returns:
+      A function `(policy, key) -> episode` that yields a Moment per step.
+
+    Raises:
+      ValueError: if there is nothing to draw with, or the package that draws is missing, or the host environment is
+        more than one.
+    """
+    if not isinstance(env, Env):
+        return _host_player(agent, env, pictures)
+    draw = env.render if pictures else lambda state: None
+    if draw is None:
+        raise ValueError(f"{env.spec.name} has no pictures: it cannot be recorded or shown")
+
+    def step(policy: Nest, actors: ActorsState, key: random.Key, count: tf.Tensor) -> tuple:
+        act_key, step_key = tf.unstack(random.split(random.fold_in(key, count)))
+        acted = agent.act(policy, actors.actor, actors.observation, act_key, "eval")
+        env_state, outcome = env.step(actors.env, acted.action, step_key)
+        actors, _ = advance(agent, actors, acted.actor_state, env_state, outcome.observation, outcome)
+        return actors, outcome.reward[0], outcome.terminated[0] | outcome.truncated[0]
+
+    start_fn = tf.function(lambda key: init_actors(agent, env, 1, random.fold_in(key, 0)), autograph=False)
+    step_fn = tf.function(step, jit_compile=True, autograph=False)
+    try:
+        draw(_one(start_fn(random.key(0)).env))  # refuses now, where what draws is not installed
+    except ModuleNotFoundError as error:
+        raise ValueError(str(error)) from None
+
+    def episode(policy: Nest, key: random.Key) -> Episode:
+        actors = start_fn(key)
+        for count in itertools.count(1):
+            picture = draw(_one(actors.env))
+            actors, reward, is_last = step_fn(policy, actors, key, tf.constant(count))
+            yield Moment(picture, float(reward))
+            if is_last:
+                return
+
+    return episode
+
+
+def _one(env_state: Nest) -> Nest:
+    """The state of a batch of one, as `render` takes it."""
+    return tf.nest.map_structure(lambda leaf: leaf[0].numpy(), env_state)
+
+
+def _host_player(agent: Agent, env: Any, pictures: bool) -> Callable[[Nest, random.Key], Episode]:
+    if env.num_envs != 1:
+        raise ValueError(f"{env.spec.name} has num_envs {env.num_envs}, expected 1 to record or show it")
+    if pictures:  # refuses now, where there are none
+        env.reset(0)
+        env.render()
+
+    def act(policy: Nest, actor: Nest, observation: Nest, key: random.Key, count: tf.Tensor) -> Any:
+        return agent.act(policy, actor, observation, random.fold_in(key, count), "eval")
+
+    act_fn = tf.function(act, jit_compile=True, autograph=False)
+
+    def episode(policy: Nest, key: random.Key) -> Episode:
+        observation = env.reset(int(random.randint(random.fold_in(key, 0), [], 0, 2**31 - 1)))
+        actor = agent.init_actor(1)
+        for count in itertools.count(1):
+            picture = env.render() if pictures else None
+            observation = tf.nest.map_structure(tf.constant, observation)
+            acted = act_fn(policy, actor, observation, key, tf.constant(count))
+            actor, outcome = acted.actor_state, env.step(acted.action.numpy())
+            observation = outcome.observation
+            yield Moment(picture, float(outcome.reward[0]))
+            if outcome.terminated[0] or outcome.truncated[0]:
+                return
+
+    return episode
+
+
+def record_episode(agent: Agent, env: Any, policy: Nest, key: random.Key) -> tuple[np.ndarray, float]:
+    """Plays one episode with exploration off and keeps all its pictures.
+
+    Args:
+      agent: whose `act` chooses.
+      env: a compiled environment, or a host environment of `num_envs` 1.
+      policy: the `policy` of the agent's state.
+      key: `uint32[2]`.
+
+    Returns:
+      The pictures `uint8[steps, H, W, 3]`, each before a step, and the episode's return.
+
+    Raises:
+      ValueError: as `player`.
+    """
+    moments = list(player(agent, env)(policy, key))
+    return np.stack([moment.picture for moment in moments]), sum(moment.reward for moment in moments)
+
+
+def single(name: str, env: Any, **kwargs: Any) -> Any:
+    """The environment to record: `env` if it is a compiled one, else one host environment of that name, with pictures.
+
+    Atari is played as it is judged: whole games on raw scores.
+
+    Args:
+      name: of the environment.
+      env: the environment.
+      **kwargs: what a host environment was made with.
+
+    Raises:
+      ValueError: if it cannot be made.
+    """
+    if isinstance(env, Env):
+        return env
+    return envs.make(name, num_envs=1, **{**kwargs, "render_mode": "rgb_array", **registry.for_evaluation(name)})
+
+
+def file_name(env_steps: int, episode_return: float, episode: int | None = None) -> str:
+    """The name of a film, such as `step_00100000_return_487.0.mp4`; `episode` counts where there are several."""
+    which = "" if episode is None else f"_episode_{episode}"
+    return f"step_{env_steps:08d}{which}_return_{episode_return:.1f}.mp4"
+
+
+def write(pictures: Iterable[np.ndarray], path: Path, rate: float = FRAME_RATE) -> None:
+    """Writes pictures as they come to an .mp4 file: H.264 with yuv420p, which every browser plays.
+
+    Args:
+      pictures: each `uint8[H, W, 3]`, all of one size; odd sizes get a black row or column.
+      path: appears when it is complete.
+      rate: pictures per second.
+
+    Raises:
+      ValueError: for something else than such pictures, or none; ModuleNotFoundError without imageio-ffmpeg.
+    """
+    import imageio_ffmpeg
+
+    unfinished = path.with_name(f".unfinished_{path.name}")
+    writer, shape = None, None
+    try:
+        for picture in pictures:
+            picture = np.asarray(picture)
+            if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+                raise ValueError(f"a picture is {picture.dtype} {picture.shape}, expected uint8 [H, W, 3]")
+            if shape not in (None, picture.shape):
+                raise ValueError(f"a picture is {picture.shape} and the first was {shape}, expected one size")
+            if writer is None:
+                shape = picture.shape
+                size = (shape[1] + shape[1] % 2, shape[0] + shape[0] % 2)  # width, height
+                writer = imageio_ffmpeg.write_frames(
+                    str(unfinished),
+                    size,
+                    fps=rate,
+                    codec="libx264",
+                    pix_fmt_out="yuv420p",
+                    macro_block_size=2,
+                    output_params=["-movflags", "+faststart"],
+                )
+                writer.send(None)
+            writer.send(even(picture))
+        if writer is None:
+            raise ValueError(f"there are no pictures to write to {path}")
+        writer.close()
+        unfinished.replace(path)
+    finally:
+        if writer is not None:
+            writer.close()
+        unfinished.unlink(missing_ok=True)
+
+
+def even(picture: np.ndarray) -> np.ndarray:
+    """Pads `uint8[H, W, 3]` with black to an even height and width, which yuv420p needs."""
+    height, width, _ = picture.shape
+    return np.ascontiguousarray(np.pad(picture, [(0, height % 2), (0, width % 2), (0, 0)]))
+
+
+def write_gif(film: Path, path: Path, rate: float = FRAME_RATE) -> None:
+    """Turns the beginning of a film into a small .gif that repeats.
+
+    Args:
+      film: the .mp4 file.
+      path: the .gif file.
+      rate: pictures per second of the film; viewers slow down what is above 25.
+
+    Raises:
+      ValueError: if the film cannot be read; ModuleNotFoundError without imageio-ffmpeg.
+    """
+    import imageio_ffmpeg
+
+    colours = "split[a][b];[a]palettegen[palette];[b][palette]paletteuse"
+    filters = f"fps={min(rate, GIF_RATE)},scale='min({GIF_WIDTH},iw)':-1:flags=lanczos,{colours}"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", "-t", str(GIF_SECONDS), "-i", str(film)]
+    done = subprocess.run([*command, "-vf", filters, "-loop", "0", str(path)], capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"{film} cannot be turned into {path}: {done.stderr.strip()}")
+
+
+def check_recording() -> None:
+    """Checks that films can be written.
+
+    Raises:
+      ValueError: if imageio-ffmpeg is not installed; the message says how to get it.
+    """
+    if importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ValueError('films need imageio-ffmpeg, which is not installed: pip install "rl-fn[video]"')
+
+
+class Recorder:
+    """Plays episodes of one environment now and then, to films, in a window, or both.
+
+    Args:
+      agent: whose `act` chooses.
+      env: as for `player`.
+      folder: where films go; None for none. It is made with the first.
+      window: whether to open a window.
+      episodes: how many at a time.
+
+    Raises:
+      ValueError: at once, for whatever is missing: pictures, a package, a display; or fewer than 1 episodes.
+    """
+
+    def __init__(self, agent: Agent, env: Any, *, folder: Path | None = None, window: bool = False, episodes: int = 1):
+        if episodes < 1:
+            raise ValueError(f"video_episodes is {episodes}, expected at least 1")
+        if folder is not None:
+            check_recording()
+        self._rate = env.spec.render_fps or FRAME_RATE
+        self._play = player(agent, env, pictures=folder is not None or window)
+        self._folder, self._episodes = folder, episodes
+        self._window = Window(env.spec.name, self._rate) if window else None
+
+    def __call__(self, policy: Nest, key: random.Key, env_steps: int) -> list[float]:
+        """Plays the episodes; episode i has the key `fold_in(key, i)`.
+
+        Args:
+          policy: the `policy` of the agent's state.
+          key: `uint32[2]`.
+          env_steps: how long the policy was trained, for the names of the files.
+
+        Returns:
+          The returns; fewer than asked for if the window was closed and there are no films.
+        """
+        returns = []
+        for index in range(self._episodes):
+            if self._window and not self._window.is_open and self._folder is None:
+                break  # nobody is looking
+            rewards: list[float] = []
+            pictures = self._shown(self._play(policy, random.fold_in(key, index)), rewards)
+            if self._folder is None:
+                for _ in pictures:
+                    pass
+            else:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                film = self._folder / "playing.mp4"
+                write(pictures, film, self._rate)
+                name = file_name(env_steps, sum(rewards), index if self._episodes > 1 else None)
+                film = film.replace(self._folder / name)
+            returns.append(sum(rewards))
+        if self._folder is not None:
+            write_gif(film, self._folder / "last.gif", self._rate)
+        return returns
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        if self._window:
+            self._window.close()
+
+    def _shown(self, episode: Episode, rewards: list[float]) -> Iterator[Any]:
+        for picture, reward in episode:
+            if self._window:
+                self._window.show(picture)
+            rewards.append(reward)
+            yield picture
