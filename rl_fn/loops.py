@@ -1,7 +1,7 @@
 """The loops: where an agent's three functions run. They know nothing of any algorithm.
 
-step = train_step(agent, env, rollout_length)       # TrainState -> (TrainState, metrics)
-compiled = compile(step, init_state(agent, env, num_envs, key))
+step = train_step(agent, env)                       # TrainState -> (TrainState, metrics)
+compiled = compile(step, init_state(agent, env, key))
 for chunk in train(compiled, iterations):
     print(chunk.iteration, chunk.metrics)
 """

@@ -69,7 +69,7 @@ class Recorder:
 
 def trained(agent, env, iterations, rollout_length, compiled=None, **options):
     compiled = compiled or loops.compile(loops.host_step(agent), loops.init_host_state(agent, random.key(0)))
-    chunks = list(loops.host_train(agent, env, compiled, iterations, rollout_length, **options))
+    chunks = list(loops.host_train(agent, env, compiled, iterations, **options))
     return compiled, chunks
 
 

@@ -21,12 +21,12 @@ PPO = ppo.PPOHParams(train_steps=4_000, num_envs=4, rollout_length=8).override(h
 def make(hparams):
     module = dqn if isinstance(hparams, dqn.DQNHParams) else ppo
     agent = module.make(ENV.spec, hparams)
-    return agent, loops.train_step(agent, ENV, hparams.rollout_length)
+    return agent, loops.train_step(agent, ENV)
 
 
 def compiled(hparams, seed=0):
     agent, step = make(hparams)
-    return loops.compile(step, loops.init_state(agent, ENV, hparams.num_envs, random.key(seed)))
+    return loops.compile(step, loops.init_state(agent, ENV, random.key(seed)))
 
 
 def numpy(state):
@@ -89,7 +89,7 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened(trained):
 def test_a_copy_is_what_it_is_alone(trained):
     hparams, _, _, after = trained
     agent, step = make(hparams)
-    states = [loops.init_state(agent, ENV, hparams.num_envs, random.key(seed)) for seed in (4, 0, 7)]
+    states = [loops.init_state(agent, ENV, random.key(seed)) for seed in (4, 0, 7)]
     together = loops.compile(loops.vectorize(step), struct.stack(states))
     together.run(20)
     for (name, alone), (_, copies) in zip(
@@ -201,7 +201,7 @@ def test_stateful_agents_run_in_a_plain_python_loop(library, hparams):
     hparams = hparams.override(num_envs=1, rollout_length=8)
     module = dqn if isinstance(hparams, dqn.DQNHParams) else ppo
     env = library.make("CartPole-v1", disable_env_checker=True)
-    agent = loops.StatefulAgent(module.make(ENV.spec, hparams), ENV.spec, hparams.rollout_length, seed=3)
+    agent = loops.StatefulAgent(module.make(ENV.spec, hparams), ENV.spec, seed=3)
     before = numpy(agent.state)
     observation, _ = env.reset(seed=0)
     updates = []
@@ -219,6 +219,6 @@ def test_stateful_agents_run_in_a_plain_python_loop(library, hparams):
 
 
 def test_stateful_agents_refuse_observations_of_the_wrong_shape():
-    agent = loops.StatefulAgent(make(DQN)[0], ENV.spec, DQN.rollout_length)
+    agent = loops.StatefulAgent(make(DQN)[0], ENV.spec)
     with pytest.raises(ValueError, match=r"observation has shape \(3,\), expected \(4,\)"):
         agent.act(np.zeros(3))

@@ -42,10 +42,8 @@ class Compiled:
         self._env = envs.make(name, **arguments)
         self._agent, values = agent_of(case, self._env)
         self._copies = case.copies
-        step = loops.train_step(self._agent, self._env, values.rollout_length)
-        states = [
-            loops.init_state(self._agent, self._env, values.num_envs, random.key(seed)) for seed in range(case.copies)
-        ]
+        step = loops.train_step(self._agent, self._env)
+        states = [loops.init_state(self._agent, self._env, random.key(seed)) for seed in range(case.copies)]
         if self._copies > 1:
             self._compiled = loops.compile(loops.vectorize(step), struct.stack(states))
         else:

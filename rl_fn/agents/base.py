@@ -31,9 +31,23 @@ class AgentState(Protocol):
         """All that `act` needs."""
 
 
+class Schedule(NamedTuple):
+    """What an agent was built for; loops read it from the agent, so that nothing is told twice."""
+
+    num_envs: int  # B, the environments stepped side by side
+    rollout_length: int  # T, the steps of each environment between two updates
+    actor_lag: int = 0  # updates that the acting policy is behind the learner
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of one rollout, over all environments."""
+        return self.num_envs * self.rollout_length
+
+
 class Agent(NamedTuple):
     """A learning algorithm. None of the functions touches anything but its arguments."""
 
+    schedule: Schedule
     # key -> agent_state
     init: Callable[[random.Key], Any]
     # batch_size -> actor_state: what an actor carries from step to step, reset where an episode begins
@@ -42,6 +56,9 @@ class Agent(NamedTuple):
     act: Callable[[Nest, Nest, Nest, random.Key, Mode], ActorStep]
     # (agent_state, trajectory [T, B, ...], key) -> (agent_state, metrics)
     update: Callable[[Any, Transition, random.Key], tuple[Any, Metrics]]
+    # agent_state -> agent_state, where all environments begin anew between two trajectories: what waits for its next
+    # steps ends here, as truncated
+    cut: Callable[[Any], Any] = lambda state: state
 
 
 def field(
@@ -85,6 +102,11 @@ class HParams:
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+
+    @property
+    def schedule(self) -> Schedule:
+        """What loops want to know of an agent with these hyper-parameters."""
+        return Schedule(self.num_envs, self.rollout_length, self.actor_lag)
 
     @property
     def num_iterations(self) -> int:

@@ -95,4 +95,4 @@ def make(spec: EnvSpec, hparams: DQNHParams) -> Agent:
         successor, metrics = learn(state, trajectory, key)
         return successor, {**metrics, "epsilon": epsilon(state.updates)}
 
-    return Agent(init, lambda batch_size: (), act, update)
+    return Agent(hparams.schedule, init, lambda batch_size: (), act, update)

@@ -125,4 +125,4 @@ def make(spec: EnvSpec, hparams: IMPALAHParams) -> Agent:
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         return IMPALAState(optimizers.apply_updates(state.params, updates), opt_state), metrics
 
-    return Agent(init, network.initial_state, act, update)
+    return Agent(hparams.schedule, init, network.initial_state, act, update)

@@ -194,7 +194,7 @@ def make(spec: EnvSpec, hparams: PPOHParams) -> Agent:
         state = PPOState(PPOPolicy(params, moments), opt_state, rewards)
         return state, tf.nest.map_structure(tf.reduce_mean, metrics)
 
-    return Agent(init, network.initial_state, act, update)
+    return Agent(hparams.schedule, init, network.initial_state, act, update)
 
 
 def _in_sequences(x: tf.Tensor, length: int) -> tf.Tensor:

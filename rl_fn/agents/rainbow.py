@@ -97,4 +97,10 @@ def make(spec: EnvSpec, hparams: RainbowHParams) -> Agent:
         return hparams.importance_exponent + progress * (1 - hparams.importance_exponent)
 
     gradient_step = target_gradient_step(loss, optimizer, hparams.target_period)
-    return Agent(init, lambda batch_size: (), act, update_from_replay(prioritized, gradient_step, hparams, beta))
+    return Agent(
+        hparams.schedule,
+        init,
+        lambda batch_size: (),
+        act,
+        update_from_replay(prioritized, gradient_step, hparams, beta),
+    )

@@ -162,7 +162,7 @@ def make(spec: EnvSpec, hparams: SACHParams) -> Agent:
         }
         return successor, Learned(metrics, priorities=tf.reduce_mean(tf.abs(error), axis=-1))
 
-    return Agent(init, lambda batch_size: (), act, update_from_replay(buffer, gradient_step, hparams))
+    return Agent(hparams.schedule, init, lambda batch_size: (), act, update_from_replay(buffer, gradient_step, hparams))
 
 
 def _variant(spec: EnvSpec, input_spec: tf.TensorSpec) -> Variant:

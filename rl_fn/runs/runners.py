@@ -29,7 +29,7 @@ class Runner(NamedTuple):
 
 def compiled_runner(agent: Agent, env: Env, hparams: Any, copies: int, eval_episodes: int) -> Runner:
     """Rollouts and updates in one program; several copies of that side by side."""
-    step = loops.train_step(agent, env, hparams.rollout_length, hparams.actor_lag)
+    step = loops.train_step(agent, env)
     play = loops.evaluate(agent, env, eval_episodes, copies=copies > 1)
 
     def evaluate(policy: Nest, keys: list[random.Key]) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +38,7 @@ def compiled_runner(agent: Agent, env: Env, hparams: Any, copies: int, eval_epis
 
     return Runner(
         on_host=False,
-        init=lambda key: loops.init_state(agent, env, hparams.num_envs, key, hparams.actor_lag),
+        init=lambda key: loops.init_state(agent, env, key),
         compile=lambda state: loops.compile(loops.vectorize(step) if copies > 1 else step, state),
         train=loops.train,
         evaluate=evaluate,
@@ -69,8 +69,7 @@ def host_runner(
         return returns[np.newaxis], lengths[np.newaxis]
 
     def train(compiled: loops.Compiled, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
-        length, lag = hparams.rollout_length, hparams.actor_lag
-        return loops.host_train(agent, env, compiled, iterations, length, actor_lag=lag, **options)
+        return loops.host_train(agent, env, compiled, iterations, **options)
 
     def close() -> None:
         while opened:

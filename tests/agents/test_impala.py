@@ -19,8 +19,8 @@ def policies_seen(lag, iterations):
         return after, {**metrics, "log_prob": trajectory.extras["log_prob"], "draw": trajectory.extras["draw"]}
 
     spy = agent._replace(update=spying)
-    step = tf.function(loops.train_step(spy, ENV, HPARAMS.rollout_length, lag), jit_compile=True)
-    state = loops.init_state(agent, ENV, HPARAMS.num_envs, random.key(0), lag)
+    step = tf.function(loops.train_step(spy, ENV), jit_compile=True)
+    state = loops.init_state(agent, ENV, random.key(0))
     learners = [state.agent]
     for _ in range(iterations):
         acting = tf.nest.map_structure(lambda leaf: leaf[0], state.policies) if lag else state.agent.policy
@@ -42,8 +42,8 @@ def test_the_acting_policy_is_that_many_updates_behind(lag):
 def test_lagging_behaviour_is_what_the_ratios_see():
     def divergence(lag):
         agent = impala.make(ENV.spec, HPARAMS.override(learning_rate=1e-2))
-        step = loops.train_step(agent, ENV, HPARAMS.rollout_length, lag)
-        compiled = loops.compile(step, loops.init_state(agent, ENV, HPARAMS.num_envs, random.key(0), lag))
+        step = loops.train_step(agent, ENV)
+        compiled = loops.compile(step, loops.init_state(agent, ENV, random.key(0)))
         return abs(compiled.run(20)["approximate_kl"])
 
     assert divergence(0) < 1e-5

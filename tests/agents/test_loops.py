@@ -43,8 +43,8 @@ def assert_learned(before, after):
 @pytest.mark.parametrize("name", ["ppo", "impala", "rainbow", "sac_box"])  # tests/test_loops.py has the others
 def test_a_copy_is_what_it_is_alone(name):
     env, agent, values = made(name)
-    step = loops.train_step(agent, env, values.rollout_length)
-    alone = [loops.init_state(agent, env, values.num_envs, random.key(seed)) for seed in (0, 1)]
+    step = loops.train_step(agent, env)
+    alone = [loops.init_state(agent, env, random.key(seed)) for seed in (0, 1)]
     copies = loops.compile(loops.vectorize(step), struct.stack(alone))
     copies.run(3)
     single = loops.compile(step, alone[1])
@@ -62,7 +62,7 @@ def test_host_environments(name):
     _, agent, values = made(name)
     state = loops.init_host_state(agent, random.key(0))
     compiled = loops.compile(loops.host_step(agent), state)
-    chunks = list(loops.host_train(agent, env, compiled, 4, values.rollout_length, actor_lag=values.actor_lag))
+    chunks = list(loops.host_train(agent, env, compiled, 4))
     assert chunks[-1].iteration == 4
     assert_learned(state.agent.policy, compiled.read(lambda state: state.agent.policy))
     returns, lengths = loops.host_evaluate(agent, env, 2)(compiled.read(lambda s: s.agent.policy), random.key(1))
@@ -73,7 +73,7 @@ def test_host_environments(name):
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_plain_python_loop(name):
     env, agent, values = made(name, num_envs=1, num_minibatches=1) if name.startswith("ppo") else made(name, num_envs=1)
-    stateful = loops.StatefulAgent(agent, env.spec, values.rollout_length, seed=0)
+    stateful = loops.StatefulAgent(agent, env.spec, seed=0)
     before = tf.nest.map_structure(lambda leaf: leaf.numpy(), stateful.state.policy)
     plain = gymnasium.make(AGENTS[name][0])
     observation, _ = plain.reset(seed=0)

@@ -20,8 +20,8 @@ def numpy(state):
 @pytest.fixture(scope="module")
 def states():
     """The states of two copies before and after each of three stretches of a run."""
-    step = loops.vectorize(loops.train_step(AGENT, ENV, HPARAMS.rollout_length))
-    start = struct.stack([loops.init_state(AGENT, ENV, HPARAMS.num_envs, random.key(seed)) for seed in (0, 0)])
+    step = loops.vectorize(loops.train_step(AGENT, ENV))
+    start = struct.stack([loops.init_state(AGENT, ENV, random.key(seed)) for seed in (0, 0)])
     compiled = loops.compile(step, start._replace(key=tf.stack([random.key(1), random.key(2)])))
     seen = [numpy(compiled.read())]
     for iterations in (3, 3, 20):

@@ -29,8 +29,8 @@ def test_actions_reach_all_of_an_asymmetric_box_and_never_leave_it():
 def test_everything_is_learned_and_the_target_critics_follow_slowly(name):
     env = envs.make(name)
     agent = sac.make(env.spec, SMALL)
-    step = loops.train_step(agent, env, SMALL.rollout_length)
-    compiled = loops.compile(step, loops.init_state(agent, env, SMALL.num_envs, random.key(0)))
+    step = loops.train_step(agent, env)
+    compiled = loops.compile(step, loops.init_state(agent, env, random.key(0)))
     compiled.run(20)
     before = compiled.read(lambda state: state.agent.learner)
     compiled.run(40)

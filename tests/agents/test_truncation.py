@@ -38,8 +38,8 @@ def value(name, env_name):
     agent_name = name.partition("_")[0]
     values = sets.make(sets.SETS[agent_name], **settings)
     agent = sets.agent_module(agent_name).make(env.spec, values)
-    step = loops.train_step(agent, env, values.rollout_length, values.actor_lag)
-    compiled = loops.compile(step, loops.init_state(agent, env, values.num_envs, random.key(0), values.actor_lag))
+    step = loops.train_step(agent, env)
+    compiled = loops.compile(step, loops.init_state(agent, env, random.key(0)))
     compiled.run(values.num_iterations - 20)
     return loops.summarize(compiled.run(20), 20)[metric]
 

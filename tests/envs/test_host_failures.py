@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from rl_fn import envs
-from rl_fn.envs.host import worker
 from rl_fn.envs.host import base as host
+from rl_fn.envs.host import worker
 from tests.envs.host_environments import Modules, Walk
 
 ACTIONS = np.zeros(2, int)

@@ -64,7 +64,7 @@ def test_agents_train():
     hparams = ppo.PPOHParams(train_steps=16_384, num_envs=8)
     agent = ppo.make(env.spec, hparams)
     compiled = loops.compile(loops.host_step(agent), loops.init_host_state(agent, random.key(0)))
-    *_, last = loops.host_train(agent, env, compiled, hparams.num_iterations, hparams.rollout_length)
+    *_, last = loops.host_train(agent, env, compiled, hparams.num_iterations)
     assert last.metrics["episode_return"] > 30
 
 

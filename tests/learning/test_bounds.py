@@ -37,8 +37,8 @@ def test_the_best_action_of_an_asymmetric_box_is_found(name):
     env = envs.make("QuadraticReward")
     values = sets.make(sets.SETS[name], **settings)
     agent = sets.agent_module(name).make(env.spec, values)
-    step = loops.train_step(agent, env, values.rollout_length)
-    compiled = loops.compile(step, loops.init_state(agent, env, values.num_envs, random.key(0)))
+    step = loops.train_step(agent, env)
+    compiled = loops.compile(step, loops.init_state(agent, env, random.key(0)))
     compiled.run(values.num_iterations)
     policy = compiled.read(lambda state: state.agent.policy)
     action = agent.act(policy, (), np.ones((1, 1), np.float32), random.key(1), "eval").action[0]

@@ -53,10 +53,8 @@ def host_train(
     env: HostEnv,
     compiled: Compiled,
     iterations: int,
-    rollout_length: int,
     *,
     start: int = 0,
-    actor_lag: int = 0,
     chunk_seconds: float = 1.0,
     max_chunk: int | None = None,
     pause_every: int | None = None,
@@ -66,14 +64,13 @@ def host_train(
     The environments begin new episodes, with seeds that follow from the state's key and from `start`.
 
     Args:
-      agent: the agent.
+      agent: the agent. By its schedule, rollout `i` is acted by the policy after update `i - 1 - actor_lag`, or the
+        oldest there is. With a lag of 0 acting and updating take turns; from 1 on, an update runs while the
+        environments step.
       env: the environments.
       compiled: from `compile(host_step(agent), init_host_state(agent, key))`.
       iterations: the number of iterations to reach.
-      rollout_length: T, the steps of each environment between two updates.
       start: the number of iterations done already.
-      actor_lag: rollout `i` is acted by the policy after update `i - 1 - actor_lag`, or the oldest there
-        is. With 0 acting and updating take turns; from 1 on, an update runs while the environments step.
       chunk_seconds: how long a chunk should take.
       max_chunk: the largest number of iterations in a chunk.
       pause_every: end a chunk at every multiple of this number of iterations.
@@ -81,11 +78,8 @@ def host_train(
     Yields:
       A Chunk when all updates of its iterations are done.
 
-    Raises:
-      ValueError: if actor_lag is negative.
     """
-    if actor_lag < 0:
-        raise ValueError(f"actor_lag is {actor_lag}, expected an integer at least 0")
+    _, rollout_length, actor_lag = agent.schedule
     with _Learner(agent, compiled, env.num_envs, actor_lag) as learner:
         actors = _Actors(agent, env, _env_seed(compiled, start))
         done, first = start, True

@@ -16,7 +16,7 @@ from rl_fn.struct import EnvSpec, Metrics, Nest, Transition
 class StatefulAgent:
     """An agent as an object, for a plain Python loop over any Gymnasium or Gym environment.
 
-        agent = StatefulAgent(dqn.make(spec, hparams), spec, rollout_length=hparams.rollout_length)
+        agent = StatefulAgent(dqn.make(spec, hparams), spec)
         action = agent.act(observation)
         next_observation, reward, terminated, truncated, info = env.step(action)
         agent.observe(observation, action, reward, next_observation, terminated, truncated)
@@ -27,15 +27,14 @@ class StatefulAgent:
     Args:
       agent: the agent, made for one environment (`num_envs=1`).
       spec: the environment's specification.
-      rollout_length: the number of steps of one update.
       seed: the seed of everything random.
       explore: whether `act` explores.
     """
 
-    def __init__(self, agent: Agent, spec: EnvSpec, rollout_length: int, seed: int = 0, explore: bool = True):
+    def __init__(self, agent: Agent, spec: EnvSpec, seed: int = 0, explore: bool = True):
         init_key, self._act_key, update_key = tf.unstack(random.split(random.key(seed), 3))
         self._agent = agent
-        self._rollout_length = rollout_length
+        self._rollout_length = agent.schedule.rollout_length
         self._observation_spec = struct.space_spec(spec.observation_space)
         self._action_spec = struct.space_spec(spec.action_space)
         self._actor = agent.init_actor(1)

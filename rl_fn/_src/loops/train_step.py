@@ -27,39 +27,36 @@ class TrainState(NamedTuple):
     policies: Nest  # [actor_lag, ...]: what actors are still to act with, the next one first; () without a lag
 
 
-def init_state(agent: Agent, env: Env, num_envs: int, key: random.Key, actor_lag: int = 0) -> TrainState:
+def init_state(agent: Agent, env: Env, key: random.Key) -> TrainState:
     """The state at the start of a run, a function of the key alone.
 
     Args:
       agent: whose `init` makes its state.
       env: the environments.
-      num_envs: how many of them.
       key: `uint32[2]`.
-      actor_lag: as for `train_step`.
     """
     agent_key, env_key, run_key = tf.unstack(random.split(key, 3))
     agent_state = agent.init(agent_key)
-    policies = struct.stack([agent_state.policy] * actor_lag) if actor_lag else ()
-    actors = init_actors(agent, env, num_envs, env_key)
+    lag = agent.schedule.actor_lag
+    policies = struct.stack([agent_state.policy] * lag) if lag else ()
+    actors = init_actors(agent, env, agent.schedule.num_envs, env_key)
     return TrainState(agent_state, actors, run_key, tf.constant(0), policies)
 
 
-def train_step(
-    agent: Agent, env: Env, rollout_length: int, actor_lag: int = 0
-) -> Callable[[TrainState], tuple[TrainState, Metrics]]:
+def train_step(agent: Agent, env: Env) -> Callable[[TrainState], tuple[TrainState, Metrics]]:
     """Makes one training iteration: a rollout, and the agent's update on it.
 
     Args:
-      agent: what acts and learns.
+      agent: what acts and learns, as its schedule says: the acting policy is `actor_lag` updates behind the learner,
+        as the actors of an asynchronous system are; the first rollouts act with the initial one.
       env: the environments.
-      rollout_length: steps of each environment.
-      actor_lag: how many updates the acting policy is behind the learner, as the actors of an asynchronous
-        system are; the first rollouts act with the initial one.
 
     Returns:
       A pure function `TrainState -> (TrainState, metrics)`. Its metrics are the agent's, and
       `episode_count`, `episode_return_sum` and `episode_length_sum` of the episodes that ended.
     """
+
+    _, rollout_length, actor_lag = agent.schedule
 
     def step(state: TrainState) -> tuple[TrainState, Metrics]:
         rollout_key, update_key = tf.unstack(random.split(random.fold_in(state.key, state.iteration)))
