@@ -25,7 +25,7 @@ SMALL = {
 
 def start(*args, cwd=ROOT, **env):
     return subprocess.Popen(
-        [sys.executable, "-m", "rl_fn.commands", *map(str, args)],
+        [sys.executable, "-m", "rl_fn", *map(str, args)],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **env},
         stdout=subprocess.PIPE,
@@ -74,7 +74,7 @@ def test_help_answers_at_once_and_without_tensorflow():
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return usage.ru_utime + usage.ru_stime - before, done.stdout
 
-    seconds, out = processor_seconds("-m", "rl_fn.commands", "--help")
+    seconds, out = processor_seconds("-m", "rl_fn", "--help")
     assert "train" in out
     # A share of other work, not a number of seconds, since the same work takes longer on a busy or slower machine.
     assert seconds < processor_seconds("-c", "import tensorflow")[0] / 5

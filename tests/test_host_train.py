@@ -216,7 +216,7 @@ def test_killed_and_resumed(tmp_path, capsys):
         eval_episodes=2,
         checkpoint_seconds=0.0,
     )
-    command = [sys.executable, "-m", "rl_fn.commands", "train"]
+    command = [sys.executable, "-m", "rl_fn", "train"]
     for name, value in dataclasses.asdict(options).items():
         command += [f"--{name}", str(value)] if value is not None and value is not False else []
     process = subprocess.Popen(

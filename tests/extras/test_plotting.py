@@ -28,7 +28,7 @@ def test_curves_hold_every_seed(run):
 
 def test_the_command_draws_a_picture(run, tmp_path):
     path = tmp_path / "curves.png"
-    command = [sys.executable, "-m", "rl_fn.commands", "plot", "--runs", str(run), "--output", str(path)]
+    command = [sys.executable, "-m", "rl_fn", "plot", "--runs", str(run), "--output", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert (done.stdout, done.stderr) == (f"{path}\n", "")
     picture = matplotlib.image.imread(path)

@@ -191,7 +191,7 @@ class ProcessWorker:
 
     def __init__(self, factory: Callable[[], Any]):
         self._connection, theirs = Pipe()
-        code = f"import sys; sys.path[:] = {sys.path!r}; from rl_fn.envs import worker; worker.main"
+        code = f"import sys; sys.path[:] = {sys.path!r}; from rl_fn.envs.host import worker; worker.main"
         code += f"({theirs.fileno()}, {os.getpid()})"
         # A group of its own: Ctrl-C in a terminal is the training program's to deal with.
         self._process = subprocess.Popen(
