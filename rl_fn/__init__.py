@@ -18,6 +18,7 @@ _MODULES = (
     "agents",
     "envs",
     "intrinsic",
+    "learning",
     "loops",
     "losses",
     "media",

@@ -34,9 +34,24 @@ class Transition(NamedTuple):
         """Where the episode ends, for either reason: traces and recurrent states are cut here."""
         return self.terminated | self.truncated
 
+    @property
+    def is_first(self) -> tf.Tensor:
+        """Where an episode begins inside a segment, `[T, B]`: false in the first row, whatever came before it."""
+        return tf.concat([tf.zeros_like(self.is_last[:1]), self.is_last[:-1]], axis=0)
+
     def discount(self, gamma: float | tf.Tensor) -> tf.Tensor:
         """The weight of the value of `next_observation`: `gamma`, and 0 where the task ended."""
         return gamma * (1.0 - tf.cast(self.terminated, self.reward.dtype))
+
+
+class Mean(NamedTuple):
+    """A metric that is not reported at every update: the mean of what there is to report.
+
+    Sums over updates are taken of both; where `count` is 0 there is nothing to report, which is not the same as NaN.
+    """
+
+    total: tf.Tensor  # float32[]
+    count: tf.Tensor  # float32[]
 
 
 class EnvSpec(NamedTuple):
@@ -75,6 +90,11 @@ def stack(nests: Sequence[Nest]) -> Nest:
     """Stacks nests of the same structure along a new first axis."""
     # Converted one by one, because a list of NumPy scalars becomes a tensor of another dtype.
     return tf.nest.map_structure(lambda *leaves: tf.stack([tf.convert_to_tensor(leaf) for leaf in leaves]), *nests)
+
+
+def at(nest: Nest, index: Any) -> Nest:
+    """`leaf[index]` of every leaf."""
+    return tf.nest.map_structure(lambda leaf: leaf[index], nest)
 
 
 def where(condition: tf.Tensor, on_true: Nest, on_false: Nest) -> Nest:

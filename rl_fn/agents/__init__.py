@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-_MODULES = ("base", "dqn", "impala", "off_policy", "ppo", "rainbow", "sac")
+_MODULES = ("base", "dqn", "groups", "hparams", "impala", "ppo", "rainbow", "sac", "td3")
 
 __all__ = list(_MODULES)
 

@@ -1,18 +1,15 @@
-"""What an agent is: three pure functions, and a struct of hyper-parameters."""
+"""What an agent is: three pure functions, and the schedule they were made for."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn import random
-from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
+from rl_fn import policies, random
+from rl_fn.struct import EnvSpec, Metrics, Nest, Transition
 
 Mode = Literal["train", "eval"]  # exploration is off in "eval"
 
@@ -20,7 +17,7 @@ Mode = Literal["train", "eval"]  # exploration is off in "eval"
 class ActorStep(NamedTuple):
     action: tf.Tensor  # [B, ...]
     actor_state: Nest
-    extras: dict[str, tf.Tensor]  # stored in the trajectory for the update
+    extras: dict[str, Nest]  # stored in the trajectory for the update
 
 
 class AgentState(Protocol):
@@ -61,69 +58,35 @@ class Agent(NamedTuple):
     cut: Callable[[Any], Any] = lambda state: state
 
 
-def field(
-    default: Any,
-    doc: str,
-    *,
-    low: float = -math.inf,
-    high: float = math.inf,
-    above: float = -math.inf,
-    choices: Sequence[str] = (),
-) -> Any:
-    """A hyper-parameter with its default, a line of documentation, and what is allowed.
+def stateless(batch_size: int) -> tuple:
+    """The `init_actor` of an agent whose actors carry nothing from step to step."""
+    del batch_size
+    return ()
 
-    Args:
-      default: the default value.
-      doc: one line.
-      low: the smallest value allowed.
-      high: the largest value allowed.
-      above: values must be greater than this.
-      choices: the texts allowed.
+
+def actor_step(
+    head: policies.PolicyHead, outputs: tf.Tensor, key: random.Key, mode: Mode, actor_state: Nest, **extras: Nest
+) -> ActorStep:
+    """Chooses actions by the outputs of a network for a policy's head: the mode in "eval", else a sample.
+
+    Extras for the update are those given, the action before it was clipped and its log-probability.
     """
-    metadata = {"doc": doc, "low": low, "high": high, "above": above, "choices": tuple(choices)}
-    return dataclasses.field(default=default, metadata=metadata)
+    distribution = head.distribution(outputs)
+    if mode == "eval":
+        return ActorStep(head.to_action(policies.mode(distribution)), actor_state, {})
+    raw_action = policies.sample(key, distribution)
+    acted = {"raw_action": raw_action, "log_prob": distribution.log_prob(raw_action)}
+    return ActorStep(head.to_action(raw_action), actor_state, {**acted, **extras})
 
 
-@dataclasses.dataclass(frozen=True)
-class HParams:
-    """The hyper-parameters that every agent has. Values are checked when the struct is made.
-
-    Raises:
-      ValueError: for a value that is impossible or of the wrong type, naming the field, what was given
-        and what is allowed.
-    """
-
-    train_steps: int = field(500_000, "Environment steps of the whole run, over all environments.", low=1)
-    num_envs: int = field(8, "Environments stepped side by side.", low=1)
-    rollout_length: int = field(1, "Steps of each environment between two updates.", low=1)
-    gamma: Scalar = field(0.99, "Discount per step.", low=0.0, high=1.0)
-    actor_lag: int = field(0, "Updates that the acting policy is behind the learner.", low=0, high=1_000)
-
-    def __post_init__(self) -> None:
-        for item in dataclasses.fields(self):
-            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
-
-    @property
-    def schedule(self) -> Schedule:
-        """What loops want to know of an agent with these hyper-parameters."""
-        return Schedule(self.num_envs, self.rollout_length, self.actor_lag)
-
-    @property
-    def num_iterations(self) -> int:
-        """Rollouts (and updates) in a run: enough that `train_steps` are reached."""
-        return math.ceil(self.train_steps / (self.num_envs * self.rollout_length))
-
-    def override(self, **values: Any) -> HParams:
-        """Returns a copy with other values; refuses unknown names."""
-        names = [item.name for item in dataclasses.fields(self)]
-        for name in values:
-            if name not in names:
-                near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
-                raise ValueError(
-                    f"{type(self).__name__} has no hyper-parameter {name!r}; the nearest is {near!r}, "
-                    f"there are: {', '.join(names)}"
-                )
-        return dataclasses.replace(self, **values)
+def check_trajectory(schedule: Schedule, trajectory: Transition) -> None:
+    """Raises ValueError unless a trajectory is `[rollout_length, num_envs]`, as the agent was made for."""
+    given = tuple(trajectory.reward.shape)
+    if given != (schedule.rollout_length, schedule.num_envs):
+        raise ValueError(
+            f"update: the trajectory has shape {given}, expected (rollout_length, num_envs) = "
+            f"{(schedule.rollout_length, schedule.num_envs)}, which the agent was made for"
+        )
 
 
 def num_actions(agent: str, spec: EnvSpec) -> int:
@@ -137,54 +100,3 @@ def check_divides(name: str, value: int, whole_name: str, whole: int) -> None:
     """Raises ValueError unless `value` divides `whole`."""
     if whole % value:
         raise ValueError(f"{name} is {value}, expected a divisor of {whole_name} = {whole}")
-
-
-_KINDS = {
-    "int": "an integer",
-    "Scalar": "a number",
-    "float": "a number",
-    "bool": "true or false",
-    "str": "a text",
-    "tuple[int, ...]": "a tuple of positive integers",
-}
-
-
-def _checked(item: dataclasses.Field, value: Any) -> Any:
-    kind = str(item.type)
-    refusal = f"{item.name} is {value!r}, expected {_allowed(item, kind)}"
-    if kind == "bool":
-        if not isinstance(value, bool):
-            raise ValueError(refusal)
-    elif kind == "str":
-        if value not in item.metadata["choices"]:
-            raise ValueError(refusal)
-    elif kind == "tuple[int, ...]":
-        if isinstance(value, list):
-            value = tuple(value)
-        if not isinstance(value, tuple) or not all(type(size) is int and size > 0 for size in value):
-            raise ValueError(refusal)
-    elif kind == "Scalar" and tf.is_tensor(value):
-        if value.shape.rank != 0 or not value.dtype.is_floating:
-            raise ValueError(refusal)
-    else:
-        if isinstance(value, bool) or not isinstance(value, int if kind == "int" else int | float):
-            raise ValueError(refusal)
-        limits = item.metadata
-        if not (limits["low"] <= value <= limits["high"] and value > limits["above"]) or math.isnan(value):
-            raise ValueError(refusal)
-        value = value if kind == "int" else float(value)
-    return value
-
-
-def _allowed(item: dataclasses.Field, kind: str) -> str:
-    limits = item.metadata
-    if limits["choices"]:
-        return "one of " + ", ".join(limits["choices"])
-    parts = []
-    if limits["above"] > -math.inf:
-        parts.append(f"greater than {limits['above']:g}")
-    if limits["low"] > -math.inf:
-        parts.append(f"at least {limits['low']:g}")
-    if limits["high"] < math.inf:
-        parts.append(f"at most {limits['high']:g}")
-    return " ".join([_KINDS[kind], " and ".join(parts)]).strip()

@@ -20,6 +20,7 @@ AGENTS = {
     "ppo": ("rl_fn.agents.ppo", "PPOHParams"),
     "rainbow": ("rl_fn.agents.rainbow", "RainbowHParams"),
     "sac": ("rl_fn.agents.sac", "SACHParams"),
+    "td3": ("rl_fn.agents.td3", "TD3HParams"),
 }
 
 
@@ -40,7 +41,7 @@ SETS = {
     "ppo_cartpole": NamedSet(
         "ppo",
         "CartPole-v1",
-        {"train_steps": 500_000, "num_envs": 4},
+        {"train_steps": 500_000, "num_envs": 4, "clip_value_loss": True},
         "PPO on CartPole, with the settings of CleanRL's benchmark.",
     ),
     "ppo_pendulum": NamedSet(
@@ -55,7 +56,6 @@ SETS = {
             "gamma": 0.9,
             "learning_rate": 1e-3,
             "entropy_cost": 0.0,
-            "clip_value_loss": False,
         },
         "PPO on Pendulum: Gaussian actions.",
     ),
@@ -71,6 +71,7 @@ SETS = {
             "num_minibatches": 8,
             "gamma": 0.99,
             "learning_rate": 1e-3,
+            "clip_value_loss": True,
         },
         "PPO on MinAtar Breakout with sticky actions.",
     ),
@@ -84,6 +85,7 @@ SETS = {
             "memory": "gru",
             "sequence_length": 32,
             "learning_rate": 1e-3,
+            "clip_value_loss": True,
         },
         "PPO with a GRU on a memory chain of length 10.",
         {"memory_length": 10},
@@ -101,7 +103,6 @@ SETS = {
             "gamma": 0.98,
             "gae_lambda": 0.9,
             "learning_rate": 1.5e-3,
-            "clip_value_loss": False,
             "normalize_observations": True,
         },
         "PPO with a GRU on CartPole without velocities.",
@@ -166,6 +167,13 @@ SETS = {
         "Pendulum-v1",
         {"train_steps": 20_000, "replay_capacity": 20_000, "learning_starts": 500, "actor_learning_rate": 1e-3},
         "SAC on Pendulum, one gradient step per environment step.",
+    ),
+    "td3": NamedSet("td3", None, {}, "TD3 with its defaults, for a bounded Box."),
+    "td3_pendulum": NamedSet(
+        "td3",
+        "Pendulum-v1",
+        {"train_steps": 20_000, "replay_capacity": 20_000, "learning_starts": 1_000},
+        "TD3 on Pendulum, one gradient step per environment step.",
     ),
     "sac_discrete_cartpole": NamedSet(
         "sac",

@@ -16,7 +16,11 @@ def policies_seen(lag, iterations):
 
     def spying(state, trajectory, key):
         after, metrics = agent.update(state, trajectory, key)
-        return after, {**metrics, "log_prob": trajectory.extras["log_prob"], "draw": trajectory.extras["draw"]}
+        return after, {
+            **metrics,
+            "log_prob": trajectory.extras["log_prob"],
+            "raw_action": trajectory.extras["raw_action"],
+        }
 
     spy = agent._replace(update=spying)
     step = tf.function(loops.train_step(spy, ENV), jit_compile=True)

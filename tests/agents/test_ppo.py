@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, loops, random, struct
+from rl_fn import envs, learning, loops, random, struct
 from rl_fn.agents import ppo
 
 ENV = envs.make("CartPole-v1")
@@ -46,7 +46,7 @@ def test_the_first_gradient_step_sees_the_policy_that_acted(memory):
 def test_the_memory_is_reset_where_an_episode_begins_and_nowhere_else():
     hparams = ppo.PPOHParams(num_envs=4, rollout_length=64).override(memory="gru", memory_units=8, sequence_length=8)
     _, _, actors, (trajectory, _) = rolled_out(ENV, hparams, 64)
-    memory = tf.concat([trajectory.extras["memory"], actors.actor[tf.newaxis]], axis=0).numpy()
+    memory = tf.concat([trajectory.extras["recurrent_state"], actors.actor[tf.newaxis]], axis=0).numpy()
     is_zero = np.all(memory == 0, axis=-1)
     expected = np.concatenate([np.ones((1, 4), bool), trajectory.is_last.numpy()])
     np.testing.assert_array_equal(is_zero, expected)
@@ -66,7 +66,7 @@ def test_values_of_truncated_steps_remember_the_episode():
 
 def test_sequences_stay_whole_in_minibatches():
     steps = tf.reshape(tf.range(12 * 2), [12, 2, 1])
-    sequences = ppo._in_sequences(steps, 4).numpy()[..., 0]
+    sequences = learning.in_sequences(steps, 4).numpy()[..., 0]
     assert sequences.shape == (4, 6)
     for column in sequences.T:
         np.testing.assert_array_equal(np.diff(column), [2, 2, 2])
@@ -77,7 +77,7 @@ def test_box_actions_stay_inside_and_probabilities_are_those_of_the_draw():
     hparams = ppo.PPOHParams(num_envs=16, rollout_length=16)
     _, _, _, (trajectory, _) = rolled_out(PENDULUM, hparams, 16)
     space = PENDULUM.spec.action_space
-    action, draw = trajectory.action.numpy(), trajectory.extras["draw"].numpy()
+    action, draw = trajectory.action.numpy(), trajectory.extras["raw_action"].numpy()
     assert np.abs(draw).max() > space.high[0] - 0.5
     np.testing.assert_allclose(action, draw.clip(space.low, space.high), rtol=1e-6)
 

@@ -1,0 +1,80 @@
+"""Learning from replay: what an agent that keeps its experience does with a trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from rl_fn import random, replay, struct
+from rl_fn._src.scan import scan
+from rl_fn.struct import Metrics, Nest, Transition
+
+
+class OffPolicyPolicy(NamedTuple):
+    params: Nest
+    num_updates: tf.Tensor  # int32[]: calls of `update` so far, the clock of exploration
+
+
+class OffPolicyState(NamedTuple):
+    learner: Any  # the part of the state that a gradient step changes; its `actor_params` are what acts
+    replay: Any
+    num_updates: tf.Tensor  # int32[]: calls of `update`
+
+    @property
+    def policy(self) -> OffPolicyPolicy:
+        """All that acting needs."""
+        return OffPolicyPolicy(self.learner.actor_params, self.num_updates)
+
+
+class Learned(NamedTuple):
+    """What a gradient step has to say."""
+
+    metrics: Metrics
+    priorities: tf.Tensor  # float32[N]: absolute errors, the priorities of the items that were sampled
+
+
+def update_from_replay(
+    buffer: replay.Replay,
+    gradient_step: Callable[[Any, replay.Sample, random.Key], tuple[Any, Learned]],
+    *,
+    batch_size: int,
+    gradient_steps: int = 1,
+    min_items: int = 1,
+    beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
+) -> Callable[[OffPolicyState, Transition, random.Key], tuple[OffPolicyState, Metrics]]:
+    """Makes an agent's `update`: adds the trajectory to the replay and takes gradient steps on samples.
+
+    Args:
+      buffer: any replay buffer.
+      gradient_step: `(learner, sample, key) -> (learner, learned)`.
+      batch_size: N, items per gradient step.
+      gradient_steps: per update.
+      min_items: items that must be there before the first gradient step; at least one always.
+      beta: from the number of updates so far to the exponent of the importance weights.
+
+    Returns:
+      `(state, trajectory, key) -> (state, metrics)`; before the first gradient step there are no metrics to report.
+    """
+
+    def update(state: OffPolicyState, trajectory: Transition, key: random.Key) -> tuple[OffPolicyState, Metrics]:
+        stored = buffer.add(state.replay, trajectory._replace(extras={}))
+        ready = buffer.is_ready(stored, min_items)
+
+        def one(carry: tuple[Any, Any], key: random.Key) -> tuple[tuple[Any, Any], Metrics]:
+            learner, stored = carry
+            sample_key, step_key = tf.unstack(random.split(key))
+            sample = buffer.sample(stored, sample_key, batch_size, beta(state.num_updates))
+            learner, learned = gradient_step(learner, sample, step_key)
+            # A priority that is not a number leaves the old one.
+            priorities = tf.where(ready, learned.priorities, float("nan"))
+            return (learner, buffer.update(stored, sample.slots, priorities)), learned.metrics
+
+        (learner, stored), metrics = scan(one, (state.learner, stored), random.split(key, gradient_steps))
+        learner = struct.where(ready, learner, state.learner)
+        weight = tf.cast(ready, tf.float32)
+        metrics = {name: struct.Mean(tf.where(ready, tf.reduce_mean(x), 0.0), weight) for name, x in metrics.items()}
+        return OffPolicyState(learner, stored, state.num_updates + 1), metrics
+
+    return update

@@ -1,0 +1,53 @@
+"""Passes over a rollout in minibatches of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from rl_fn import random
+from rl_fn._src.scan import scan
+from rl_fn.struct import Nest
+
+
+def in_sequences(steps: Nest, length: int) -> Nest:
+    """Cuts steps `[T, B, ...]` into sequences `[length, T / length * B, ...]`."""
+
+    def cut(x: tf.Tensor) -> tf.Tensor:
+        chunks = tf.reshape(x, [x.shape[0] // length, length, *x.shape[1:]])
+        chunks = tf.transpose(chunks, [1, 0, *range(2, chunks.shape.rank)])
+        return tf.reshape(chunks, [length, chunks.shape[1] * chunks.shape[2], *x.shape[2:]])
+
+    return tf.nest.map_structure(cut, steps)
+
+
+def over_minibatches(
+    step: Callable[[Nest, Nest], tuple[Nest, Nest]],
+    carry: Nest,
+    sequences: Nest,
+    key: random.Key,
+    num_epochs: int,
+    num_minibatches: int,
+) -> tuple[Nest, Nest]:
+    """Takes a step on each minibatch of each pass over the sequences, which are shuffled anew for every pass.
+
+    Args:
+      step: `(carry, minibatch) -> (carry, output)`.
+      carry: a nest of tensors.
+      sequences: each leaf `[L, N, ...]`; minibatches are `[L, N / num_minibatches, ...]`.
+      key: `uint32[2]`.
+      num_epochs: passes.
+      num_minibatches: per pass; divides N.
+
+    Returns:
+      The last carry; and the outputs, stacked.
+    """
+    num_sequences = tf.nest.flatten(sequences)[0].shape[1]
+    orders = random.permutation(key, num_sequences, [num_epochs])
+    rows_per_step = tf.reshape(orders, [num_epochs * num_minibatches, num_sequences // num_minibatches])
+
+    def one(carry: Nest, rows: tf.Tensor) -> tuple[Nest, Nest]:
+        return step(carry, tf.nest.map_structure(lambda x: tf.gather(x, rows, axis=1), sequences))
+
+    return scan(one, carry, rows_per_step)

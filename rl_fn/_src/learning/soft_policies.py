@@ -1,0 +1,103 @@
+"""What differs between Box and discrete actions in maximum-entropy control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn import losses, policies, random
+from rl_fn.struct import EnvSpec
+
+Critics = Callable[[tf.Tensor], tf.Tensor]  # inputs [N, F] to values [N, 2, ...] of two critics
+
+
+class SoftPolicy(NamedTuple):
+    """A policy, and the losses that its kind of actions needs."""
+
+    num_outputs: int  # P, of the policy's network
+    critic_outputs: int  # one per discrete action, or one for the action among the inputs
+    critic_spec: tf.TensorSpec  # of the critics' inputs
+    target_entropy: float  # the usual one
+    # (outputs [B, P], key, explore) -> actions
+    act: Callable[[tf.Tensor, random.Key, bool], tf.Tensor]
+    # (critics, inputs [N, F], outputs [N, P], alpha, key) -> losses [N], log_prob [N]: minus the entropy
+    actor_loss: Callable[..., tuple[tf.Tensor, tf.Tensor]]
+    # (critics, target_critics, items, inputs, next_inputs, next_outputs, alpha, key) -> errors [N, 2], values
+    critic_error: Callable[..., tuple[tf.Tensor, tf.Tensor]]
+
+
+def soft_policy(agent: str, spec: EnvSpec, input_spec: tf.TensorSpec) -> SoftPolicy:
+    """The policy for an action space: Haarnoja et al. (2018) for a Box, Christodoulou (2019) for discrete actions.
+
+    Args:
+      agent: whose it is, for messages.
+      spec: of the environment.
+      input_spec: of the policy's inputs `[F]`.
+
+    Raises:
+      ValueError: if the action space is neither Discrete nor a Box with finite bounds.
+    """
+    space = spec.action_space
+    if isinstance(space, spaces.Discrete):
+        return _discrete(int(space.n), input_spec)
+    if isinstance(space, spaces.Box) and space.is_bounded():
+        return _box(space, input_spec)
+    raise ValueError(f"{agent} needs a Discrete action space or a Box with finite bounds, {spec.name} has {space}")
+
+
+def with_action(inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.Tensor:
+    """The inputs `[N, F + A]` of a critic of actions `[N, A]` in [-1, 1]."""
+    return tf.concat([inputs, unit_action], axis=-1)
+
+
+def _discrete(num_actions: int, input_spec: tf.TensorSpec) -> SoftPolicy:
+    def act(logits, key, explore):
+        return random.categorical(key, logits) if explore else policies.greedy(key, logits)
+
+    def actor_loss(critics, inputs, logits, alpha, key):
+        del key  # the expectation over actions is exact
+        each = losses.categorical_sac_actor_loss(logits, critics(inputs), alpha)
+        return each, losses.entropy_loss(logits)
+
+    def critic_error(critics, target_critics, batch, inputs, next_inputs, next_logits, alpha, key):
+        del key
+        q_tm1, q_t = critics(inputs), target_critics(next_inputs)
+        error = losses.categorical_sac_critic_error(
+            q_tm1, batch.action, batch.reward, batch.discount, q_t, next_logits, alpha
+        )
+        return error, q_tm1
+
+    target_entropy = math.log(num_actions) / 2
+    return SoftPolicy(num_actions, num_actions, input_spec, target_entropy, act, actor_loss, critic_error)
+
+
+def _box(space: spaces.Box, input_spec: tf.TensorSpec) -> SoftPolicy:
+    """Policy and critics work with actions in [-1, 1], whatever the bounds of the Box."""
+    unit_box = policies.unit_box(space)
+
+    def distribution(outputs: tf.Tensor) -> policies.Distribution:
+        mean, log_stddev = tf.split(outputs, 2, axis=-1)
+        return policies.squashed_gaussian(mean, tf.exp(tf.clip_by_value(log_stddev, -20.0, 2.0)))
+
+    def act(outputs, key, explore):
+        policy = distribution(outputs)
+        return unit_box.to_action(policies.squashed_sample(key, policy).action if explore else policies.mode(policy))
+
+    def actor_loss(critics, inputs, outputs, alpha, key):
+        drawn = policies.squashed_sample(key, distribution(outputs))
+        value = tf.reduce_min(critics(with_action(inputs, drawn.action)), axis=[1, 2])
+        return losses.sac_actor_loss(drawn.log_prob, value, alpha), drawn.log_prob
+
+    def critic_error(critics, target_critics, batch, inputs, next_inputs, next_outputs, alpha, key):
+        following = policies.squashed_sample(key, distribution(next_outputs))
+        q_tm1 = tf.squeeze(critics(with_action(inputs, unit_box.to_unit(batch.action))), axis=-1)
+        q_t = tf.squeeze(target_critics(with_action(next_inputs, following.action)), axis=-1)
+        error = losses.sac_critic_error(q_tm1, batch.reward, batch.discount, q_t, following.log_prob, alpha)
+        return error, q_tm1
+
+    critic_spec = tf.TensorSpec([input_spec.shape[0] + unit_box.size], tf.float32)
+    return SoftPolicy(2 * unit_box.size, 1, critic_spec, -float(unit_box.size), act, actor_loss, critic_error)

@@ -1,0 +1,222 @@
+"""Groups of hyper-parameters that know what they make; an agent's struct is made of those it needs.
+
+@dataclasses.dataclass(frozen=True)
+class DQNHParams(EpsilonGreedyHParams, ReplayHParams, TorsoHParams, AdamHParams): ...
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from rl_fn import learning, networks, optimizers, random, replay, struct
+from rl_fn.agents.base import ActorStep, Agent, Mode, stateless
+from rl_fn.agents.hparams import HParams, field
+from rl_fn.learning import Learned, OffPolicyPolicy, OffPolicyState
+from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
+
+Inputs = Callable[[Nest], tf.Tensor]  # from observations to what a network takes
+
+
+@dataclasses.dataclass(frozen=True)
+class AdamHParams(HParams):
+    """Of Adam, with the gradient's global norm clipped."""
+
+    learning_rate: Scalar = field(1e-3, "Adam's step size at the start.", above=0.0)
+    anneal_learning_rate: bool = field(False, "Whether the step size falls linearly to zero over the run.")
+    adam_epsilon: Scalar = field(1e-8, "Adam's epsilon.", above=0.0)
+    max_grad_norm: Scalar = field(10.0, "Global norm to which gradients are clipped.", above=0.0)
+
+    def make_optimizer(self, steps_per_update: int = 1) -> optimizers.Optimizer:
+        """Makes the optimiser; an annealed step size falls with each update, of so many gradient steps."""
+        annealed = optimizers.linear_schedule(self.learning_rate, 0.0, self.num_iterations)
+        rate = (lambda count: annealed(count // steps_per_update)) if self.anneal_learning_rate else self.learning_rate
+        clip = optimizers.clip_by_global_norm(self.max_grad_norm)
+        return optimizers.flatten(optimizers.chain(clip, optimizers.adam(rate, epsilon=self.adam_epsilon)))
+
+
+@dataclasses.dataclass(frozen=True)
+class TorsoHParams(HParams):
+    """Of what reads the observation."""
+
+    torso: str = field("mlp", "What reads the observation.", choices=networks.TORSOS)
+    hidden_sizes: tuple[int, ...] = field((128, 128), "Widths of the hidden layers.")
+
+    def make_torso(self, spec: EnvSpec) -> tuple[networks.Network, tf.TensorSpec, Inputs]:
+        """Makes the torso; see `networks.torso`."""
+        return networks.torso(self.torso, spec.observation_space, self.hidden_sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorCriticHParams(HParams):
+    """Of a policy and a value in one network, with a memory where there is something to remember."""
+
+    torso: str = field("mlp", "What reads the observation.", choices=networks.TORSOS)
+    hidden_sizes: tuple[int, ...] = field((64, 64), "Widths of the hidden layers of policy and value.")
+    activation: str = field("tanh", "After each hidden layer.", choices=tuple(networks.ACTIVATIONS))
+    shared_torso: bool = field(False, "Whether policy and value share their hidden layers.")
+    memory: str = field("none", "Recurrent network between torso and heads.", choices=networks.MEMORIES)
+    memory_units: int = field(64, "Size of the memory.", low=1)
+    entropy_cost: Scalar = field(0.01, "Weight of the entropy bonus.", low=0.0)
+    value_cost: Scalar = field(0.5, "Weight of the value loss.", low=0.0)
+
+    def make_network(self, spec: EnvSpec) -> tuple[networks.ActorCritic, tf.TensorSpec, Inputs]:
+        """Makes the network; see `networks.policy_and_value`."""
+        return networks.policy_and_value(
+            spec.observation_space,
+            spec.action_space,
+            torso=self.torso,
+            hidden_sizes=self.hidden_sizes,
+            activation=self.activation,
+            shared_torso=self.shared_torso,
+            memory=self.memory,
+            memory_units=self.memory_units,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayHParams(HParams):
+    """Of what is kept for replay, and how much is learned from it."""
+
+    replay_capacity: int = field(50_000, "Transitions kept for replay.", low=1)
+    learning_starts: int = field(1_000, "Transitions collected before the first gradient step.", low=1)
+    batch_size: int = field(64, "Transitions per gradient step.", low=1)
+    gradient_steps: int = field(1, "Gradient steps per update.", low=1)
+    n_step: int = field(1, "Steps of reward before a target bootstraps.", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.learning_starts > self.replay_capacity:
+            raise ValueError(
+                f"learning_starts is {self.learning_starts}, expected at most replay_capacity = {self.replay_capacity}"
+            )
+        if self.learning_starts <= self._num_waiting:
+            raise ValueError(
+                f"learning_starts is {self.learning_starts}, expected more than (n_step - 1) * num_envs = "
+                f"{self._num_waiting}, the transitions that wait for their last step"
+            )
+
+    @property
+    def _num_waiting(self) -> int:
+        return (self.n_step - 1) * self.num_envs
+
+    def make_store(self, spec: EnvSpec) -> replay.Store:
+        """Makes what keeps the transitions: items are `replay.NStepTransition`s."""
+        observation = struct.space_spec(spec.observation_space)
+        flag, number = tf.TensorSpec((), tf.bool), tf.TensorSpec((), tf.float32)
+        action = struct.space_spec(spec.action_space)
+        step = Transition(observation, action, number, flag, flag, observation, extras={})
+        return replay.n_step_items(
+            self.replay_capacity, step, num_streams=self.num_envs, n=self.n_step, gamma=self.gamma
+        )
+
+    def make_replay(self, spec: EnvSpec) -> replay.Replay:
+        """Makes the buffer, sampled uniformly."""
+        return replay.uniform_from(self.make_store(spec))
+
+    def make_agent(
+        self,
+        buffer: replay.Replay,
+        init_learner: Callable[[random.Key], Any],
+        choose: Callable[[OffPolicyPolicy, Nest, random.Key, Mode], tf.Tensor],
+        gradient_step: Callable[[Any, replay.Sample, random.Key], tuple[Any, Learned]],
+        *,
+        beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
+        report: Callable[[OffPolicyState], Metrics] = lambda state: {},
+    ) -> Agent:
+        """Makes an agent that learns from replay.
+
+        Args:
+          buffer: from `make_replay`.
+          init_learner: makes what a gradient step changes, with `actor_params`, what acts.
+          choose: `(policy, observation, key, mode) -> action`.
+          gradient_step: `(learner, sample, key) -> (learner, learned)`.
+          beta: the exponent of the importance weights, by the number of updates so far.
+          report: more metrics, of the state before an update.
+        """
+        learn = learning.update_from_replay(
+            buffer,
+            gradient_step,
+            batch_size=self.batch_size,
+            gradient_steps=self.gradient_steps,
+            min_items=self.learning_starts - self._num_waiting,
+            beta=beta,
+        )
+
+        def init(key: random.Key) -> OffPolicyState:
+            return OffPolicyState(init_learner(key), buffer.init(), num_updates=tf.constant(0))
+
+        def act(
+            policy: OffPolicyPolicy, actor_state: Nest, observation: Nest, key: random.Key, mode: Mode
+        ) -> ActorStep:
+            return ActorStep(choose(policy, observation, key, mode), actor_state, {})
+
+        def update(state: OffPolicyState, trajectory: Transition, key: random.Key) -> tuple[OffPolicyState, Metrics]:
+            successor, metrics = learn(state, trajectory, key)
+            return successor, {**metrics, **report(state)}
+
+        def cut(state: OffPolicyState) -> OffPolicyState:
+            return state._replace(replay=buffer.cut(state.replay))
+
+        return Agent(self.schedule, init, stateless, act, update, cut)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrioritizedReplayHParams(ReplayHParams):
+    """Of replay in proportion to priorities (Schaul et al., 2016)."""
+
+    priority_exponent: Scalar = field(0.5, "How much priorities count in sampling.", low=0.0)
+    importance_exponent: Scalar = field(0.4, "Of the importance weights at the start; 1 at the end.", low=0.0, high=1.0)
+
+    def make_replay(self, spec: EnvSpec) -> replay.Replay:
+        """Makes the buffer."""
+        return replay.prioritized_from(self.make_store(spec), self.priority_exponent)
+
+    @property
+    def beta(self) -> optimizers.Schedule:
+        """The exponent of the importance weights, by the number of updates so far."""
+        return optimizers.linear_schedule(self.importance_exponent, 1.0, self.num_iterations)
+
+
+@dataclasses.dataclass(frozen=True)
+class EpsilonGreedyHParams(HParams):
+    """Of exploration by random actions, which become fewer."""
+
+    epsilon_initial: Scalar = field(1.0, "Probability of a random action at the start.", low=0.0, high=1.0)
+    epsilon_final: Scalar = field(0.05, "Probability of a random action after exploration.", low=0.0, high=1.0)
+    exploration_fraction: Scalar = field(0.2, "Share of the run over which epsilon falls.", above=0.0, high=1.0)
+
+    @property
+    def epsilon(self) -> optimizers.Schedule:
+        """The probability of a random action, by the number of updates so far."""
+        steps = tf.maximum(1.0, self.exploration_fraction * self.num_iterations)
+        return optimizers.linear_schedule(self.epsilon_initial, self.epsilon_final, steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class TwinCriticHParams(ReplayHParams):
+    """Of an actor and two critics that learn from replay, with target parameters that follow slowly."""
+
+    num_envs: int = 1
+    replay_capacity: int = 100_000
+    batch_size: int = 256
+    hidden_sizes: tuple[int, ...] = field((256, 256), "Widths of the hidden layers of policy and critics.")
+    actor_learning_rate: Scalar = field(3e-4, "Adam's step size for the policy.", above=0.0)
+    critic_learning_rate: Scalar = field(1e-3, "Adam's step size for the critics.", above=0.0)
+    target_step_size: Scalar = field(0.005, "How far the targets move per gradient step.", above=0.0, high=1.0)
+
+    def make_actor(self, num_outputs: int) -> networks.Network:
+        """Makes the policy's network."""
+        return networks.mlp((*self.hidden_sizes, num_outputs))
+
+    def make_critics(self, num_outputs: int) -> networks.Network:
+        """Makes both critics, `[N, F]` to `[N, 2, num_outputs]`."""
+        return learning.twin(networks.mlp((*self.hidden_sizes, num_outputs)))
+
+    def uniform_at_first(self, key: random.Key, spec: EnvSpec, policy: OffPolicyPolicy, action: tf.Tensor) -> tf.Tensor:
+        """Random actions until learning starts; see `learning.uniform_at_first`."""
+        num_steps = policy.num_updates * self.schedule.steps
+        return learning.uniform_at_first(key, spec.action_space, action, num_steps, self.learning_starts)

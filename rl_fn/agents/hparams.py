@@ -1,0 +1,222 @@
+"""Hyper-parameters: frozen structs that refuse what cannot be when they are made.
+
+    @dataclasses.dataclass(frozen=True)
+    class MyHParams(HParams):
+        temperature: Scalar = field(0.03, "Of the soft policy.", above=0.0)
+        clip: float | None = None
+
+Values are checked by the types of their fields, and by what `field` says is allowed. A subclass that gives a field
+another default keeps what was said of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import inspect
+import math
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from rl_fn.agents.base import Schedule
+from rl_fn.struct import Scalar
+
+Struct = TypeVar("Struct", bound="HParams")
+
+
+def field(
+    default: Any,
+    doc: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+    choices: Sequence[str] = (),
+) -> Any:
+    """A hyper-parameter with its default, a line of documentation, and what is allowed.
+
+    Args:
+      default: the default value.
+      doc: one line.
+      low: the smallest value allowed.
+      high: the largest value allowed.
+      above: values must be greater than this.
+      choices: the texts allowed, any where there are none.
+    """
+    metadata = {"doc": doc, "low": low, "high": high, "above": above, "choices": tuple(choices)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class HParams:
+    """The hyper-parameters that every agent has. Values are checked when the struct is made.
+
+    A field of type `Scalar` takes a scalar tensor too, so that one compiled program can train many settings.
+
+    Raises:
+      ValueError: for a value that is impossible or of the wrong type, naming the field, what was given
+        and what is allowed.
+    """
+
+    train_steps: int = field(500_000, "Environment steps of the whole run, over all environments.", low=1)
+    num_envs: int = field(8, "Environments stepped side by side.", low=1)
+    rollout_length: int = field(1, "Steps of each environment between two updates.", low=1)
+    gamma: Scalar = field(0.99, "Discount per step.", low=0.0, high=1.0)
+    actor_lag: int = field(0, "Updates that the acting policy is behind the learner.", low=0, high=1_000)
+
+    def __post_init__(self) -> None:
+        undeclared = set(inspect.get_annotations(type(self))) - set(type(self).__dataclass_fields__)
+        if undeclared:
+            raise TypeError(
+                f"{type(self).__name__} has {', '.join(sorted(undeclared))} and is no dataclass: "
+                "put @dataclasses.dataclass(frozen=True) above it"
+            )
+        for name, allowed in described(type(self)).items():
+            object.__setattr__(self, name, allowed.checked(getattr(self, name)))
+
+    @property
+    def schedule(self) -> Schedule:
+        """What loops want to know of an agent with these hyper-parameters."""
+        return Schedule(self.num_envs, self.rollout_length, self.actor_lag)
+
+    @property
+    def num_iterations(self) -> int:
+        """Rollouts (and updates) in a run: enough that `train_steps` are reached."""
+        return math.ceil(self.train_steps / (self.num_envs * self.rollout_length))
+
+    def override(self: Struct, **values: Any) -> Struct:
+        """Returns a copy with other values; refuses unknown names."""
+        names = [item.name for item in dataclasses.fields(self)]
+        for name in values:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+                raise ValueError(
+                    f"{type(self).__name__} has no hyper-parameter {name!r}; the nearest is {near!r}, "
+                    f"there are: {', '.join(names)}"
+                )
+        return dataclasses.replace(self, **values)
+
+
+class Allowed(typing.NamedTuple):
+    """What is known of a hyper-parameter."""
+
+    name: str
+    kind: Any  # its type
+    default: Any
+    doc: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
+    choices: tuple[str, ...] = ()
+
+    def checked(self, value: Any) -> Any:
+        """The value, converted to its type.
+
+        Raises:
+          ValueError: if it is not allowed.
+        """
+        for kind in _alternatives(self.kind):
+            if (convert := _CONVERSIONS.get(kind) or _instance_of(kind)) is None:
+                return value  # of a type that cannot be looked for
+            if (converted := convert(value)) is not None and self._in_range(converted):
+                return converted
+            if kind is type(None) and value is None:
+                return None
+        raise ValueError(f"{self.name} is {value!r}, expected {self}")
+
+    def _in_range(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return not self.choices or value in self.choices
+        number = tf.get_static_value(value) if tf.is_tensor(value) else value
+        if number is None or isinstance(number, bool) or not isinstance(number, int | float | np.floating):
+            return True
+        return self.low <= number <= self.high and number > self.above
+
+    def __str__(self) -> str:
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        kinds = " or ".join(dict.fromkeys(_WORDS.get(kind, str(kind)) for kind in _alternatives(self.kind)))
+        limits = [("greater than", self.above), ("at least", self.low), ("at most", self.high)]
+        parts = [f"{words} {limit:g}" for words, limit in limits if math.isfinite(limit)]
+        return " ".join([kinds, " and ".join(parts)]).strip()
+
+
+@functools.cache
+def described(struct: type[HParams]) -> Mapping[str, Allowed]:
+    """What each field of a struct of hyper-parameters allows, by its name."""
+    bases = [base for base in struct.__mro__ if "__dataclass_fields__" in base.__dict__]
+    allowed = {}
+    for item in dataclasses.fields(struct):
+        owners = [base for base in bases if item.name in inspect.get_annotations(base)]
+        said = [base.__dataclass_fields__[item.name].metadata for base in owners]
+        metadata = dict(next(filter(None, said), {}))
+        kind = _resolved(owners[0], item.type)
+        if typing.get_origin(kind) is Literal:
+            kind, metadata["choices"] = str, typing.get_args(kind)
+        allowed[item.name] = Allowed(item.name, kind, item.default, **metadata)
+    return types.MappingProxyType(allowed)
+
+
+def _resolved(owner: type, kind: Any) -> Any:
+    """The type that an annotation names; Any where a name is not to be found, as that of a local class."""
+    if not isinstance(kind, str):
+        return kind
+    try:
+        return eval(kind, vars(sys.modules[owner.__module__]), dict(vars(owner)))
+    except NameError:
+        return Any
+
+
+def _alternatives(kind: Any) -> tuple:
+    is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    return typing.get_args(kind) if is_union else (kind,)
+
+
+def _integer(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return float(value) if is_number and not math.isnan(value) else None
+
+
+def _scalar_tensor(value: Any) -> tf.Tensor | None:
+    if not tf.is_tensor(value) or value.shape.rank != 0 or not value.dtype.is_floating:
+        return None
+    return tf.cast(value, tf.float32)  # one type for all, or float64 would meet float32 in the middle of an agent
+
+
+def _sizes(value: Any) -> tuple[int, ...] | None:
+    sizes = [_integer(size) for size in value] if isinstance(value, tuple | list) else [None]
+    return tuple(size for size in sizes if size) if all(size is not None and size > 0 for size in sizes) else None
+
+
+def _instance_of(kind: Any) -> Callable[[Any], Any] | None:
+    plain = isinstance(kind, type) and kind is not Any and not isinstance(kind, types.GenericAlias)
+    return (lambda value: value if isinstance(value, kind) else None) if plain else None
+
+
+_CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
+    int: _integer,
+    float: _number,
+    bool: lambda value: bool(value) if isinstance(value, bool | np.bool_) else None,
+    tf.Tensor: _scalar_tensor,
+    tuple[int, ...]: _sizes,
+}
+_WORDS = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    tf.Tensor: "a number",
+    tuple[int, ...]: "a tuple of positive integers",
+    type(None): "None",
+}

@@ -1,0 +1,114 @@
+"""Twin delayed deep deterministic policy gradients, TD3 (Fujimoto, van Hoof and Meger, 2018), for Box actions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn import learning, losses, networks, optimizers, policies, random, replay, struct, updates
+from rl_fn.agents.base import Agent, Mode
+from rl_fn.agents.groups import TwinCriticHParams
+from rl_fn.agents.hparams import field
+from rl_fn.learning import Learned, OffPolicyPolicy, Trained
+from rl_fn.struct import EnvSpec, Nest, Scalar
+
+Values = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (inputs [N, F], actions [N, A] in [-1, 1]) -> [N, 2]
+
+
+@dataclasses.dataclass(frozen=True)
+class TD3HParams(TwinCriticHParams):
+    actor_learning_rate: Scalar = 1e-3
+    policy_delay: int = field(2, "Gradient steps of the critics between two of the policy.", low=1)
+    exploration_noise: Scalar = field(0.1, "Deviation of the noise of acting, where actions are in [-1, 1].", low=0.0)
+    smoothing_noise: Scalar = field(0.2, "Deviation of the noise of the target's actions.", low=0.0)
+    smoothing_clip: Scalar = field(0.5, "The largest noise of the target's actions.", low=0.0)
+
+
+class TD3Learner(NamedTuple):
+    actor: Trained
+    critics: Trained
+    target_params: tuple[Nest, Nest]  # of policy and critics
+    gradient_steps: tf.Tensor  # int32[]
+
+    @property
+    def actor_params(self) -> Nest:
+        return self.actor.params
+
+
+def critic_loss(q_tm1: tf.Tensor, q_t: tf.Tensor, sample: replay.Sample) -> tuple[tf.Tensor, tf.Tensor]:
+    """The loss of both critics, of values `[N, 2]`: Fujimoto et al. (2018), algorithm 1; a scalar, and the errors."""
+    error = losses.clipped_double_q_learning(q_tm1, sample.items.reward, sample.items.discount, q_t)
+    return tf.reduce_mean(sample.weights * tf.reduce_sum(losses.l2_loss(error), axis=-1)), error
+
+
+def actor_loss(values: Values, inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.Tensor:
+    """The loss of the policy, minus the first critic's value of its actions: Fujimoto et al. (2018), equation 15."""
+    return -tf.reduce_mean(values(inputs, unit_action)[:, 0])
+
+
+def make(
+    spec: EnvSpec,
+    hparams: TD3HParams,
+    *,
+    critic_loss: Callable[..., tuple[tf.Tensor, Any]] = critic_loss,
+    actor_loss: Callable[..., tf.Tensor] = actor_loss,
+) -> Agent:
+    """Makes a TD3 agent, of the losses above or others; raises ValueError for actions not in a Box with bounds."""
+    if not isinstance(spec.action_space, spaces.Box):
+        raise ValueError(f"td3 needs a Box of actions with finite bounds, {spec.name} has {spec.action_space}")
+    unit_box, (input_spec, to_inputs) = policies.unit_box(spec.action_space), networks.flatten(spec.observation_space)
+    actor_network, critic_network = hparams.make_actor(unit_box.size), hparams.make_critics(1)
+    actor_optimizer = optimizers.adam(hparams.actor_learning_rate)
+    critic_optimizer = optimizers.adam(hparams.critic_learning_rate)
+
+    def init(key: random.Key) -> TD3Learner:
+        actor_key, critic_key = tf.unstack(random.split(key))
+        critic_spec = tf.TensorSpec([input_spec.shape[0] + unit_box.size], tf.float32)
+        params = actor_network.init(actor_key, input_spec), critic_network.init(critic_key, critic_spec)
+        pairs = zip(params, (actor_optimizer, critic_optimizer), strict=True)
+        return TD3Learner(*(learning.init_trained(*pair) for pair in pairs), params, gradient_steps=tf.constant(0))
+
+    def policy(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        return tf.tanh(actor_network.apply(params, inputs))
+
+    def values(params: Nest) -> Values:
+        return lambda *inputs: tf.squeeze(critic_network.apply(params, learning.with_action(*inputs)), axis=-1)
+
+    def choose(acting: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
+        unit, (noise_key, warm_key) = policy(acting.params, to_inputs(observation)), tf.unstack(random.split(key))
+        if mode == "eval":
+            return unit_box.to_action(unit)
+        noisy = policies.add_gaussian_noise(noise_key, unit, hparams.exploration_noise, -1.0, 1.0)
+        return hparams.uniform_at_first(warm_key, spec, acting, unit_box.to_action(noisy))
+
+    def gradient_step(learner: TD3Learner, sample: replay.Sample, key: random.Key) -> tuple[TD3Learner, Learned]:
+        inputs, next_inputs = to_inputs(sample.items.observation), to_inputs(sample.items.next_observation)
+        taken, next_action = unit_box.to_unit(sample.items.action), policy(learner.target_params[0], next_inputs)
+        noise = hparams.smoothing_noise, hparams.smoothing_clip
+        next_action = losses.target_policy_smoothing(key, next_action, -1.0, 1.0, *noise)
+        q_t = values(learner.target_params[1])(next_inputs, next_action)
+
+        def of_critics(params: Nest) -> tuple[tf.Tensor, Nest]:
+            q_tm1 = values(params)(inputs, taken)
+            value, error = critic_loss(q_tm1, q_t, sample)
+            return value, (error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
+
+        critics, (error, metrics) = learning.minimise(of_critics, critic_optimizer, learner.critics)
+
+        def of_actor(params: Nest) -> tuple[tf.Tensor, tf.Tensor]:
+            value = actor_loss(values(critics.params), inputs, policy(params, inputs))
+            return value, value
+
+        actor, metrics["actor_loss"] = learning.minimise(of_actor, actor_optimizer, learner.actor)
+        params, count = (actor.params, critics.params), learner.gradient_steps + 1
+        targets = updates.incremental_update(params, learner.target_params, hparams.target_step_size)
+        is_time, old = count % hparams.policy_delay == 0, (learner.actor, learner.target_params)
+        actor, targets = struct.where(is_time, (actor, targets), old)
+        learned = Learned(metrics, priorities=tf.reduce_mean(tf.abs(error), axis=-1))
+        return TD3Learner(actor, critics, targets, count), learned
+
+    return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)

@@ -1,0 +1,52 @@
+"""What agents are put together from; it knows no agent and no loop.
+
+A gradient step: `minimise`, the one place where a gradient meets an optimiser.
+
+    trained = init_trained(network.init(key, spec), optimizer)
+    trained, metrics = minimise(lambda params: loss(network, params, batch), optimizer, trained)
+
+Target parameters: `TargetLearner` with `periodic` or `incremental` targets, and the `target_gradient_step` of a loss.
+Learning from replay: `update_from_replay` makes the update of an agent of its buffer and its gradient step.
+Learning from a rollout: `in_sequences`, and `over_minibatches` of them.
+Critics: `twin`, `with_action`, `successor_values`; the policies of maximum-entropy control: `soft_policy`.
+Exploration: `uniform_at_first`; schedules are those of `rl_fn.optimizers`.
+"""
+
+from rl_fn._src.learning.critics import successor_values, twin
+from rl_fn._src.learning.exploration import uniform_at_first
+from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
+from rl_fn._src.learning.minibatches import in_sequences, over_minibatches
+from rl_fn._src.learning.minimise import Trained, init_trained, minimise
+from rl_fn._src.learning.soft_policies import SoftPolicy, soft_policy, with_action
+from rl_fn._src.learning.targets import (
+    TargetLearner,
+    TargetUpdate,
+    incremental,
+    init_target_learner,
+    periodic,
+    target_gradient_step,
+)
+
+__all__ = [
+    "Learned",
+    "OffPolicyPolicy",
+    "OffPolicyState",
+    "SoftPolicy",
+    "TargetLearner",
+    "TargetUpdate",
+    "Trained",
+    "in_sequences",
+    "incremental",
+    "init_target_learner",
+    "init_trained",
+    "minimise",
+    "over_minibatches",
+    "periodic",
+    "soft_policy",
+    "successor_values",
+    "target_gradient_step",
+    "twin",
+    "uniform_at_first",
+    "update_from_replay",
+    "with_action",
+]

@@ -1,0 +1,109 @@
+"""Structs of hyper-parameters, those of the agents and of one's own."""
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rl_fn.agents import dqn, impala, ppo, rainbow, sac, td3
+from rl_fn.agents.hparams import HParams, described, field
+from rl_fn.struct import Scalar
+
+STRUCTS = [dqn.DQNHParams, impala.IMPALAHParams, ppo.PPOHParams, rainbow.RainbowHParams, sac.SACHParams, td3.TD3HParams]
+
+
+# Without `from __future__ import annotations`, in this module: the types are objects and not texts.
+@dataclasses.dataclass(frozen=True)
+class Own(dqn.DQNHParams):
+    temperature: Scalar = field(0.03, "Of the soft policy.", above=0.0)
+    clip: float | None = None
+    plain: float = 0.5
+    kind: Literal["sum", "mean"] = "mean"
+    note: str = "anything"
+    table: dict[str, int] | None = None
+    batch_size: int = 128
+
+
+@pytest.mark.parametrize("struct", STRUCTS)
+def test_every_hyperparameter_is_documented(struct):
+    assert all(allowed.doc.endswith(".") for allowed in described(struct).values())
+
+
+def test_a_struct_of_ones_own_is_checked_by_its_types():
+    own = Own(clip=1, plain=np.float32(0.25), batch_size=np.int64(8), hidden_sizes=[np.int64(4)], table={"a": 1})
+    assert (own.clip, own.plain, own.batch_size, own.hidden_sizes) == (1.0, 0.25, 8, (4,))
+    assert type(own.batch_size) is int
+    for values, message in [
+        ({"clip": "far"}, "clip is 'far', expected a number or None"),
+        ({"plain": None}, "plain is None, expected a number"),
+        ({"temperature": 0.0}, "temperature is 0.0, expected a number greater than 0"),
+        ({"kind": "max"}, "kind is 'max', expected one of sum, mean"),
+        ({"note": 3}, "note is 3, expected a text"),
+        ({"batch_size": 0}, "batch_size is 0, expected an integer at least 1"),  # as said where the field was born
+        ({"batch_size": True}, "batch_size is True, expected an integer at least 1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Own(**values)
+
+
+def test_another_default_keeps_what_was_said_of_a_field():
+    assert described(Own)["batch_size"].doc == described(dqn.DQNHParams)["batch_size"].doc
+    assert described(Own)["batch_size"].default == 128
+
+
+def test_types_that_only_a_function_knows_are_not_checked():
+    class Local:
+        pass
+
+    @dataclasses.dataclass(frozen=True)
+    class WithLocal(HParams):
+        local: "Local | None" = None
+
+    assert WithLocal(local=3).local == 3
+
+
+def test_fields_without_the_decorator_are_refused():
+    class Bare(HParams):
+        mine: float = 0.5
+
+    with pytest.raises(
+        TypeError, match=r"Bare has mine and is no dataclass: put @dataclasses.dataclass\(frozen=True\)"
+    ):
+        Bare()
+
+
+def test_scalars_may_be_tensors_of_any_float_type():
+    for value in (tf.constant(0.5), tf.constant(0.5, tf.float64), tf.Variable(0.5)):
+        assert dqn.DQNHParams(gamma=value).gamma.dtype == tf.float32
+    for value, shown in [
+        (tf.constant([0.5]), "gamma is"),
+        (tf.constant(2.0), "gamma is"),
+        (tf.constant(1), "gamma is"),
+    ]:
+        with pytest.raises(ValueError, match=shown):
+            dqn.DQNHParams(gamma=value)
+
+
+@pytest.mark.parametrize(
+    ("struct", "values", "message"),
+    [
+        (
+            rainbow.RainbowHParams,
+            {"num_envs": 4, "learning_starts": 8},
+            r"learning_starts is 8, expected more than .* 8",
+        ),
+        (rainbow.RainbowHParams, {"num_envs": 500}, r"learning_starts is 1000, expected more than .* = 1000"),
+        (
+            rainbow.RainbowHParams,
+            {"num_envs": 1, "learning_starts": 1},
+            "learning_starts is 1, expected more than .* = 2",
+        ),
+        (ppo.PPOHParams, {"num_envs": 1, "rollout_length": 4}, "num_minibatches is 4, .* minibatches of one step"),
+        (rainbow.RainbowHParams, {"v_min": 3.0, "v_max": 3.0}, "v_min is 3, expected less than v_max = 3"),
+    ],
+)
+def test_settings_that_cannot_work_together_are_refused(struct, values, message):
+    with pytest.raises(ValueError, match=message):
+        struct(**values)

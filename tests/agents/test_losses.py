@@ -1,0 +1,167 @@
+"""Each agent's loss against numbers worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn import learning, networks, policies, random, replay, struct
+from rl_fn.agents import dqn, impala, ppo, rainbow, sac, td3
+
+KEY = random.key(0)
+LN_2 = math.log(2)
+
+
+def sample(weight, **items):
+    """One transition from state 0 by action 1 to state 1, and its weight."""
+    settled = {"observation": [0], "action": [1], "reward": [1.0], "discount": [0.9], "next_observation": [1]}
+    settled.update(items)
+    transition = replay.NStepTransition(**{name: tf.constant(x) for name, x in settled.items()}, extras={})
+    return replay.Sample(transition, slots=tf.constant([0]), weights=tf.constant([weight]))
+
+
+def table(params, observation, key=None):
+    """A network whose parameters are its outputs, by state."""
+    del key
+    return tf.gather(params, observation)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "loss"),
+    [
+        # The online network prefers action 1 in state 1, which the target values 5: 1 + 0.9 * 5 - 2 = 3.5.
+        ({"double_q": True, "loss": "huber"}, 3.5, 0.5 * 3.0),
+        ({"double_q": True, "loss": "l2"}, 3.5, 0.5 * 6.125),
+        # The target itself prefers action 0, worth 10: 1 + 0.9 * 10 - 2 = 8.
+        ({"double_q": False, "loss": "huber"}, 8.0, 0.5 * 7.5),
+    ],
+)
+def test_dqn(settings, error, loss):
+    params, target_params = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.constant([[0.5, 0.0], [10.0, 5.0]])
+    hparams = dqn.DQNHParams(**settings)
+    with tf.GradientTape() as tape:
+        tape.watch([params, target_params])
+        value, learned = dqn.loss(table, params, target_params, sample(0.5), KEY, hparams)
+    np.testing.assert_allclose(value, loss, rtol=1e-6)
+    np.testing.assert_allclose(learned.priorities, [error], rtol=1e-6)
+    gradient, none = tape.gradient(value, [params, target_params])
+    slope = 1.0 if settings["loss"] == "huber" else error
+    np.testing.assert_allclose(gradient, [[0, -0.5 * slope], [0, 0]], rtol=1e-6)
+    assert none is None
+
+
+def test_rainbow():
+    atoms = tf.constant([0.0, 1.0])
+    # p = (1/4, 3/4) of the action taken; the online network prefers action 0 in state 1, where the target's
+    # distribution is (1/2, 1/2). Reward 1/2 and discount 1/2 put it on 1/2 and 1, that is 1/4 on 0 and 3/4 on 1.
+    quarter = [0.0, math.log(3)]
+    params = tf.constant([[[9.0, -9.0], quarter], [[0.0, 5.0], [5.0, 0.0]]])
+    target_params = tf.constant([[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 30.0]]])
+    value, learned = rainbow.loss(
+        table, params, target_params, sample(2.0, reward=[0.5], discount=[0.5]), KEY, atoms=atoms
+    )
+    cross_entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    np.testing.assert_allclose(learned.priorities, [cross_entropy], rtol=1e-5)
+    np.testing.assert_allclose(value, 2 * cross_entropy, rtol=1e-5)
+
+
+def fixed(logits, values, next_values=None):
+    """An actor-critic whose outputs are given."""
+    return networks.ActorCritic(
+        init=lambda key, spec: (),
+        initial_state=lambda batch_size: (),
+        step=lambda params, state, inputs: ((logits, next_values), state),
+        unroll=lambda params, state, inputs, is_first: (logits, values),
+    )
+
+
+HEAD = policies.PolicyHead(2, policies.categorical, tf.identity)
+
+
+def test_ppo():
+    batch = ppo.Sequences(
+        inputs=tf.zeros([1, 2, 1]),
+        raw_action=tf.constant([[0, 1]]),
+        log_prob=tf.math.log([[0.5, 0.25]]),  # of old: the ratios are 1 and 2
+        value=tf.zeros([1, 2]),
+        recurrent_state=(),
+        is_first=tf.zeros([1, 2], tf.bool),
+        advantage=tf.constant([[1.0, -1.0]]),
+    )
+    network = fixed(tf.zeros([1, 2, 2]), values=tf.constant([[1.0, 2.0]]))
+    hparams = ppo.PPOHParams(normalize_advantages=False, clip_epsilon=0.2, value_cost=0.5, entropy_cost=0.01)
+    total, metrics = ppo.loss(network, HEAD, (), batch, hparams)
+    # The surrogates are 1 and min(2 * -1, 1.2 * -1) = -2; the values miss their targets 1 and -1 by 0 and 3.
+    np.testing.assert_allclose(metrics["policy_loss"], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(metrics["value_loss"], 0.5 * 9 / 2, rtol=1e-6)
+    np.testing.assert_allclose(metrics["entropy"], LN_2, rtol=1e-6)
+    np.testing.assert_allclose(metrics["clip_fraction"], 0.5)
+    np.testing.assert_allclose(metrics["approximate_kl"], (0 + 1 - LN_2) / 2, rtol=1e-5)
+    np.testing.assert_allclose(total, 0.5 + 0.5 * 2.25 - 0.01 * LN_2, rtol=1e-6)
+    # Clipped, the values moved from 0 to 0.2 at most: misses of 0.8 and 1.2, and the larger loss of the two counts.
+    clipped = ppo.loss(network, HEAD, (), batch, hparams.override(clip_value_loss=True))[1]
+    np.testing.assert_allclose(clipped["value_loss"], (0.5 * 0.8**2 + 0.5 * 3**2) / 2, rtol=1e-6)
+    # Normalised, advantages of 1 and -1 are what they were.
+    normalized, _ = ppo.loss(network, HEAD, (), batch, hparams.override(normalize_advantages=True))
+    np.testing.assert_allclose(normalized, total, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("behaviour", "rho"), [(0.5, 1.0), (1.0, 0.5), (0.25, 1.0)])
+def test_impala(behaviour, rho):
+    # Probability 1/2 now: the ratio is 1, 1/2, or 2, which is clipped to 1.
+    observation, number = tf.zeros([1, 1, 1]), lambda x: tf.constant([[x]])
+    trajectory = struct.Transition(
+        observation=observation,
+        action=number(0),
+        reward=number(1.0),
+        terminated=number(False),
+        truncated=number(False),
+        next_observation=observation,
+        extras={"recurrent_state": (), "raw_action": number(0), "log_prob": number(math.log(behaviour))},
+    )
+    network = fixed(tf.zeros([1, 1, 2]), values=number(1.0), next_values=number(2.0))
+    hparams = impala.IMPALAHParams(gamma=0.9, value_cost=0.5, entropy_cost=0.01)
+    total, metrics = impala.loss(network, HEAD, tf.identity, (), trajectory, hparams)
+    error = 1 + 0.9 * 2 - 1
+    np.testing.assert_allclose(metrics["policy_loss"], LN_2 * rho * error, rtol=1e-5)
+    np.testing.assert_allclose(metrics["value_loss"], 0.5 * (rho * error) ** 2, rtol=1e-5)
+    np.testing.assert_allclose(
+        total, LN_2 * rho * error + 0.25 * (rho * error) ** 2 - 0.01 * LN_2, rtol=1e-5, err_msg="their weighted sum"
+    )
+
+
+def test_sac_with_discrete_actions():
+    spec = struct.EnvSpec("Two", None, spaces.Discrete(2))
+    policy = learning.soft_policy("sac", spec, tf.TensorSpec([1], tf.float32))
+    critics = lambda inputs: tf.constant([[[1.0, 2.0], [3.0, 4.0]]])  # two critics of two actions
+    targets = lambda inputs: tf.constant([[[2.0, 4.0], [3.0, 1.0]]])  # the smaller ones are 2 and 1
+    batch = sac.Batch(sample(1.0, discount=[0.5]), tf.zeros([1, 1]), tf.zeros([1, 1]), next_outputs=tf.zeros([1, 2]))
+    loss, (error, _) = sac.critic_loss(policy, critics, targets, batch, tf.constant(0.1), KEY)
+    target = 1 + 0.5 * (1.5 + 0.1 * LN_2)
+    np.testing.assert_allclose(error, [[target - 2, target - 4]], rtol=1e-5)
+    np.testing.assert_allclose(loss, 0.5 * (target - 2) ** 2 + 0.5 * (target - 4) ** 2, rtol=1e-5)
+    loss, log_prob = sac.actor_loss(policy, critics, tf.zeros([1, 1]), tf.zeros([1, 2]), tf.constant(0.1), KEY)
+    np.testing.assert_allclose(loss, -0.1 * LN_2 - 1.5, rtol=1e-5)
+    np.testing.assert_allclose(log_prob, [-LN_2], rtol=1e-5)
+
+
+def test_the_temperature_of_sac_rises_below_the_target_entropy_and_falls_above():
+    log_temperature = tf.constant(0.0)
+    for log_prob, gradient in [(-0.5, 1.5), (1.5, -0.5)]:  # an entropy of 0.5 is over the target, one of -1.5 under it
+        with tf.GradientTape() as tape:
+            tape.watch(log_temperature)
+            loss = sac.temperature_loss(log_temperature, tf.constant([log_prob]), target_entropy=-1.0)
+        np.testing.assert_allclose(loss, -(log_prob - 1.0))
+        np.testing.assert_allclose(tape.gradient(loss, log_temperature), gradient)
+
+
+def test_td3():
+    loss, error = td3.critic_loss(
+        tf.constant([[1.0, 2.0]]), tf.constant([[3.0, 4.0]]), sample(2.0, reward=[1.0], discount=[0.5])
+    )
+    np.testing.assert_allclose(error, [[1.5, 0.5]])  # 1 + 0.5 * 3 less 1 and 2
+    np.testing.assert_allclose(loss, 2 * (0.5 * 1.5**2 + 0.5 * 0.5**2))
+    values = lambda inputs, unit_action: tf.constant([[2.0, 9.0], [4.0, 9.0]]) * unit_action
+    np.testing.assert_allclose(td3.actor_loss(values, tf.zeros([2, 1]), tf.constant([[1.0], [0.5]])), -2.0)
