@@ -1,0 +1,75 @@
+"""What agents are put together from."""
+
+import numpy as np
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn import learning, networks, optimizers, random
+
+KEY = random.key(0)
+
+
+def test_minimise_takes_one_step_and_hands_through_what_the_loss_says():
+    # The gradient of x ** 2 is 2 x, and its norm is clipped to 1: from 3 by 0.5 to 2.5.
+    optimizer = optimizers.chain(optimizers.clip_by_global_norm(1.0), optimizers.sgd(0.5))
+    trained = learning.init_trained(tf.constant(3.0), optimizer)
+    trained, more = learning.minimise(lambda x: (x**2, {"x": x}), optimizer, trained)
+    assert (float(trained.params), float(more["x"])) == (2.5, 3.0)
+    trained, more = learning.minimise(lambda x: (x**2, {"x": x}), optimizer, trained)
+    assert (float(trained.params), float(more["x"])) == (2.0, 2.5)
+
+
+def steps_of(target_update):
+    """Parameters and target parameters after each of three steps from 0, each of which adds 1."""
+    optimizer = optimizers.sgd(1.0)
+    step = learning.target_gradient_step(lambda params, target, sample, key: (-params, ()), optimizer, target_update)
+    learner, seen = learning.init_target_learner(tf.constant(0.0), optimizer), []
+    for _ in range(3):
+        learner, _ = step(learner, (), KEY)
+        seen.append((float(learner.actor_params), float(learner.target_params)))
+    return seen
+
+
+def test_a_periodic_target_is_copied_now_and_then():
+    assert steps_of(learning.periodic(2)) == [(1.0, 0.0), (2.0, 2.0), (3.0, 2.0)]
+
+
+def test_an_incremental_target_moves_a_part_of_the_way():
+    assert steps_of(learning.incremental(0.5)) == [(1.0, 0.5), (2.0, 1.25), (3.0, 2.125)]
+
+
+def test_twin_critics_differ_and_stand_side_by_side():
+    critics = learning.twin(networks.mlp((8, 3)))
+    params = critics.init(KEY, tf.TensorSpec([2], tf.float32))
+    outputs = critics.apply(params, tf.ones([5, 2]))
+    assert outputs.shape == (5, 2, 3)
+    assert np.all(outputs[:, 0] != outputs[:, 1])
+
+
+def test_sequences_stay_whole():
+    steps = {"step": tf.reshape(tf.range(12 * 2), [12, 2])}  # two environments: 0, 2, 4 ... and 1, 3, 5 ...
+    sequences = learning.in_sequences(steps, 4)["step"].numpy()
+    assert sequences.shape == (4, 6)
+    for column in sequences.T:
+        np.testing.assert_array_equal(np.diff(column), [2, 2, 2])
+    assert sorted(sequences.ravel()) == list(range(24))
+
+
+def test_each_pass_over_minibatches_sees_every_sequence_once_in_an_order_of_its_own():
+    sequences = tf.range(6)[tf.newaxis]  # one step each
+    step = lambda count, batch: (count + 1, batch[0])
+    count, seen = tf.function(lambda: learning.over_minibatches(step, tf.constant(0), sequences, KEY, 2, 3))()
+    assert (int(count), seen.shape) == (6, (6, 2))
+    first, second = seen[:3].numpy().ravel(), seen[3:].numpy().ravel()
+    assert sorted(first) == sorted(second) == list(range(6))
+    assert first.tolist() != second.tolist()
+
+
+def test_actions_are_uniform_until_learning_starts():
+    space, chosen = spaces.Discrete(4), tf.zeros([1000], tf.int32)
+    before, after = (
+        learning.uniform_at_first(KEY, space, chosen, tf.constant(num_steps), learning_starts=100).numpy()
+        for num_steps in (99, 100)
+    )
+    assert np.all(np.bincount(before, minlength=4) > 200)
+    assert not after.any()
