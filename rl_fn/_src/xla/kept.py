@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def kept(words: tf.Tensor) -> tf.Tensor:
-    """The same uint32 words, divided by a one that XLA does not see to be one; the code generator drops the division."""
+    """The same uint32 words, divided by what XLA does not see to be one; the code generator drops the division."""
     one = tf.bitwise.bitwise_or(tf.bitwise.right_shift(words, tf.constant(31, tf.uint32)), tf.constant(1, tf.uint32))
     return tf.math.floordiv(words, one)
 
