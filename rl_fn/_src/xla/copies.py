@@ -4,7 +4,7 @@ TensorFlow keeps a condition per copy and asks in each step whether any copy goe
 with copies of all that the loop carries. A condition that is the same for all copies needs none of that.
 
 The table of how `tf.vectorized_map` converts an operation, and what such a conversion is made of, have no public
-name. Where one of them is gone, or means something else, loops are converted as TensorFlow does, and are a
+name. Where one of them is gone, or takes other arguments, loops are converted as TensorFlow does, and are a
 quarter slower.
 """
 
@@ -61,7 +61,7 @@ def _plain_loops() -> Iterator[None]:
 def _table() -> dict[str, Callable[[Any], list]]:
     table = getattr(parallel_for, "_pfor_converter_registry", None)
     if isinstance(table, dict) and set(_LOOPS) <= set(table):
-        return {} if _has_changed else table
+        return table
     _say_slower()
     return {}
 
