@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from rl_fn._src.scan import scan
+from rl_fn._src.xla.kept import kept
 
 Key: TypeAlias = tf.Tensor  # uint32[2]
 Shape: TypeAlias = Sequence[int]
@@ -82,7 +83,7 @@ def threefry_2x32(key: Key, counter: tuple[Any, Any]) -> tuple[tf.Tensor, tf.Ten
 def split(key: Key, num: int = 2) -> tf.Tensor:
     """Derives `num` independent keys, `uint32[num, 2]`."""
     counter = tf.cast(tf.range(num), tf.uint32)
-    return _kept(tf.stack(threefry_2x32(key, (counter, tf.constant(_SPLIT, tf.uint32))), axis=-1))
+    return kept(tf.stack(threefry_2x32(key, (counter, tf.constant(_SPLIT, tf.uint32))), axis=-1))
 
 
 def fold_in(key: Key, data: int | tf.Tensor) -> Key:
@@ -91,7 +92,7 @@ def fold_in(key: Key, data: int | tf.Tensor) -> Key:
         if not 0 <= data < 2**32:
             raise ValueError(f"fold_in: data is {data}, expected an integer in [0, 2**32)")
         data = tf.constant(data, tf.uint32)
-    return _kept(tf.stack(threefry_2x32(key, (tf.cast(data, tf.uint32), tf.constant(_FOLD_IN, tf.uint32)))))
+    return kept(tf.stack(threefry_2x32(key, (tf.cast(data, tf.uint32), tf.constant(_FOLD_IN, tf.uint32)))))
 
 
 def bits(key: Key, shape: Shape = ()) -> tf.Tensor:
@@ -99,7 +100,7 @@ def bits(key: Key, shape: Shape = ()) -> tf.Tensor:
     size = math.prod(shape)
     blocks = (size + 1) // 2
     counter = tf.cast(tf.range(blocks), tf.uint32)
-    words = _kept(tf.concat(threefry_2x32(key, (counter, tf.constant(_BITS, tf.uint32))), axis=0))
+    words = kept(tf.concat(threefry_2x32(key, (counter, tf.constant(_BITS, tf.uint32))), axis=0))
     return tf.reshape(words[:size], tuple(shape))
 
 
@@ -295,17 +296,6 @@ def _checked(key: Key) -> Key:
             "make one with random.key(seed)"
         )
     return key
-
-
-def _kept(words: tf.Tensor) -> tf.Tensor:
-    """The same words, which XLA computes once and stores.
-
-    It would put the rounds again into each operation that reads a word, and those of a derived key twice
-    into those of whatever is drawn from it. What it takes for expensive it does not repeat: a division,
-    here by a one that it does not see to be one. The code generator does, and drops the division.
-    """
-    one = tf.bitwise.bitwise_or(_shift_right(words, 31), tf.constant(1, tf.uint32))
-    return tf.math.floordiv(words, one)
 
 
 def _hash(word: tf.Tensor, salt: tf.Tensor) -> tf.Tensor:

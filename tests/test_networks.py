@@ -176,6 +176,31 @@ def test_keras_models_become_networks():
     np.testing.assert_allclose(compiled(first, INPUTS[0]), network.apply(first, INPUTS[0]), rtol=1e-5)
 
 
+class Nested(tf.keras.layers.Layer):
+    """A layer that holds others in a list and in a dict."""
+
+    def __init__(self):
+        super().__init__()
+        constant = tf.keras.initializers.Constant
+        self.listed = [tf.keras.layers.Dense(3, kernel_initializer=constant(2.0), bias_initializer=constant(3.0))]
+        self.named = {"last": tf.keras.layers.Dense(1, kernel_initializer=constant(4.0), use_bias=False)}
+        self.kernel_initializer = constant(-1.0)  # of none of its own variables
+
+    def call(self, inputs):
+        return self.named["last"](self.listed[0](inputs))
+
+
+def test_keras_layers_inside_others_are_drawn_by_their_own_initializers():
+    inputs = tf.keras.layers.Input([5])
+    network = networks.from_keras(tf.keras.Model(inputs, tf.keras.Sequential([Nested()])(inputs)))
+    params = network.init(random.key(0), SPEC)
+    assert sorted((leaf.shape.as_list(), set(leaf.numpy().flat)) for leaf in params.values()) == [
+        ([3], {3.0}),
+        ([3, 1], {4.0}),
+        ([5, 3], {2.0}),
+    ]
+
+
 def test_keras_models_with_other_state_are_refused():
     layers = tf.keras.layers
     model = tf.keras.Sequential([layers.Input([5]), layers.BatchNormalization()])

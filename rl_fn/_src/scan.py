@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
-Nest = Any
-
-# Larger initial values are taken as they are: they are state that lives on the device (a replay
-# buffer), and adding a zero to them would copy them.
-_LARGEST_TIED = 1 << 12
+from rl_fn._src.xla.ties import false_per_copy, tied
+from rl_fn.struct import Nest
 
 
 def scan(
@@ -46,10 +42,8 @@ def scan(
     has_xs = xs is not None
     carry, xs = tf.nest.map_structure(tf.convert_to_tensor, (carry, xs if has_xs else ()))
     length = _length(xs, length)
-    tie = false_per_copy(tf.nest.flatten((carry, xs)))
-    carry = tf.nest.map_structure(
-        lambda leaf: leaf if leaf.shape.num_elements() > _LARGEST_TIED else tied(leaf, tie), carry
-    )
+    tie = false_per_copy((carry, xs))
+    carry = tied(carry, tie, large=False)
 
     @tf.function(autograph=False)
     def traced(carry, x):
@@ -70,7 +64,7 @@ def scan(
 
     def forwards(carry: Nest, xs: Nest, keep_carries: bool = False) -> tuple[Nest, Nest]:
         kept_spec = carry_spec if keep_carries else y_spec
-        kept = tf.nest.map_structure(lambda leaf: tied(tf.zeros([length, *leaf.shape], leaf.dtype), tie), kept_spec)
+        kept = tied(tf.nest.map_structure(lambda leaf: tf.zeros([length, *leaf.shape], leaf.dtype), kept_spec), tie)
 
         def body(count: tf.Tensor, carry: Nest, kept: Nest) -> tuple:
             index = index_of(count)
@@ -111,9 +105,7 @@ def scan(
                 return count + 1, (into_carry, into_captured), _put(into_xs, index, into_x)
 
             start = _floating(into_last), [tf.zeros_like(tensor) for tensor in captured]
-            start, zeros = tf.nest.map_structure(
-                lambda leaf: tied(leaf, tie), (start, [tf.zeros_like(x) for x in _floating(xs)])
-            )
+            start, zeros = tied((start, [tf.zeros_like(x) for x in _floating(xs)]), tie)
             (into_carry, into_captured), into_xs = _repeat(length, body, start, zeros)
             return [*_with_none(carry, into_carry), *_with_none(xs, into_xs), *into_captured]
 
@@ -169,29 +161,6 @@ def _length(xs: Nest, length: int | tf.Tensor | None) -> int | tf.Tensor:
         shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten(xs)]
         raise ValueError(f"scan: the leading axes of xs differ from each other or from length={length}: {shapes}")
     return length if length is not None else lengths.pop()
-
-
-def false_per_copy(leaves: list[tf.Tensor]) -> tf.Tensor:
-    """A false boolean that depends on every leaf.
-
-    A loop value that starts shared by all copies and ends as one per copy makes
-    `tf.vectorized_map` convert the loop again, once more per level of nesting. Tied to this value,
-    everything in the loop is per copy from the start as soon as anything is.
-    """
-    tie = tf.constant(False)
-    for leaf in leaves:
-        if leaf.shape.num_elements():
-            # XLA knows of integers, and not of floating-point numbers, that they equal themselves.
-            first = tf.cast(leaf[(0,) * leaf.shape.rank], tf.int32)
-            tie = tie | (first != first)
-    return tie
-
-
-def tied(leaf: tf.Tensor, tie: tf.Tensor) -> tf.Tensor:
-    """The leaf, one per copy wherever `tie`, from `false_per_copy`, is."""
-    if leaf.dtype == tf.bool:
-        return leaf | tie
-    return leaf + tf.cast(tie, leaf.dtype)
 
 
 def _check_carry(before: Nest, after: Nest) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import struct
+from rl_fn._src.xla.calls import Program, compile_once, direct
 from rl_fn._src.xla.copies import vectorized_map
 from rl_fn._src.xla.garbage import collected_later
 from rl_fn.struct import Metrics, Nest
@@ -66,7 +67,7 @@ class Compiled:
         counter = tf.TensorSpec([], tf.int32)
         self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
         self._call = tf.function(call, jit_compile=True, autograph=False)
-        self._programs: dict[tuple, Callable[[list[tf.Tensor]], Nest]] = {}  # by the shapes and dtypes of the inputs
+        self._programs: dict[tuple, Program] = {}  # by the shapes and dtypes of the inputs
         self._run_leaves = tf.function(run_leaves, jit_compile=True, autograph=False)
 
     def __call__(self, *inputs: Nest) -> Nest:
@@ -75,7 +76,7 @@ class Compiled:
         # Found here rather than by tf.function, whose search takes as long as many a step.
         kind = tuple((*leaf.shape, leaf.dtype) for leaf in leaves)
         if kind not in self._programs:
-            self._programs[kind] = _direct(self._call.get_concrete_function(*_specs(inputs)))
+            self._programs[kind] = direct(self._call, inputs)
         return self._programs[kind](leaves)
 
     def run(self, iterations: int) -> dict[str, np.ndarray]:
@@ -138,24 +139,6 @@ class Compiled:
             variable.assign(leaf, read_value=False)
 
 
-def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
-    """Compiles a function for the tensors of its first call, and calls that program without further checks.
-
-    A `tf.function` looks at each call which of its programs fits; where a call takes a fraction of a
-    millisecond, as acting does, that is as long as the program itself.
-    """
-    traced = tf.function(function, jit_compile=True, autograph=False)
-    programs: list[Callable[[list[tf.Tensor]], Nest]] = []
-
-    def call(*inputs: Nest) -> Nest:
-        if not programs:
-            with collected_later():
-                programs.append(_direct(traced.get_concrete_function(*_specs(inputs))))
-        return programs[0]([tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)])
-
-    return call
-
-
 def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
     """Compiles `step: (state, *inputs) -> (state, outputs)`, to be called once or run in a loop.
 
@@ -173,20 +156,6 @@ def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
       ValueError: at the first call, if the step changes a shape or dtype; the message names the leaf.
     """
     return Compiled(step, state)
-
-
-def _direct(program: tf.types.experimental.ConcreteFunction) -> Callable[[list[tf.Tensor]], Nest]:
-    """Calls a program with its flat inputs without looking whether they fit, which takes longer than acting does."""
-    captured = program.captured_inputs
-
-    def call(leaves: list[tf.Tensor]) -> Nest:
-        return program.function_type.pack_output(program.inference_fn.call_flat(*leaves, *captured))
-
-    return call
-
-
-def _specs(nest: Nest) -> Nest:
-    return tf.nest.map_structure(lambda leaf: tf.TensorSpec.from_tensor(tf.convert_to_tensor(leaf)), nest)
 
 
 def _check_specs(label: str, given: Nest, expected: Nest) -> None:

@@ -1,4 +1,4 @@
-"""Convolutions as patches times a matrix, which vectorises over copies with filters of their own."""
+"""Convolutional networks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from rl_fn import random
 from rl_fn._src.networks.base import Activation, Initializer, Network, lecun_normal
+from rl_fn._src.xla.products import convolve
 from rl_fn.struct import Nest
 
 
@@ -56,20 +57,7 @@ def convolution(
         x = tf.reshape(inputs, [math.prod(leading), *inputs.shape[-3:]])
         for index, (_, size, stride) in enumerate(layers):
             layer = params[f"layer_{index}"]
-            x = activation(tf.matmul(_patches(x, size, stride), layer["kernel"]) + layer["bias"])
+            x = activation(convolve(x, layer["kernel"], size, stride) + layer["bias"])
         return tf.reshape(x, [*leading, math.prod(x.shape[1:])])
 
     return Network(init, apply)
-
-
-def _patches(images: tf.Tensor, size: int, stride: int) -> tf.Tensor:
-    """All windows of `[N, H, W, C]`, as `[N, H', W', size * size * C]`."""
-    height, width = ((extent - size) // stride + 1 for extent in images.shape[1:3])
-    return tf.concat(
-        [
-            images[:, y : y + stride * (height - 1) + 1 : stride, x : x + stride * (width - 1) + 1 : stride]
-            for y in range(size)
-            for x in range(size)
-        ],
-        axis=-1,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -57,12 +58,25 @@ def from_keras(model: Any) -> Network:
 def _keras_initializers(model: Any) -> dict[int, Any]:
     """Maps `id(variable)` to the initialiser that its layer declares as `<name>_initializer`."""
     found = {}
-    for layer in model._flatten_layers():
-        for variable in layer._trainable_variables:
+    for layer in _layers(model, set()):
+        for variable in layer.trainable_variables:
             initializer = getattr(layer, f"{variable.name}_initializer", None)
             if initializer is not None:
                 found[id(variable)] = initializer
     return found
+
+
+def _layers(value: Any, seen: set[int]) -> Iterator[Any]:
+    """The layers that a value holds, each before those that it is made of: a variable's own comes last."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _layers(part, seen)
+    elif isinstance(value, tf.keras.layers.Layer) and id(value) not in seen:
+        seen.add(id(value))
+        yield value
+        yield from _layers(vars(value), seen)
 
 
 def _redraw(initializer: Any, seed: int, variable: Any) -> tf.Tensor:

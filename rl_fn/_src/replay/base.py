@@ -129,14 +129,6 @@ def age(state: ReplayState, row: tf.Tensor, rows: int) -> tf.Tensor:
     return wrap(wrap(row - state.position, rows) + state.size, rows)
 
 
-def written_after(state: ReplayState, read: tf.Tensor) -> ReplayState:
-    """The same ring, whose next write a compiler cannot move before what `read`, int32[] from 0, comes from.
-
-    What is read from the ring and not used for what is written would otherwise be read from a copy of it.
-    """
-    return state._replace(position=state.position + tf.minimum(read, 0))
-
-
 def append(
     state: ReplayState, layout: Rows, items: Nest, num: int, rows: int, skip: tf.Tensor | None = None
 ) -> tuple[ReplayState, tf.Tensor]:

@@ -136,7 +136,7 @@ def frames(
         lost = tf.reduce_any(overwritten, axis=-1) & (rows < state.items.size)
         last = tf.reduce_max(tf.where(lost, rows // num_streams + 1, 0))
         size = tf.maximum(state.items.size - last * num_streams, 0)
-        after = base.written_after(state.items._replace(size=size), last)
+        after = state.items._replace(position=in_place.after(state.items.position, last), size=size)
         slots = store.nth(state.items, rows)
         return after, Changes(slots, store.is_item(after, slots), tf.zeros(slots.shape, tf.bool))
 

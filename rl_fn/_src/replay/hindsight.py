@@ -120,7 +120,7 @@ def hindsight(
         ended = tf.cast(added.is_last, tf.int32)
         over = tf.cast(before(places.step.terminated) | before(places.step.truncated), tf.int32)
         first = before(places.episode) + over
-        state = base.written_after(state, tf.reduce_max(over))
+        state = state._replace(position=in_place.after(state.position, tf.reduce_max(over)))
         return store.add(state, _Row(added, first + tf.cumsum(ended, axis=0, exclusive=True)))
 
     return store._replace(add=add, read_rows=lambda state, n: store.read_rows(state, n).step)

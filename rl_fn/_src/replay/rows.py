@@ -16,10 +16,6 @@ from rl_fn.struct import Nest
 
 Storage: TypeAlias = dict[str, tf.Tensor]  # by the name of the dtype, each [rows, width]
 
-# Wider rows are padded to a multiple of 64 bytes of float32. XLA for CPUs turns reading rows of 65 to 74
-# elements, as of two observations of 32 and a reward, into code three times as slow as for 80.
-_WIDE, _MULTIPLE = 64, 16
-
 
 @dataclasses.dataclass(frozen=True)
 class Place:
@@ -53,7 +49,7 @@ class Rows:
 
         # A nest like the specification; parts of it say which leaves to read.
         self.places: Nest = tf.nest.map_structure(place, spec)
-        self._padding = {name: -width % _MULTIPLE if width > _WIDE else 0 for name, width in self._widths.items()}
+        self._padding = {name: in_place.padding(width) for name, width in self._widths.items()}
 
     def zeros(self, num: int) -> Storage:
         """That many rows of zeros."""

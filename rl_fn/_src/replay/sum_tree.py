@@ -46,9 +46,7 @@ def update(tree: Tree, leaves: tf.Tensor, weights: tf.Tensor) -> Tree:
     Returns:
       The tree.
     """
-    # All that earlier updates have read went into the root. Tied to it, these writes come after those reads,
-    # and a compiler has no reason to copy the leaves first.
-    node = leaves + tf.cast(tf.math.is_nan(tree[-1][0]), tf.int32)
+    node = in_place.after(leaves, tree[-1][0])  # all that earlier updates have read went into the root
     levels = [in_place.put(tree[0], node, weights)]
     for level in tree[1:]:
         node = node // _CHILDREN

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from rl_fn._src.scan import false_per_copy, tied
+from rl_fn._src.xla.backwards import scan_backwards
 
 Terms = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
@@ -52,6 +52,12 @@ def solve_backwards(terms: Terms, *inputs: Any) -> tf.Tensor:
 
 
 def _solve(terms: Terms, batch: tf.TensorShape, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    dtype = next(value.dtype for value in inputs if value.dtype.is_floating)
+
+    def step(following: tf.Tensor, *rows: tf.Tensor) -> tf.Tensor:
+        x, decay = terms(*rows)
+        return x + tf.math.multiply_no_nan(following, decay)
+
     @tf.custom_gradient
     def solve(*inputs: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         def gradient(dy: tf.Tensor) -> list[tf.Tensor | None]:
@@ -68,43 +74,7 @@ def _solve(terms: Terms, batch: tf.TensorShape, inputs: tuple[tf.Tensor, ...]) -
             return [next(found) if value.dtype.is_floating else None for value in inputs]
 
         # Nothing shall differentiate the loop itself, not even for second derivatives.
-        return _loop(terms, batch, tuple(tf.stop_gradient(value) for value in inputs)), gradient
+        return scan_backwards(step, batch, dtype, *map(tf.stop_gradient, inputs)), gradient
 
     y = solve(*inputs)
     return y
-
-
-def _rows(inputs: tuple[tf.Tensor, ...], row: tf.Tensor) -> list[tf.Tensor]:
-    return [tf.gather(value, row) if value.shape.rank else value for value in inputs]
-
-
-def _loop(terms: Terms, batch: tf.TensorShape, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    length = next(value.shape[0] for value in inputs if value.shape.rank)
-    dtype = next(value.dtype for value in inputs if value.dtype.is_floating)
-    block = _rows_per_iteration(length, batch.num_elements())
-    tie = false_per_copy(list(inputs))
-    y = tied(tf.zeros([length // block, block, *batch], dtype), tie)
-    if not y.shape.num_elements():
-        return tf.reshape(y, [length, *batch])
-    position = tf.reshape(tf.range(block), [block, *[1] * batch.rank])
-
-    def body(index: tf.Tensor, following: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        rows = tf.zeros([block, *batch], dtype)
-        for offset in reversed(range(block)):
-            x, decay = terms(*_rows(inputs, index * block + offset))
-            following = tf.ensure_shape(x + tf.math.multiply_no_nan(following, decay), batch)
-            # A choice by position and not a stack: XLA's CPU backend does not vectorise the latter.
-            rows = following[tf.newaxis] if block == 1 else tf.where(position <= offset, following, rows)
-        return index - 1, following, tf.tensor_scatter_nd_update(y, tf.reshape(index, [1, 1]), rows[tf.newaxis])
-
-    start = (tf.constant(length // block - 1), tied(tf.zeros(batch, dtype), tie), y)
-    y = tf.while_loop(lambda index, *_: index >= 0, body, start)[2]
-    return tf.reshape(y, [length, *batch])
-
-
-def _rows_per_iteration(length: int, row_size: int) -> int:
-    """Two rows where the loop itself would cost more than the row, as measured on CPUs.
-
-    XLA compiles loops over rows shorter than that to a single kernel, which two rows would prevent.
-    """
-    return 2 if 16 < row_size <= 512 and length % 2 == 0 else 1

@@ -1,20 +1,36 @@
-"""Vectorising over copies, with loops that stay plain loops where all copies leave them together."""
+"""Vectorising over copies, with loops that stay plain loops where all copies leave them together.
+
+TensorFlow keeps a condition per copy and asks in each step whether any copy goes on, which XLA makes a branch
+with copies of all that the loop carries. A condition that is the same for all copies needs none of that.
+
+The table of how `tf.vectorized_map` converts an operation, and what such a conversion is made of, have no public
+name. Where one of them is gone, or takes other arguments, loops are converted as TensorFlow does, and are a
+quarter slower.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 
-# The table of how `tf.vectorized_map` converts an operation, and what such a conversion is made of, have no public
-# name. Without the conversion below everything still works: loops are a quarter slower.
-from tensorflow.python.ops.parallel_for import pfor as parallel_for
-
+from rl_fn._src.xla.fallback import say_slower
 from rl_fn.struct import Nest
 
+try:
+    from tensorflow.python.ops.parallel_for import pfor as parallel_for
+except ImportError:
+    parallel_for = None
+
 _LOOPS = ("StatelessWhile", "While")
+
+_has_changed = False  # whether a conversion has failed for want of a name
+_lock = threading.Lock()
+_vectorising = 0  # how many calls of `vectorized_map` are under way, in all threads
+_converters: dict[str, Callable[[Any], list]] = {}  # TensorFlow's own, as long as there are any
 
 
 def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
@@ -25,71 +41,104 @@ def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
 
 @contextmanager
 def _plain_loops() -> Iterator[None]:
-    table = parallel_for._pfor_converter_registry
-    before = {name: table[name] for name in _LOOPS}
-    table.update({name: lambda op: _Loop(op)() for name in _LOOPS})
+    global _vectorising
+    table = _table()
+    with _lock:
+        if not _vectorising:
+            _converters.update({name: table[name] for name in _LOOPS if name in table})
+            table.update({name: _converter(theirs) for name, theirs in _converters.items()})
+        _vectorising += 1
     try:
         yield
     finally:
-        table.update(before)
+        with _lock:
+            _vectorising -= 1
+            if not _vectorising:
+                table.update(_converters)
+                _converters.clear()
 
 
-class _Loop(parallel_for.WhileV2):
-    """Converts a loop.
+def _table() -> dict[str, Callable[[Any], list]]:
+    table = getattr(parallel_for, "_pfor_converter_registry", None)
+    if isinstance(table, dict) and set(_LOOPS) <= set(table):
+        return table
+    _say_slower()
+    return {}
 
-    TensorFlow keeps a condition per copy and asks in each step whether any copy goes on, which XLA makes a branch
-    with copies of all that the loop carries. A condition that is the same for all copies needs none of that.
-    """
 
-    def __call__(self) -> list:
-        if any(operand.t.dtype == tf.variant for operand in self._pfor_input.inputs):
-            return super().__call__()
-        body, shared = self._converted(self._body_func, is_body=True)
-        # What all copies share until a step makes it one per copy has to be one per copy from the start.
-        while changed := [
-            index
-            for index, (operand, same) in enumerate(zip(self._pfor_input.inputs, shared, strict=True))
-            if not same and not operand.is_stacked
-        ]:
-            self._pfor_input.stack_inputs(stack_indices=changed)
-            body, shared = self._converted(self._body_func, is_body=True)
-        condition, (same,) = self._converted(self._cond_func, is_body=False)
-        if not same:
-            return super().__call__()
-        operands = self._pfor_input.inputs
-        results = tf.while_loop(
-            lambda *values: condition(*values)[0],
-            lambda *values: body(*values),
-            [operand.t for operand in operands],
-            parallel_iterations=self._parallel_iterations,
-        )
-        return [parallel_for.wrap(leaf, old.is_stacked) for leaf, old in zip(results, operands, strict=True)]
+def _converter(theirs: Callable[[Any], list]) -> Callable[[Any], list]:
+    """Converts a loop into a plain one, and as TensorFlow does where that cannot be."""
 
-    def _converted(self, function: Any, is_body: bool) -> tuple[Callable, list[bool]]:
-        """The loop's body or condition for all copies, and for each result whether all copies share it."""
-        operands = self._pfor_input.inputs
-        shared: list[bool] = []
-        converter = parallel_for.PFor(
-            loop_var=self._pfor.loop_var,
-            loop_len=self._pfor.loop_len_vector[0],
-            pfor_ops=function.graph.get_operations(),
-            fallback_to_while_loop=False,
-            all_indices=self._pfor.all_indices,
-            all_indices_partitioned=self._pfor.all_indices_partitioned,
-            pfor_config=self._pfor.pfor_config,
-        )
+    def convert(operation: Any) -> list:
+        global _has_changed
+        if _has_changed:
+            return theirs(operation)
+        try:
+            results = _plain_loop(parallel_for.WhileV2(operation))
+        except (AttributeError, TypeError):  # of TensorFlow: nothing of the caller's runs here
+            _has_changed = True
+            _say_slower()
+            results = None
+        return theirs(operation) if results is None else results
 
-        @tf.function(autograph=False)
-        def converted(*values: tf.Tensor) -> list[tf.Tensor]:
-            wrapped = [parallel_for.wrap(value, old.is_stacked) for value, old in zip(values, operands, strict=True)]
-            results = parallel_for._convert_function_call(function, converter, wrapped)
-            shared[:] = [not result.is_stacked for result in results]
-            if is_body:
-                results = [
-                    parallel_for._stack(new.t, self._pfor.loop_len_vector) if old.is_stacked > new.is_stacked else new
-                    for old, new in zip(operands, results, strict=True)
-                ]
-            return [result.t for result in results]
+    return convert
 
-        specs = [tf.TensorSpec(operand.t.shape, operand.t.dtype) for operand in operands]
-        return converted.get_concrete_function(*specs), shared
+
+def _say_slower() -> None:
+    say_slower("loops over copies keep a condition per copy, and are slower")
+
+
+def _plain_loop(loop: Any) -> list | None:
+    """The results of a loop for all copies; None if copies may leave it one by one."""
+    inputs = loop._pfor_input
+    if any(operand.t.dtype == tf.variant for operand in inputs.inputs):
+        return None
+    body, shared = _converted(loop, loop._body_func, is_body=True)
+    # What all copies share until a step makes it one per copy has to be one per copy from the start.
+    while changed := [
+        index
+        for index, (operand, same) in enumerate(zip(inputs.inputs, shared, strict=True))
+        if not same and not operand.is_stacked
+    ]:
+        inputs.stack_inputs(stack_indices=changed)
+        body, shared = _converted(loop, loop._body_func, is_body=True)
+    condition, (same,) = _converted(loop, loop._cond_func, is_body=False)
+    if not same:
+        return None
+    results = tf.while_loop(
+        lambda *values: condition(*values)[0],
+        lambda *values: body(*values),
+        [operand.t for operand in inputs.inputs],
+        parallel_iterations=loop._parallel_iterations,
+    )
+    return [parallel_for.wrap(leaf, old.is_stacked) for leaf, old in zip(results, inputs.inputs, strict=True)]
+
+
+def _converted(loop: Any, function: Any, is_body: bool) -> tuple[Callable, list[bool]]:
+    """The loop's body or condition for all copies, and for each result whether all copies share it."""
+    pfor, operands = loop._pfor, loop._pfor_input.inputs
+    shared: list[bool] = []
+    converter = parallel_for.PFor(
+        loop_var=pfor.loop_var,
+        loop_len=pfor.loop_len_vector[0],
+        pfor_ops=function.graph.get_operations(),
+        fallback_to_while_loop=False,
+        all_indices=pfor.all_indices,
+        all_indices_partitioned=pfor.all_indices_partitioned,
+        pfor_config=pfor.pfor_config,
+    )
+
+    @tf.function(autograph=False)
+    def converted(*values: tf.Tensor) -> list[tf.Tensor]:
+        wrapped = [parallel_for.wrap(value, old.is_stacked) for value, old in zip(values, operands, strict=True)]
+        results = parallel_for._convert_function_call(function, converter, wrapped)
+        shared[:] = [not result.is_stacked for result in results]
+        if is_body:
+            results = [
+                parallel_for._stack(new.t, pfor.loop_len_vector) if old.is_stacked > new.is_stacked else new
+                for old, new in zip(operands, results, strict=True)
+            ]
+        return [result.t for result in results]
+
+    specs = [tf.TensorSpec(operand.t.shape, operand.t.dtype) for operand in operands]
+    return converted.get_concrete_function(*specs), shared

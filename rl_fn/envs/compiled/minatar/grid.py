@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from rl_fn._src.xla.kept import kept_small
+
 SIZE = 10
 LAST = SIZE - 1
 FULL_ROW = (1 << SIZE) - 1
@@ -101,16 +103,7 @@ def sideways(screen: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
 
 def observation(channels: Sequence[tf.Tensor]) -> tf.Tensor:
     """Puts C channels `int32[B, 10]` side by side: `bool[B, 10, 10, C]`."""
-    return tf.cast(_bits(_once(tf.stack(channels, axis=-1))[:, :, tf.newaxis, :], axis=-2), tf.bool)
-
-
-def _once(words: tf.Tensor) -> tf.Tensor:
-    """The same words of ten bits, computed before what is made of them.
-
-    XLA repeats the making of a word for each of its bits, up to all of a step for each cell of the observation,
-    unless it takes an operation that counts as expensive. A square root is one, and is exact here.
-    """
-    return tf.cast(tf.sqrt(tf.cast(words * words, tf.float32)), tf.int32)
+    return tf.cast(_bits(kept_small(tf.stack(channels, axis=-1))[:, :, tf.newaxis, :], axis=-2), tf.bool)
 
 
 def _bits(words: tf.Tensor, axis: int = -1) -> tf.Tensor:

@@ -1,0 +1,70 @@
+"""Calls of compiled programs, without the checks of a `tf.function`, which take longer than acting does."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+from rl_fn._src.xla.fallback import say_slower
+from rl_fn._src.xla.garbage import collected_later
+from rl_fn.struct import Nest
+
+Program: TypeAlias = Callable[[list[tf.Tensor]], Nest]  # of the leaves of its inputs
+
+
+def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
+    """Compiles a function for the tensors of its first call, and calls that program without further checks.
+
+    A `tf.function` looks at each call which of its programs fits; where a call takes a fraction of a
+    millisecond, as acting does, that is as long as the program itself.
+    """
+    traced = tf.function(function, jit_compile=True, autograph=False)
+    programs: list[Program] = []
+
+    def call(*inputs: Nest) -> Nest:
+        if not programs:
+            with collected_later():
+                programs.append(direct(traced, inputs))
+        return programs[0]([tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)])
+
+    return call
+
+
+def direct(function: tf.types.experimental.PolymorphicFunction, inputs: tuple) -> Program:
+    """The program of a `tf.function` for inputs like these; it does not look whether its own fit."""
+    specs = tf.nest.map_structure(lambda leaf: tf.TensorSpec.from_tensor(tf.convert_to_tensor(leaf)), inputs)
+    program = function.get_concrete_function(*specs)
+    if _flat_calls_work():
+        return _flat(program)
+    return lambda leaves: program(*tf.nest.pack_sequence_as(specs, leaves))
+
+
+def _flat(program: Any) -> Program:
+    """A program called by names of which some are private."""
+    captured = program.captured_inputs
+
+    def call(leaves: list[tf.Tensor]) -> Nest:
+        return program.function_type.pack_output(program.inference_fn.call_flat(*leaves, *captured))
+
+    return call
+
+
+@functools.cache
+def _flat_calls_work() -> bool:
+    """Whether those names are there and do what they did, tried on a small program: a step must not run twice."""
+    with tf.init_scope():
+        leaves = [tf.constant([2.0]), tf.constant([3.0])]
+        offset = tf.constant([1.0])
+        function = tf.function(lambda x: {"sum": x["a"] + offset, "pair": (x["b"], x["a"])}, autograph=False)
+        program = function.get_concrete_function({"a": tf.TensorSpec([1]), "b": tf.TensorSpec([1])})
+        try:
+            found = _flat(program)(leaves)
+            works = [float(found["sum"]), *map(float, found["pair"])] == [3.0, 3.0, 2.0]
+        except Exception:  # whatever another version raises
+            works = False
+    if not works:
+        say_slower("programs are called with all their checks")
+    return works
