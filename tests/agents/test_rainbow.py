@@ -49,9 +49,9 @@ def test_noise_differs_between_copies(states):
 
 
 def test_nothing_is_learned_before_there_is_enough_experience(states):
-    for before, after in zip(*(tf.nest.flatten(s.agent.learner.params) for s in states[:2]), strict=True):
+    for before, after in zip(*(tf.nest.flatten(s.agent.learner.online.params) for s in states[:2]), strict=True):
         np.testing.assert_array_equal(before, after)
-    changed = zip(*(tf.nest.flatten(s.agent.learner.params) for s in (states[0], states[3])), strict=True)
+    changed = zip(*(tf.nest.flatten(s.agent.learner.online.params) for s in (states[0], states[3])), strict=True)
     assert all(np.any(before != after) for before, after in changed)
 
 
@@ -66,7 +66,7 @@ def test_priorities_become_errors(states):
 
 
 def test_the_noise_is_learned(states):
-    before, after = (s.agent.learner.params["deviation"] for s in (states[0], states[3]))
+    before, after = (s.agent.learner.online.params["deviation"] for s in (states[0], states[3]))
     changed = zip(tf.nest.flatten(before), tf.nest.flatten(after), strict=True)
     assert all(np.any(a != b) for a, b in changed)
 
@@ -78,7 +78,7 @@ def test_importance_weights_enter_the_loss(states):
 
     def learned(state, exponent):
         agent = rainbow.make(ENV.spec, HPARAMS.override(importance_exponent=exponent, train_steps=10**9))
-        return tf.nest.flatten(agent.update(state, trajectory, random.key(3))[0].learner.params)
+        return tf.nest.flatten(agent.update(state, trajectory, random.key(3))[0].learner.online.params)
 
     # All priorities are equal in the first state, and so are the weights, whatever their exponent.
     equal, different = (tf.nest.map_structure(lambda leaf: leaf[0], states[i].agent) for i in (1, 3))

@@ -16,8 +16,10 @@ def test_actions_reach_all_of_an_asymmetric_box_and_never_leave_it():
     agent = sac.make(spec, SMALL)
     policy = agent.init(random.key(0)).policy
     observations = random.normal(random.key(1), [500, 3])
-    for updates in (0, 1_000):
-        acted = agent.act(policy._replace(updates=tf.constant(updates)), (), observations, random.key(2), "train")
+    for num_updates in (0, 1_000):
+        acted = agent.act(
+            policy._replace(num_updates=tf.constant(num_updates)), (), observations, random.key(2), "train"
+        )
         action = acted.action.numpy()
         assert np.all((action >= space.low) & (action <= space.high))
         assert np.all(np.ptp(action, axis=0) > 0.8 * (space.high - space.low))
@@ -35,14 +37,14 @@ def test_everything_is_learned_and_the_target_critics_follow_slowly(name):
     before = compiled.read(lambda state: state.agent.learner)
     compiled.run(40)
     after = compiled.read(lambda state: state.agent.learner)
-    for part in ("actor_params", "critic_params", "target_params", "log_temperature"):
+    for part in ("actor", "critics", "target_params", "log_temperature"):
         old, new = (tf.nest.flatten(getattr(learner, part)) for learner in (before, after))
         assert all(np.any(a != b) for a, b in zip(old, new, strict=True)), part
-    moved = lambda part: max(
-        np.abs(a - b).max()
-        for a, b in zip(tf.nest.flatten(getattr(before, part)), tf.nest.flatten(getattr(after, part)), strict=True)
+    moved = lambda old, new: max(
+        np.abs(a - b).max() for a, b in zip(tf.nest.flatten(old), tf.nest.flatten(new), strict=True)
     )
-    assert moved("target_params") < 0.5 * moved("critic_params")
+    targets = moved(before.target_params, after.target_params)
+    assert targets < 0.5 * moved(before.critics.params, after.critics.params)
 
 
 def test_unbounded_actions_are_refused():
