@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -34,7 +36,7 @@ def test_the_policy_and_the_targets_move_every_second_time():
         seen.append(compiled.read(lambda state: state.agent.learner))
     counts = [int(learner.gradient_steps) for learner in seen]
     np.testing.assert_array_equal(np.diff(counts), 1)
-    for before, after in zip(seen[:-1], seen[1:], strict=True):
+    for before, after in itertools.pairwise(seen):
         changed = lambda part, before=before, after=after: any(
             np.any(a != b)
             for a, b in zip(tf.nest.flatten(getattr(before, part)), tf.nest.flatten(getattr(after, part)), strict=True)
