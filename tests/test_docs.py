@@ -38,4 +38,4 @@ def test_the_table_of_compiled_environments_is_right():
             if spec.max_episode_steps:
                 assert length.removeprefix("at most ") == str(spec.max_episode_steps), name
             described.add(name)
-    assert described == set(envs.COMPILED)
+    assert described == set(envs.names("compiled"))

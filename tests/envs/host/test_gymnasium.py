@@ -9,7 +9,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rl_fn import envs
-from tests.envs.host_environments import Continuous, Count, Rooms, Unmakeable, Walk
+from tests.envs.host.environments import Continuous, Count, Rooms, Unmakeable, Walk
 
 LENGTHS = (2, 3, 5)
 FACTORIES = [functools.partial(Count, length) for length in LENGTHS]
@@ -165,7 +165,7 @@ def test_unknown_names_are_refused(name, message):
     ("source", "arguments", "message"),
     [
         (Count, {"backend": "fiber"}, "backend is 'fiber', expected one of sync, thread, process"),
-        (Count, {"num_envs": 0}, "num_envs is 0, expected an integer at least 1"),
+        (Count, {"num_envs": 0}, "num_envs is 0, expected an integer of at least 1"),
         (Count, {"timeout": 0}, "timeout is 0, expected a number of seconds greater than 0"),
         (Count, {"max_restarts": -1}, "max_restarts is -1, expected an integer at least 0"),
         ([Count(), Count()], {"num_envs": 3}, "2 environments were handed over, num_envs is 3"),

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from rl_fn import envs
-from rl_fn.envs.host import base as host
-from rl_fn.envs.host import worker
-from tests.envs.host_environments import Modules, Walk
+from rl_fn.envs.host import factories, worker
+from rl_fn.envs.host.sub_envs import SubEnvs
+from tests.envs.host.environments import Modules, Walk
 
 ACTIONS = np.zeros(2, int)
 
@@ -34,7 +34,7 @@ def children():
 )
 def test_an_environment_that_fails_is_made_again(backend, mishap, told, tmp_path, caplog):
     factories = [functools.partial(Walk, 7, mishap, tmp_path / "happened"), Walk]
-    env = host.SubEnvs("walk", factories, backend, timeout=1.5)
+    env = SubEnvs("walk", factories, backend, timeout=1.5)
     before = env.reset(3)
     with caplog.at_level(logging.ERROR, "rl_fn"):
         for _ in range(6):
@@ -92,11 +92,12 @@ def test_an_environment_that_fails_at_its_reset_is_made_again(caplog):
 
 
 def test_a_process_steps_environments_without_tensorflow():
-    one = worker.ProcessWorker(functools.partial(worker.make_gym, "CartPole-v1", {"disable_env_checker": True}))
+    one = worker.ProcessWorker(functools.partial(factories.of_gym, "CartPole-v1", {}))
     one.submit("reset", 3)
     assert one.result(60.0).shape == (4,)
     one.close()
-    check = "import sys, rl_fn.envs.worker, rl_fn.envs.registry; assert 'tensorflow' not in sys.modules"
+    names = "rl_fn.envs, rl_fn.envs.host.worker, rl_fn.envs.host.factories, rl_fn.envs.host.atari"
+    check = f"import sys, {names}; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], check=True)
     inside = worker.ProcessWorker(Modules)
     inside.submit("render")
