@@ -87,7 +87,7 @@ class VectorHostEnv:
         """
         self._time += 1
         raw, reward, terminated, truncated, info = self._env.step(self._decode(actions))
-        reward = self._each("rewards", reward).astype(np.float32)
+        reward = self._each("the rewards", reward).astype(np.float32)
         terminated = self._each("terminated", terminated).astype(bool)
         truncated = self._each("truncated", truncated).astype(bool)
         observation = next_observation = self._rebatch(raw)
@@ -117,7 +117,7 @@ class VectorHostEnv:
         array = np.array(values)
         if array.size != self.num_envs or array.dtype.kind not in "biuf":
             raise ValueError(
-                f"{self.spec.name}: the {label} of step {self._time} are {array.dtype}{list(array.shape)}, expected "
+                f"{self.spec.name}: {label} of step {self._time} are {array.dtype}{list(array.shape)}, expected "
                 f"{self.num_envs} numbers"
             )
         return array.reshape(self.num_envs)
