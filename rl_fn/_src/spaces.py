@@ -142,14 +142,15 @@ def replace_rows(nest: Nest, parts: Nest, rows: np.ndarray) -> Nest:
 
 def _array(space: gymnasium.Space, axes: int, what: str) -> Callable[[Any], np.ndarray]:
     """Makes the function for one leaf; it copies, because environments may use their arrays again."""
-    shape = space.shape
+    shape = space.shape or ()
     # Discrete observations are int32, as `struct.space_spec` says.
     dtype = np.dtype(np.int32) if isinstance(space, spaces.Discrete) else np.dtype(space.dtype)
-    start = None if counts_from_zero(space) else np.asarray(space.start, np.int64)
+    start = getattr(space, "start", 0)  # of Discrete and MultiDiscrete
+    shifted = bool(np.any(start))
 
     def array(elements: Any) -> np.ndarray:
         # Counted from 0 before they are cast: a start may be outside of what the dtype holds.
-        result = np.array(elements, dtype) if start is None else (np.array(elements, np.int64) - start).astype(dtype)
+        result = (np.array(elements, np.int64) - start).astype(dtype) if shifted else np.array(elements, dtype)
         if result.shape[axes:] != shape or result.ndim != axes + len(shape):
             raise ValueError(f"an {what} has shape {result.shape[axes:]}, its space says {shape}")
         return result

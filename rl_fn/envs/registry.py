@@ -185,8 +185,9 @@ def _of_vector(name: str, function: Callable[..., Any], num_envs: int | None, kw
     from rl_fn.envs.host.vector import VectorHostEnv
 
     count = checked_count(num_envs)
-    arguments = {**kwargs, "num_envs": count}
-    made = factories.of_function(function, arguments)
+    arguments = factories.taken(function, {**kwargs, "num_envs": count})
+    _check_arguments(f"{name} takes other arguments", function, **arguments)
+    made = function(**arguments)
     env: Any = VectorHostEnv(made) if isinstance(made, VectorEnv) else made
     if getattr(env, "num_envs", None) != count:
         raise ValueError(

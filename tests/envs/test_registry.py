@@ -71,6 +71,8 @@ def test_a_batch_of_environments_of_ones_own():
     env = envs.make("Rooms-v0", 3, size=2)
     assert (env.spec.name, env.num_envs) == ("Rooms-v0", 3)
     assert env.reset(0).shape == (3, 2)
+    with pytest.raises(ValueError, match=r"Rooms-v0 takes other arguments: .*'backend'"):
+        envs.make("Rooms-v0", 3, backend="thread")
     envs.register("Hosts-v0", lambda num_envs: envs.gymnasium_env(rooms.Room, num_envs), kind="vector")
     assert envs.make("Hosts-v0", 2).spec.name == "Hosts-v0"
     envs.register("One-v0", lambda num_envs: rooms.make_rooms(1), kind="vector")

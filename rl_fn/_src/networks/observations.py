@@ -51,7 +51,7 @@ def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.
                 digits = tf.unstack(_flatten_last(observation, rank), num=len(counts), axis=-1)
                 return tf.concat([tf.one_hot(d, n) for d, n in zip(digits, counts, strict=True)], axis=-1)
 
-        case _:  # Box or MultiBinary
+        case spaces.Box() | spaces.MultiBinary():
             size, rank = math.prod(space.shape), len(space.shape)
 
             def vector(observation: Nest) -> tf.Tensor:

@@ -130,7 +130,7 @@ def uniform_action(key: random.Key, space: gymnasium.Space, num: int) -> tf.Tens
     return _inside(space, tf.floor(low + draws * (high - low + 1)))  # each integer has an interval of the same width
 
 
-def _shaped(space: gymnasium.Space, flat: tf.Tensor) -> tf.Tensor:
+def _shaped(space: spaces.Box | spaces.MultiDiscrete, flat: tf.Tensor) -> tf.Tensor:
     """Turns `[..., A]` into `[..., *space.shape]`."""
     if len(space.shape) == 1:
         return flat

@@ -22,7 +22,7 @@ def of_gymnasium(spec: Any, arguments: dict[str, Any]) -> Any:
     entry = spec.entry_point
     creator = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
     # Gymnasium's checker reports what is checked here too.
-    return gymnasium.make(spec, **{"disable_env_checker": True, **_taken(creator, arguments)})
+    return gymnasium.make(spec, **{"disable_env_checker": True, **taken(creator, arguments)})
 
 
 def of_gym(name: str, arguments: dict[str, Any]) -> Any:
@@ -34,10 +34,10 @@ def of_gym(name: str, arguments: dict[str, Any]) -> Any:
 def of_function(make: Callable[..., Any] | str, arguments: dict[str, Any]) -> Any:
     """One that a function makes, or what `module:function` stands for."""
     function = naming.resolve(make) if isinstance(make, str) else make
-    return function(**_taken(function, arguments))
+    return function(**taken(function, arguments))
 
 
-def _taken(creator: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def taken(creator: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments without `render_mode` where that is not taken: then there are no pictures, but all else works."""
     try:
         parameters = inspect.signature(creator).parameters.values()

@@ -10,6 +10,8 @@ import numpy as np
 
 from rl_fn._src.spaces import convert
 
+_NUMBERS = (float, int, np.floating, np.integer, np.bool_)
+
 
 class Description(NamedTuple):
     observation_space: Any  # of gymnasium.spaces
@@ -74,9 +76,9 @@ class Session:
         """Frees what the environment holds."""
         self._env.close()
 
-    def _one(self, label: str, value: Any, expected: str) -> float:
+    def _one(self, label: str, value: Any, expected: str) -> Any:
         """One number, also of an array of one; anything more would broadcast, and be experience that never was."""
-        if isinstance(value, float | int):  # most are, and NumPy takes its time
+        if isinstance(value, _NUMBERS):  # most are, and arrays take their time
             return value
         array = np.asarray(value)
         if array.size != 1 or array.dtype.kind not in "biuf":
