@@ -68,7 +68,7 @@ $(TF220)/.ready: pyproject.toml constraints.txt
 
 test-tf220: $(TF220)/.ready
 	$(TF220)/bin/python -m pytest tests/test_loops.py tests/xla tests/test_random.py tests/test_scan.py tests/agents \
-		tests/replay/test_uniform.py tests/envs/test_cartpole.py -n auto $(ARGS)
+		tests/replay/test_uniform.py tests/envs/compiled/test_cartpole.py -n auto $(ARGS)
 
 # That every training step compiles for TPU (see docs/tpu.md); needs no TPU, and Python 3.11 or later.
 $(TPU)/.ready: pyproject.toml constraints-tpu.txt

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 import limits
 import report
 from cases import CASES, EPISODES, Case
+from machine import machine
 from turns import Process
 
 ROOT = Path(__file__).parent.parent
@@ -135,15 +135,6 @@ def measure(case: Case, pairs: int, scale: float) -> dict[str, Any]:
         "unequal": case.unequal,
     }
     return {**described, "pairs": pairs, "scale": scale, "episodes": EPISODES, "machine": machine(), **figures}
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
-    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version()}
 
 
 def main() -> None:

@@ -76,9 +76,9 @@ def copy_rate() -> float:
 def measure() -> dict[str, Any]:
     """The update's operations, bytes and time, and the machine's rates."""
     import tensorflow as tf
-    from agents import machine
     from cases import find
     from hlo_cost import cost
+    from machine import machine
     from sides.ours import agent_of
 
     from rl_fn import envs, loops, random

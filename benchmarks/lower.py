@@ -19,7 +19,7 @@ from rl_fn import envs, random, sets
 from rl_fn.runs.runners import compiled_runner
 
 # Sets that name a compiled environment; the others are for any environment, and their agents are among these.
-SETS = [name for name, named in sets.SETS.items() if named.env in envs.COMPILED]
+SETS = [name for name, named in sets.SETS.items() if named.env in envs.names("compiled")]
 
 
 class Lowered(NamedTuple):

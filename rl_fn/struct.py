@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from gymnasium import spaces
 
+from rl_fn._src.spaces import counts_from_zero
+
 Nest: TypeAlias = Any  # a tensor, or tuples, NamedTuples and dicts of nests
 Scalar: TypeAlias = float | tf.Tensor
 Metrics: TypeAlias = dict[str, tf.Tensor]  # scalars by name
@@ -69,11 +71,18 @@ def space_spec(space: gymnasium.Space) -> Nest:
     """The nest of `tf.TensorSpec` that one element of a space has.
 
     Args:
-      space: a Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple space.
+      space: a Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple space of Gymnasium. Discrete parts count from 0
+        where agents are concerned: `rl_fn.envs.border` and `rl_fn.envs.count_from_zero` see to that.
 
     Raises:
       TypeError: for any other space.
+      ValueError: if a part counts from elsewhere.
     """
+    if not counts_from_zero(space):
+        raise ValueError(
+            f"{space} does not count from 0: rl_fn.envs.border, or rl_fn.envs.count_from_zero for a compiled "
+            "environment, makes it do so"
+        )
     match space:
         case spaces.Dict():
             return {name: space_spec(part) for name, part in space.spaces.items()}
@@ -83,7 +92,10 @@ def space_spec(space: gymnasium.Space) -> Nest:
             return tf.TensorSpec(space.shape, tf.as_dtype(np.dtype(space.dtype)))
         case spaces.Discrete():
             return tf.TensorSpec((), tf.int32)
-    raise TypeError(f"space {space} is not supported: expected Box, Discrete, MultiDiscrete, MultiBinary, Dict, Tuple")
+    raise TypeError(
+        f"space {space} of {type(space).__module__} is not supported: expected Box, Discrete, MultiDiscrete, "
+        "MultiBinary, Dict or Tuple of Gymnasium; rl_fn.envs.border makes these of Gym's"
+    )
 
 
 def stack(nests: Sequence[Nest]) -> Nest:

@@ -16,9 +16,9 @@ import tensorflow as tf
 from rl_fn import envs, loops, random
 from rl_fn.agents import dqn
 from rl_fn.agents.base import ActorStep, Agent
-from rl_fn.envs.host import base as host
+from rl_fn.envs.host.sub_envs import SubEnvs
 from rl_fn.runs import training
-from tests.envs.host_environments import Count, Rooms, Walk
+from tests.envs.host.environments import Count, Rooms, Walk
 
 ROOT = Path(__file__).parents[1]
 DQN = dqn.DQNHParams(train_steps=2_000, num_envs=2, rollout_length=10, learning_starts=64, batch_size=8).override(
@@ -190,7 +190,7 @@ def test_cartpole_of_gym_trains():
 
 def test_training_survives_environments_that_raise_and_one_that_hangs(tmp_path, caplog):
     makers = [lambda: Walk(every=500), lambda: Walk(every=300, mishap="hang", marker=tmp_path / "hung")]
-    env = Recorder(host.SubEnvs("walk", makers, "process", timeout=1.5))
+    env = Recorder(SubEnvs("walk", makers, "process", timeout=1.5))
     with caplog.at_level(logging.ERROR, "rl_fn"):
         compiled, _ = trained(versions(), env, 120, 10)
     env.close()

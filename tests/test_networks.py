@@ -116,7 +116,6 @@ def test_shared_torso_serves_all_heads():
         (spaces.Box(-1, 1, (2, 2)), [[1.0, 2.0], [3.0, 4.0]], [1, 2, 3, 4]),
         (spaces.Box(0, 255, (3,), np.uint8), np.array([0, 7, 255], np.uint8), [0, 7, 255]),
         (spaces.Discrete(3), 2, [0, 0, 1]),
-        (spaces.Discrete(3, start=-1), -1, [1, 0, 0]),
         (spaces.MultiDiscrete([2, 3]), [1, 0], [0, 1, 1, 0, 0]),
         (spaces.MultiBinary(3), [1, 0, 1], [1, 0, 1]),
         (
@@ -150,6 +149,8 @@ def _leaves(observation):
 def test_unsupported_spaces_are_refused():
     with pytest.raises(TypeError, match="Text"):
         networks.flatten(gymnasium.spaces.Text(3))
+    with pytest.raises(ValueError, match=r"Discrete\(3, start=-1\) does not count from 0: rl_fn.envs.border"):
+        networks.flatten(spaces.Discrete(3, start=-1))
 
 
 def test_dense_refuses_inputs_of_several_axes():

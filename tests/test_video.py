@@ -14,7 +14,8 @@ from gymnasium import spaces
 from rich.console import Console
 
 from rl_fn import commands, envs, loops, random
-from rl_fn.envs import listing, registry
+from rl_fn.commands import listing
+from rl_fn.envs import registry
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import atari, procgen
 from rl_fn.media import films

@@ -120,12 +120,14 @@ def play(
 
 def envs(
     *,
-    kind: Annotated[str | None, _flag("Only these: compiled, gymnasium, gym, atari, procgen, envpool.", "KIND")] = None,
+    kind: Annotated[
+        str | None, _flag("Only compiled, registered, gymnasium, gym, atari, procgen or envpool.", "KIND")
+    ] = None,
     match: Annotated[str, _flag("Only names that contain this.", "TEXT")] = "",
     spaces: Annotated[bool, _flag("Make each and show its spaces.")] = False,
 ) -> None:
     """List the environments: their names by kind, and what each kind needs."""
-    from rl_fn.envs import listing
+    from rl_fn.commands import listing
 
     if spaces:
         import_tensorflow(compilation_cache=False)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 import tensorflow as tf
+from gymnasium import spaces
 
 from rl_fn import random, struct
+from rl_fn._src.spaces import counts_from_zero, from_zero
 from rl_fn.struct import EnvSpec, Nest
 
 
@@ -28,11 +31,18 @@ class Env(NamedTuple):
     step: Callable[[Nest, tf.Tensor, random.Key], tuple[Nest, EnvStep]]  # (env_state, action, key)
     # The state of one environment, as NumPy arrays without the batch axis -> a picture uint8[H, W, 3]
     render: Callable[[Nest], np.ndarray] | None = None
+    # Where a policy is judged, if that is elsewhere: without what wrappers change for the sake of learning only
+    evaluation: Env | None = None
 
 
 class TimedState(NamedTuple):
     inner: Nest  # the dynamics' own state, leaves [B, ...]
     time: tf.Tensor  # int32[B]: steps taken in this episode
+
+
+def judged(env: Env) -> Env:
+    """The environment in which evaluations and films play: `env.evaluation` where there is one, else `env`."""
+    return env if env.evaluation is None else env.evaluation
 
 
 def auto_reset(
@@ -44,21 +54,29 @@ def auto_reset(
 ) -> Env:
     """Makes an environment of its dynamics: adds the time limit and the start of new episodes.
 
+    Where the spaces of `spec` do not count from 0, `dynamics` gets actions and `observe` gives observations as they
+    count, and the environment is that of `count_from_zero`.
+
     Args:
       spec: its specification; `max_episode_steps` is the time limit.
       start: `(key, batch_size) -> state`, where episodes begin.
-      dynamics: `(state, action, key) -> (state, reward, terminated)`.
+      dynamics: `(state, action, key) -> (state, reward float32[B], terminated bool[B])`.
       observe: `state -> observation`.
       render: `state -> picture`, for one state as NumPy arrays.
 
     Raises:
-      ValueError: by its step, if the actions do not have the shape of the action space after the batch axis.
+      ValueError: by its step, if the actions do not have the shape of the action space after the batch axis; and by
+        `reset` or `step` for observations, rewards or terminations of another shape or dtype than expected.
     """
-    action_spec = struct.space_spec(spec.action_space)
+    observation_spec, action_spec = (
+        struct.space_spec(from_zero(space)) for space in (spec.observation_space, spec.action_space)
+    )
 
     def reset(key: random.Key, batch_size: int) -> tuple[TimedState, Nest]:
         inner = start(key, batch_size)
-        return TimedState(inner, tf.zeros([batch_size], tf.int32)), observe(inner)
+        observation = observe(inner)
+        _check_observation(spec.name, observation, observation_spec, batch_size)
+        return TimedState(inner, tf.zeros([batch_size], tf.int32)), observation
 
     def step(state: TimedState, action: tf.Tensor, key: random.Key) -> tuple[TimedState, EnvStep]:
         action = tf.nest.map_structure(tf.convert_to_tensor, action)
@@ -66,13 +84,51 @@ def auto_reset(
         start_key, dynamics_key = tf.unstack(random.split(key))
         successor, reward, terminated = dynamics(state.inner, action, dynamics_key)
         time = state.time + 1
+        # A reward `[B, 1]` would broadcast too.
+        reward = _checked(f"{spec.name}: the reward", reward, tf.TensorSpec(time.shape, tf.float32))
+        terminated = _checked(f"{spec.name}: terminated", terminated, tf.TensorSpec(time.shape, tf.bool))
         timed_out = time >= spec.max_episode_steps if spec.max_episode_steps else tf.zeros_like(terminated)
         done = terminated | timed_out
         inner = struct.where(done, start(start_key, time.shape[0]), successor)
         outcome = EnvStep(observe(inner), reward, terminated, timed_out, observe(successor))
         return TimedState(inner, tf.where(done, 0, time)), outcome
 
-    return Env(spec, reset, step, render and (lambda state: render(state.inner)))
+    return count_from_zero(Env(spec, reset, step, render and (lambda state: render(state.inner))))
+
+
+def count_from_zero(env: Env) -> Env:
+    """The environment with all Discrete and MultiDiscrete parts of its spaces counted from 0, as agents want it."""
+    observed, acted = env.spec.observation_space, env.spec.action_space
+    if counts_from_zero(observed) and counts_from_zero(acted):
+        return env
+
+    def reset(key: random.Key, batch_size: int) -> tuple[Nest, Nest]:
+        state, observation = env.reset(key, batch_size)
+        return state, _shifted(observed, observation, -1)
+
+    def step(state: Nest, action: Nest, key: random.Key) -> tuple[Nest, EnvStep]:
+        state, outcome = env.step(state, _shifted(acted, action, 1), key)
+        return state, outcome._replace(
+            observation=_shifted(observed, outcome.observation, -1),
+            next_observation=_shifted(observed, outcome.next_observation, -1),
+        )
+
+    spec = env.spec._replace(observation_space=from_zero(observed), action_space=from_zero(acted))
+    evaluation = env.evaluation and count_from_zero(env.evaluation)
+    return env._replace(spec=spec, reset=reset, step=step, evaluation=evaluation)
+
+
+def _shifted(space: gymnasium.Space, x: Nest, sign: int) -> Nest:
+    """Adds the starts of the discrete parts, or takes them off."""
+    match space:
+        case spaces.Dict():
+            return {name: _shifted(part, x[name], sign) for name, part in space.spaces.items()}
+        case spaces.Tuple():
+            return tuple(_shifted(part, y, sign) for part, y in zip(space.spaces, x, strict=True))
+        case spaces.Discrete() | spaces.MultiDiscrete() if np.any(space.start):
+            x = tf.convert_to_tensor(x)
+            return x + tf.constant(sign * np.asarray(space.start, np.int64), x.dtype)
+    return x
 
 
 def _check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None:
@@ -81,3 +137,21 @@ def _check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None
     expected = tf.nest.map_structure(lambda leaf: (batch_size, *leaf.shape), spec)
     if given != expected:
         raise ValueError(f"{name}: the actions have shape {given}, expected {expected}")
+
+
+def _check_observation(name: str, observation: Nest, spec: Nest, batch_size: int) -> None:
+    batched = tf.nest.map_structure(lambda leaf: tf.TensorSpec([batch_size, *leaf.shape], leaf.dtype), spec)
+    try:
+        tf.nest.assert_same_structure(observation, batched)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: the observation is {observation}, its space says {batched}") from None
+    tf.nest.map_structure(lambda leaf, each: _checked(f"{name}: an observation", leaf, each), observation, batched)
+
+
+def _checked(label: str, value: Any, spec: tf.TensorSpec) -> tf.Tensor:
+    value = tf.convert_to_tensor(value)
+    if value.shape != spec.shape or value.dtype != spec.dtype:
+        raise ValueError(
+            f"{label} is {value.dtype.name}{value.shape.as_list()}, expected {spec.dtype.name}{spec.shape.as_list()}"
+        )
+    return value

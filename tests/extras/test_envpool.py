@@ -72,7 +72,7 @@ def test_agents_train():
     ("name", "arguments", "message"),
     [
         ("envpool:CartPol-v1", {}, "EnvPool has no task 'CartPol-v1'; the nearest is 'CartPole-v1'"),
-        ("envpool:CartPole-v1", {"num_envs": 0}, "num_envs is 0, expected an integer at least 1"),
+        ("envpool:CartPole-v1", {"num_envs": 0}, "num_envs is 0, expected an integer of at least 1"),
         ("envpool:CartPole-v1", {"size": 3}, "envpool:CartPole-v1 cannot be made: .*'size'"),
         ("envpool:CartPole-v1", {"seed": 3}, "envpool:CartPole-v1: seed cannot be chosen"),
     ],

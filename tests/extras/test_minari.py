@@ -65,6 +65,14 @@ def test_experience_comes_back_as_it_was(observation, action):
     assert dataset.total_episodes == int(expected.is_last.sum())
 
 
+def test_a_data_set_that_counts_from_elsewhere_is_read_from_zero():
+    steps = steps_of(OBSERVATIONS["box"], ACTIONS["discrete"])
+    theirs = steps._replace(action=steps.action + 10)
+    replay.to_minari("test/ten-v0", theirs, OBSERVATIONS["box"], spaces.Discrete(4, start=10))
+    expected = np.swapaxes(steps.action, 0, 1).reshape([T * B])
+    np.testing.assert_array_equal(replay.from_minari("test/ten-v0").action, expected)
+
+
 def test_a_buffer_is_exported_and_filled_again():
     spaces_ = OBSERVATIONS["box"], ACTIONS["discrete"]
     observation = struct.space_spec(spaces_[0])

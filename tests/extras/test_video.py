@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from rl_fn import commands, envs, random
+from rl_fn.envs import registry
 from rl_fn.media import films, window
 from tests import drawn
 
@@ -138,8 +139,10 @@ def no_display(monkeypatch):
 
 
 @pytest.fixture
-def drawn_env(monkeypatch):
-    monkeypatch.setitem(envs.COMPILED, "Drawn-v0", ("tests.drawn", {}))
+def drawn_env():
+    envs.register("Drawn-v0", "tests.drawn:make")
+    yield
+    del registry._entries["Drawn-v0"]
 
 
 def train(folder, *flags):

@@ -9,6 +9,7 @@ import gymnasium
 import tensorflow as tf
 from gymnasium import spaces
 
+from rl_fn import struct
 from rl_fn.struct import Nest
 
 
@@ -24,7 +25,9 @@ def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.
 
     Raises:
       TypeError: for any other space.
+      ValueError: if a part of it does not count from 0.
     """
+    struct.space_spec(space)
     match space:
         case spaces.Dict() | spaces.Tuple():
             inner = dict(sorted(space.items())) if isinstance(space, spaces.Dict) else dict(enumerate(space))
@@ -35,10 +38,10 @@ def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.
                 return tf.concat([function(observation[name]) for name, (_, function) in parts.items()], axis=-1)
 
         case spaces.Discrete():
-            size, start = int(space.n), int(space.start)
+            size = int(space.n)
 
             def vector(observation: Nest) -> tf.Tensor:
-                return tf.one_hot(observation - start, size)
+                return tf.one_hot(observation, size)
 
         case spaces.MultiDiscrete():
             counts = [int(count) for count in space.nvec.ravel()]
@@ -54,8 +57,6 @@ def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.
             def vector(observation: Nest) -> tf.Tensor:
                 return tf.cast(_flatten_last(observation, rank), tf.float32)
 
-        case _:
-            raise TypeError(f"flatten: space {space} is not supported")
     return tf.TensorSpec([size], tf.float32), vector
 
 

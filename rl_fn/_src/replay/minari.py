@@ -9,7 +9,8 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
-from rl_fn.struct import Nest, Transition, space_spec
+from rl_fn._src.spaces import convert, encode
+from rl_fn.struct import Transition
 
 
 def to_minari(
@@ -27,8 +28,8 @@ def to_minari(
     Args:
       dataset_id: the name in Minari's folder, such as "cartpole/dqn-v0".
       steps: arrays `[T, B, ...]`, or `[N, ...]` of one stream, in the order of time.
-      observation_space: of the environment.
-      action_space: of the environment.
+      observation_space: as agents see it, in `spec.observation_space`.
+      action_space: as agents see it.
       **options: passed on to `minari.create_dataset_from_buffers`.
 
     Returns:
@@ -77,21 +78,22 @@ def from_minari(dataset: Any) -> Transition:
 
     Returns:
       Its steps, arrays `[N, ...]`, one episode after the other, with the dtypes of the specification of
-      its spaces and float32 rewards, and without extras.
+      its spaces and float32 rewards, and without extras. Discrete things count from 0, wherever those of the data set
+      do.
     """
     import minari
 
     if isinstance(dataset, str):
         dataset = minari.load_dataset(dataset)
-    observation_spec = space_spec(dataset.spec.observation_space)
-    action_spec = space_spec(dataset.spec.action_space)
+    observations_of = encode(convert(dataset.spec.observation_space), axes=1)
+    actions_of = encode(convert(dataset.spec.action_space), axes=1, what="action")
     parts = []
     for episode in dataset.iterate_episodes():
-        observations = _cast(episode.observations, observation_spec)
+        observations = observations_of(episode.observations)
         parts.append(
             Transition(
                 observation=tf.nest.map_structure(lambda leaf: leaf[:-1], observations),
-                action=_cast(episode.actions, action_spec),
+                action=actions_of(episode.actions),
                 reward=np.asarray(episode.rewards, np.float32),
                 terminated=np.asarray(episode.terminations, bool),
                 truncated=np.asarray(episode.truncations, bool),
@@ -100,7 +102,3 @@ def from_minari(dataset: Any) -> Transition:
             )
         )
     return tf.nest.map_structure(lambda *leaves: np.concatenate(leaves), *parts)
-
-
-def _cast(leaves: Nest, spec: Nest) -> Nest:
-    return tf.nest.map_structure(lambda s, leaf: np.asarray(leaf, s.dtype.as_numpy_dtype), spec, leaves)

@@ -27,7 +27,7 @@ MAX_SPEED_1, MAX_SPEED_2 = 4 * math.pi, 9 * math.pi  # radians per second
 TIME_STEP = 0.2  # seconds
 
 
-class AcrobotState(NamedTuple):
+class State(NamedTuple):
     """Columns and not one `[B, 4]` tensor, so that every operation runs over contiguous numbers."""
 
     angle_1: tf.Tensor  # float32[B]: of the first link, 0 is hanging down; in [-pi, pi]
@@ -37,6 +37,7 @@ class AcrobotState(NamedTuple):
 
 
 def make() -> Env:
+    """Makes Acrobot; each step costs 1, and an episode terminates where the tip is high enough."""
     bounds = np.array([1.0, 1.0, 1.0, 1.0, MAX_SPEED_1, MAX_SPEED_2], np.float32)
     spec = EnvSpec(
         name="Acrobot-v1",
@@ -48,18 +49,12 @@ def make() -> Env:
     return auto_reset(spec, start, dynamics, observe, gymnasium_picture(spec.name))
 
 
-def start(key: random.Key, batch_size: int) -> AcrobotState:
+def start(key: random.Key, batch_size: int) -> State:
     """States nearly at rest, hanging nearly straight down."""
-    return AcrobotState(*tf.unstack(random.uniform(key, [len(AcrobotState._fields), batch_size], -0.1, 0.1)))
+    return State(*tf.unstack(random.uniform(key, [len(State._fields), batch_size], -0.1, 0.1)))
 
 
-def observe(state: AcrobotState) -> tf.Tensor:
-    """Cosine and sine of each angle, and the angular velocities, `float32[B, 6]`."""
-    directions = [function(angle) for angle in state[:2] for function in (tf.cos, tf.sin)]
-    return tf.stack([*directions, *state[2:]], axis=-1)
-
-
-def dynamics(state: AcrobotState, action: tf.Tensor, key: random.Key) -> tuple[AcrobotState, tf.Tensor, tf.Tensor]:
+def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
     """One step under `int[B]` actions: torques of -1, 0 and 1 on the joint between the links."""
     del key  # deterministic
     torque = tf.cast(action, state.angle_1.dtype) - 1
@@ -67,11 +62,9 @@ def dynamics(state: AcrobotState, action: tf.Tensor, key: random.Key) -> tuple[A
     rates_2 = _rates(_advance(state, rates_1, TIME_STEP / 2), torque)
     rates_3 = _rates(_advance(state, rates_2, TIME_STEP / 2), torque)
     rates_4 = _rates(_advance(state, rates_3, TIME_STEP), torque)
-    mean = AcrobotState(
-        *((a + 2 * (b + c) + d) / 6 for a, b, c, d in zip(rates_1, rates_2, rates_3, rates_4, strict=True))
-    )
+    mean = State(*((a + 2 * (b + c) + d) / 6 for a, b, c, d in zip(rates_1, rates_2, rates_3, rates_4, strict=True)))
     moved = _advance(state, mean, TIME_STEP)
-    successor = AcrobotState(
+    successor = State(
         _wrap(moved.angle_1),
         _wrap(moved.angle_2),
         tf.clip_by_value(moved.angular_velocity_1, -MAX_SPEED_1, MAX_SPEED_1),
@@ -82,7 +75,13 @@ def dynamics(state: AcrobotState, action: tf.Tensor, key: random.Key) -> tuple[A
     return successor, tf.where(terminated, 0.0, -1.0), terminated
 
 
-def _rates(state: AcrobotState, torque: tf.Tensor) -> AcrobotState:
+def observe(state: State) -> tf.Tensor:
+    """Cosine and sine of each angle, and the angular velocities, `float32[B, 6]`."""
+    directions = [function(angle) for angle in state[:2] for function in (tf.cos, tf.sin)]
+    return tf.stack([*directions, *state[2:]], axis=-1)
+
+
+def _rates(state: State, torque: tf.Tensor) -> State:
     """The derivative of the state by time."""
     angle_1, angle_2, velocity_1, velocity_2 = state
     coupling = MASS_2 * LENGTH_1 * CENTER_2
@@ -99,11 +98,11 @@ def _rates(state: AcrobotState, torque: tf.Tensor) -> AcrobotState:
     ratio = d_2 / d_1
     acceleration_2 = (torque + ratio * phi_1 - sine * tf.square(velocity_1) - phi_2) / (inertia_2 - d_2 * ratio)
     acceleration_1 = -(d_2 * acceleration_2 + phi_1) / d_1
-    return AcrobotState(velocity_1, velocity_2, acceleration_1, acceleration_2)
+    return State(velocity_1, velocity_2, acceleration_1, acceleration_2)
 
 
-def _advance(state: AcrobotState, rates: AcrobotState, time: float) -> AcrobotState:
-    return AcrobotState(*(x + time * rate for x, rate in zip(state, rates, strict=True)))
+def _advance(state: State, rates: State, time: float) -> State:
+    return State(*(x + time * rate for x, rate in zip(state, rates, strict=True)))
 
 
 def _wrap(angle: tf.Tensor) -> tf.Tensor:

@@ -28,7 +28,7 @@ MAX_POSITION = 2.4  # metres
 MAX_ANGLE = 12 * 2 * math.pi / 360  # radians
 
 
-class CartPoleState(NamedTuple):
+class State(NamedTuple):
     """Columns and not one `[B, 4]` tensor, so that every operation runs over contiguous numbers."""
 
     position: tf.Tensor  # float32[B]
@@ -38,6 +38,7 @@ class CartPoleState(NamedTuple):
 
 
 def make() -> Env:
+    """Makes CartPole; each step pays 1, and an episode terminates where the pole falls or the cart leaves."""
     bounds = np.array([2 * MAX_POSITION, np.inf, 2 * MAX_ANGLE, np.inf], np.float32)
     spec = EnvSpec(
         name="CartPole-v1",
@@ -50,17 +51,12 @@ def make() -> Env:
     return auto_reset(spec, start, dynamics, observe, gymnasium_picture(spec.name))
 
 
-def start(key: random.Key, batch_size: int) -> CartPoleState:
+def start(key: random.Key, batch_size: int) -> State:
     """States in which everything is near zero."""
-    return CartPoleState(*tf.unstack(random.uniform(key, [len(CartPoleState._fields), batch_size], -0.05, 0.05)))
+    return State(*tf.unstack(random.uniform(key, [len(State._fields), batch_size], -0.05, 0.05)))
 
 
-def observe(state: CartPoleState) -> tf.Tensor:
-    """Position, velocity, angle and angular velocity, `float32[B, 4]`."""
-    return tf.stack(state, axis=-1)
-
-
-def dynamics(state: CartPoleState, action: tf.Tensor, key: random.Key) -> tuple[CartPoleState, tf.Tensor, tf.Tensor]:
+def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
     """One step under `int[B]` actions: 0 pushes to the left, 1 to the right."""
     del key  # deterministic
     position, velocity, angle, angular_velocity = state
@@ -73,6 +69,11 @@ def dynamics(state: CartPoleState, action: tf.Tensor, key: random.Key) -> tuple[
     )
     acceleration = push - moment * angular_acceleration * cosine / TOTAL_MASS
     rates = (velocity, acceleration, angular_velocity, angular_acceleration)
-    successor = CartPoleState(*(x + TIME_STEP * rate for x, rate in zip(state, rates, strict=True)))
+    successor = State(*(x + TIME_STEP * rate for x, rate in zip(state, rates, strict=True)))
     terminated = (tf.abs(successor.position) > MAX_POSITION) | (tf.abs(successor.angle) > MAX_ANGLE)
     return successor, tf.ones_like(position), terminated
+
+
+def observe(state: State) -> tf.Tensor:
+    """Position, velocity, angle and angular velocity, `float32[B, 4]`."""
+    return tf.stack(state, axis=-1)

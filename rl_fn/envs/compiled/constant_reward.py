@@ -6,6 +6,7 @@ an agent that confuses the two shows it here.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -44,20 +45,29 @@ def make(end: End, action_space: spaces.Discrete | spaces.Box | None = None) -> 
         action_space=action_space,
         max_episode_steps=None if terminates else LENGTH,
     )
+    return auto_reset(spec, start, partial(dynamics, terminates=terminates), observe, render)
 
-    def start(key: random.Key, batch_size: int) -> tf.Tensor:
-        del key  # always the same
-        return tf.zeros([batch_size], tf.int32)
 
-    def dynamics(time: tf.Tensor, action: tf.Tensor, key: random.Key) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        del action, key
-        return time + 1, tf.ones(time.shape), (time + 1 == LENGTH) & terminates
+def start(key: random.Key, batch_size: int) -> tf.Tensor:
+    """The time `int32[B]`, which is all the state there is."""
+    del key  # always the same
+    return tf.zeros([batch_size], tf.int32)
 
-    def observe(time: tf.Tensor) -> tf.Tensor:
-        return tf.ones([*time.shape, 1])
 
-    def render(time: np.ndarray) -> np.ndarray:
-        paid = grids.Strip("PAID", [grids.YELLOW] * int(time) or [grids.EMPTY])
-        return grids.draw_strips([grids.progress(int(time), LENGTH), paid])
+def dynamics(
+    time: tf.Tensor, action: tf.Tensor, key: random.Key, *, terminates: bool
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """One step under any actions."""
+    del action, key
+    return time + 1, tf.ones(time.shape), (time + 1 == LENGTH) & terminates
 
-    return auto_reset(spec, start, dynamics, observe, render)
+
+def observe(time: tf.Tensor) -> tf.Tensor:
+    """The constant observation `[B, 1]`."""
+    return tf.ones([*time.shape, 1])
+
+
+def render(time: np.ndarray) -> np.ndarray:
+    """The time, and what has been paid."""
+    paid = grids.Strip("PAID", [grids.YELLOW] * int(time) or [grids.EMPTY])
+    return grids.draw_strips([grids.progress(int(time), LENGTH), paid])

@@ -6,6 +6,7 @@ the Behaviour Suite of Osband et al. (2020).
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -50,40 +51,68 @@ def make(
     unscaled_move_cost = arguments.number("unscaled_move_cost", unscaled_move_cost)
     right_actions = _right_actions(size, mapping_seed)
     spec = EnvSpec("DeepSea-bsuite", spaces.Box(0, 1, (size, size), np.float32), spaces.Discrete(2))
+    return auto_reset(
+        spec,
+        start=start,
+        dynamics=partial(
+            dynamics,
+            size=size,
+            right_actions=right_actions,
+            deterministic=deterministic,
+            unscaled_move_cost=unscaled_move_cost,
+        ),
+        observe=partial(observe, size=size),
+        render=partial(render, size=size),
+    )
 
-    def start(key: random.Key, batch_size: int) -> State:
-        del key  # always in the top left corner
-        corner = tf.zeros([batch_size], tf.int32)
-        return State(corner, corner)
 
-    def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
-        cell = state.row * size + state.column
-        right = tf.cast(action, tf.int32) == tf.gather(right_actions, cell)
-        reward = tf.where(right, tf.where(state.column == size - 1, 1.0, 0.0) - unscaled_move_cost / size, 0.0)
-        moves_right = right
-        if not deterministic:
-            noise, wind = tf.unstack(random.normal(key, [2, *state.row.shape]))
-            corner = (state.row == size - 1) & ((state.column == 0) | (state.column == size - 1))
-            reward += tf.where(corner, noise, 0.0)
-            moves_right &= wind > NormalDist().inv_cdf(1 / size)  # false with probability 1 / size
-        column = tf.clip_by_value(state.column + tf.where(moves_right, 1, tf.where(right, 0, -1)), 0, size - 1)
-        row = state.row + 1
-        return State(row, column), reward, row == size
+def start(key: random.Key, batch_size: int) -> State:
+    """States in the top left corner."""
+    del key  # always the same
+    corner = tf.zeros([batch_size], tf.int32)
+    return State(corner, corner)
 
-    def observe(state: State) -> tf.Tensor:
-        # Past the last row no cell is equal to the diver's.
-        cells = tf.reshape(tf.range(size * size), [size, size])
-        return tf.cast(cells == (state.row * size + state.column)[:, tf.newaxis, tf.newaxis], tf.float32)
 
-    def render(state: State) -> np.ndarray:
-        depth = np.linspace(1.0, 0.35, size)[:, np.newaxis, np.newaxis]
-        reachable = np.tri(size, dtype=bool)[..., np.newaxis]
-        colors = np.where(reachable, depth * np.array(grids.BLUE), grids.EMPTY).astype(np.uint8)
-        treasure = grids.Mark(size - 1, size - 1, grids.YELLOW, "diamond")
-        diver = grids.Mark(int(state.row), int(state.column), grids.ORANGE)
-        return grids.draw_cells(colors, [treasure, diver])
+def dynamics(
+    state: State,
+    action: tf.Tensor,
+    key: random.Key,
+    *,
+    size: int,
+    right_actions: np.ndarray,
+    deterministic: bool,
+    unscaled_move_cost: float,
+) -> tuple[State, tf.Tensor, tf.Tensor]:
+    """One step under `int[B]` actions; `right_actions` `int32[size * size]` are those that go right, by cells."""
+    cell = state.row * size + state.column
+    right = tf.cast(action, tf.int32) == tf.gather(right_actions, cell)
+    reward = tf.where(right, tf.where(state.column == size - 1, 1.0, 0.0) - unscaled_move_cost / size, 0.0)
+    moves_right = right
+    if not deterministic:
+        noise, wind = tf.unstack(random.normal(key, [2, *state.row.shape]))
+        corner = (state.row == size - 1) & ((state.column == 0) | (state.column == size - 1))
+        reward += tf.where(corner, noise, 0.0)
+        moves_right &= wind > NormalDist().inv_cdf(1 / size)  # false with probability 1 / size
+    column = tf.clip_by_value(state.column + tf.where(moves_right, 1, tf.where(right, 0, -1)), 0, size - 1)
+    row = state.row + 1
+    return State(row, column), reward, row == size
 
-    return auto_reset(spec, start, dynamics, observe, render)
+
+def observe(state: State, *, size: int) -> tf.Tensor:
+    """1 where the diver is, `float32[B, size, size]`."""
+    # Past the last row no cell is equal to the diver's.
+    cells = tf.reshape(tf.range(size * size), [size, size])
+    return tf.cast(cells == (state.row * size + state.column)[:, tf.newaxis, tf.newaxis], tf.float32)
+
+
+def render(state: State, *, size: int) -> np.ndarray:
+    """The sea, the darker the deeper, with the treasure and the diver."""
+    depth = np.linspace(1.0, 0.35, size)[:, np.newaxis, np.newaxis]
+    reachable = np.tri(size, dtype=bool)[..., np.newaxis]
+    colors = np.where(reachable, depth * np.array(grids.BLUE), grids.EMPTY).astype(np.uint8)
+    treasure = grids.Mark(size - 1, size - 1, grids.YELLOW, "diamond")
+    diver = grids.Mark(int(state.row), int(state.column), grids.ORANGE)
+    return grids.draw_cells(colors, [treasure, diver])
 
 
 def _right_actions(size: int, mapping_seed: int | None) -> np.ndarray:

@@ -6,6 +6,7 @@ on discounting.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -45,32 +46,39 @@ def make(mapping_seed: int = 0) -> Env:
     best = arguments.integer("mapping_seed", mapping_seed, 0) % len(REWARD_TIMES)
     low, high = np.array([[-1, 0]], np.float32), np.array([[len(REWARD_TIMES) - 1, 1]], np.float32)
     spec = EnvSpec("DiscountingChain-bsuite", spaces.Box(low, high), spaces.Discrete(len(REWARD_TIMES)))
+    return auto_reset(spec, start, partial(dynamics, best=best), observe, partial(render, best=best))
 
-    def start(key: random.Key, batch_size: int) -> State:
-        del key  # always the same
-        return State(tf.zeros([batch_size], tf.int32), tf.fill([batch_size], -1))
 
-    def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
-        del key  # deterministic
-        chain = tf.where(state.time == 0, tf.cast(action, tf.int32), state.chain)
-        time = state.time + 1
-        pays = time == tf.gather(REWARD_TIMES, chain)
-        reward = tf.where(pays, tf.where(chain == best, 1 + BONUS, 1.0), 0.0)
-        return State(time, chain), reward, time == LENGTH
+def start(key: random.Key, batch_size: int) -> State:
+    """States in which no chain is chosen yet."""
+    del key  # always the same
+    return State(tf.zeros([batch_size], tf.int32), tf.fill([batch_size], -1))
 
-    def observe(state: State) -> tf.Tensor:
-        passed = tf.cast(state.time, tf.float32) / LENGTH
-        return tf.stack([tf.cast(state.chain, tf.float32), passed], axis=1)[:, tf.newaxis]
 
-    def render(state: State) -> np.ndarray:
-        strips = [grids.progress(int(state.time), LENGTH)]
-        for chain, reward_time in enumerate(REWARD_TIMES):
-            chosen = chain == int(state.chain)
-            colors = [grids.BLUE if chosen else grids.LINE] * (LENGTH + 1)
-            colors[reward_time] = grids.YELLOW
-            pay = 1 + BONUS * (chain == best)
-            label = f"CHAIN {chain} PAYS {pay:.1f} AFTER {reward_time}{': CHOSEN' if chosen else ''}"
-            strips.append(Strip(label, colors, [Mark(0, int(state.time), grids.ORANGE)] if chosen else ()))
-        return grids.draw_strips(strips)
+def dynamics(state: State, action: tf.Tensor, key: random.Key, *, best: int) -> tuple[State, tf.Tensor, tf.Tensor]:
+    """One step under `int[B]` actions; `best` is the chain that pays more."""
+    del key  # deterministic
+    chain = tf.where(state.time == 0, tf.cast(action, tf.int32), state.chain)
+    time = state.time + 1
+    pays = time == tf.gather(REWARD_TIMES, chain)
+    reward = tf.where(pays, tf.where(chain == best, 1 + BONUS, 1.0), 0.0)
+    return State(time, chain), reward, time == LENGTH
 
-    return auto_reset(spec, start, dynamics, observe, render)
+
+def observe(state: State) -> tf.Tensor:
+    """The chain and the part of the time that has passed, `float32[B, 1, 2]`."""
+    passed = tf.cast(state.time, tf.float32) / LENGTH
+    return tf.stack([tf.cast(state.chain, tf.float32), passed], axis=1)[:, tf.newaxis]
+
+
+def render(state: State, *, best: int) -> np.ndarray:
+    """The time, and a row for each chain with the step that pays."""
+    strips = [grids.progress(int(state.time), LENGTH)]
+    for chain, reward_time in enumerate(REWARD_TIMES):
+        chosen = chain == int(state.chain)
+        colors = [grids.BLUE if chosen else grids.LINE] * (LENGTH + 1)
+        colors[reward_time] = grids.YELLOW
+        pay = 1 + BONUS * (chain == best)
+        label = f"CHAIN {chain} PAYS {pay:.1f} AFTER {reward_time}{': CHOSEN' if chosen else ''}"
+        strips.append(Strip(label, colors, [Mark(0, int(state.time), grids.ORANGE)] if chosen else ()))
+    return grids.draw_strips(strips)

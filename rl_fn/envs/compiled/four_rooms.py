@@ -7,6 +7,7 @@ reinforcement learning", section 3, figure 2. A fixed start and goal, and the ti
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,40 +77,56 @@ def make(
         action_space=spaces.Discrete(4),
         max_episode_steps=500,
     )
+    return auto_reset(
+        spec,
+        start=partial(begin, start_cell=start_cell, goal_cell=goal_cell),
+        dynamics=partial(dynamics, fail_probability=fail_probability),
+        observe=observe,
+        render=render,
+    )
 
-    def begin(key: random.Key, batch_size: int) -> State:
-        first, second = tf.unstack(random.uniform(key, [2, batch_size]))
-        goals = _drawn(first) if goal_cell is None else tf.fill([batch_size], goal_cell)
-        if start_cell is None:
-            starts = _drawn(second, other_than=goals)
-        else:
-            starts = tf.fill([batch_size], start_cell)
-            goals = _drawn(first, other_than=starts) if goal_cell is None else goals
-        return State(starts // SIZE, starts % SIZE, goals // SIZE, goals % SIZE)
 
-    def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
-        action = tf.cast(action, tf.int32)
-        if fail_probability > 0:
-            draw = random.uniform(key, state.row.shape)
-            turn = 1 + tf.cast(draw * (3 / fail_probability), tf.int32)  # 1, 2 or 3 where the action fails
-            action = (action + tf.where(draw < fail_probability, tf.minimum(turn, 3), 0)) % 4
-        row = state.row + tf.where(action == UP, -1, tf.where(action == DOWN, 1, 0))
-        column = state.column + tf.where(action == LEFT, -1, tf.where(action == RIGHT, 1, 0))
-        blocked = is_wall(row, column)
-        row, column = tf.where(blocked, state.row, row), tf.where(blocked, state.column, column)
-        arrived = (row == state.goal_row) & (column == state.goal_column)
-        return state._replace(row=row, column=column), tf.cast(arrived, tf.float32), arrived
+# Called `start` elsewhere, which is an argument of `make` here.
+def begin(key: random.Key, batch_size: int, *, start_cell: int | None, goal_cell: int | None) -> State:
+    """States with the agent and the goal in the given cells, `row * SIZE + column`, or in any where that is None."""
+    first, second = tf.unstack(random.uniform(key, [2, batch_size]))
+    goals = _drawn(first) if goal_cell is None else tf.fill([batch_size], goal_cell)
+    if start_cell is None:
+        starts = _drawn(second, other_than=goals)
+    else:
+        starts = tf.fill([batch_size], start_cell)
+        goals = _drawn(first, other_than=starts) if goal_cell is None else goals
+    return State(starts // SIZE, starts % SIZE, goals // SIZE, goals % SIZE)
 
-    def observe(state: State) -> tf.Tensor:
-        return tf.cast(tf.stack(state, axis=1), tf.float32)
 
-    def render(state: State) -> np.ndarray:
-        colors = np.where(WALLS[..., np.newaxis], grids.GREY, grids.EMPTY).astype(np.uint8)
-        goal = grids.Mark(int(state.goal_row), int(state.goal_column), grids.YELLOW, "diamond")
-        agent = grids.Mark(int(state.row), int(state.column), grids.ORANGE)
-        return grids.draw_cells(colors, [goal, agent])
+def dynamics(
+    state: State, action: tf.Tensor, key: random.Key, *, fail_probability: float
+) -> tuple[State, tf.Tensor, tf.Tensor]:
+    """One step under `int[B]` actions."""
+    action = tf.cast(action, tf.int32)
+    if fail_probability > 0:
+        draw = random.uniform(key, state.row.shape)
+        turn = 1 + tf.cast(draw * (3 / fail_probability), tf.int32)  # 1, 2 or 3 where the action fails
+        action = (action + tf.where(draw < fail_probability, tf.minimum(turn, 3), 0)) % 4
+    row = state.row + tf.where(action == UP, -1, tf.where(action == DOWN, 1, 0))
+    column = state.column + tf.where(action == LEFT, -1, tf.where(action == RIGHT, 1, 0))
+    blocked = is_wall(row, column)
+    row, column = tf.where(blocked, state.row, row), tf.where(blocked, state.column, column)
+    arrived = (row == state.goal_row) & (column == state.goal_column)
+    return state._replace(row=row, column=column), tf.cast(arrived, tf.float32), arrived
 
-    return auto_reset(spec, begin, dynamics, observe, render)
+
+def observe(state: State) -> tf.Tensor:
+    """The rows and columns of the agent and of the goal, `float32[B, 4]`."""
+    return tf.cast(tf.stack(state, axis=1), tf.float32)
+
+
+def render(state: State) -> np.ndarray:
+    """The rooms, with the agent and the goal."""
+    colors = np.where(WALLS[..., np.newaxis], grids.GREY, grids.EMPTY).astype(np.uint8)
+    goal = grids.Mark(int(state.goal_row), int(state.goal_column), grids.YELLOW, "diamond")
+    agent = grids.Mark(int(state.row), int(state.column), grids.ORANGE)
+    return grids.draw_cells(colors, [goal, agent])
 
 
 def _drawn(uniform: tf.Tensor, other_than: tf.Tensor | None = None) -> tf.Tensor:

@@ -6,6 +6,7 @@ on the length and the size of memory.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -46,40 +47,55 @@ def make(memory_length: int = 5, num_bits: int = 1) -> Env:
     low = np.array([[0, 0, *[-1] * num_bits]], np.float32)
     high = np.array([[1, num_bits - 1, *[1] * num_bits]], np.float32)
     spec = EnvSpec("MemoryChain-bsuite", spaces.Box(low, high), spaces.Discrete(2))
+    return auto_reset(
+        spec,
+        start=partial(start, num_bits=num_bits),
+        dynamics=partial(dynamics, memory_length=memory_length),
+        observe=partial(observe, memory_length=memory_length),
+        render=partial(render, memory_length=memory_length),
+    )
 
-    def start(key: random.Key, batch_size: int) -> State:
-        # One draw for both: with a `randint` for the query the compiled step took several times as long.
-        coins = random.coins(key, [batch_size, 24 + num_bits])
-        unit = tf.reduce_sum(tf.where(coins[:, :24], 0.5 ** np.arange(1, 25, dtype=np.float32), 0.0), axis=1)
-        query = tf.cast(unit * num_bits, tf.int32)
-        return State(tf.zeros([batch_size], tf.int32), coins[:, 24:], query)
 
-    def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
-        del key  # deterministic
-        asked = tf.range(num_bits) == state.query[:, tf.newaxis]
-        answer = tf.reduce_any(state.context & asked, axis=1)
-        over = state.time == memory_length
-        reward = tf.where(tf.cast(action, tf.int32) == tf.cast(answer, tf.int32), 1.0, -1.0)
-        return state._replace(time=state.time + 1), tf.where(over, reward, 0.0), over
+def start(key: random.Key, batch_size: int, *, num_bits: int) -> State:
+    """States with any bits, one of which will be asked for."""
+    # One draw for both: with a `randint` for the query the compiled step took several times as long.
+    coins = random.coins(key, [batch_size, 24 + num_bits])
+    unit = tf.reduce_sum(tf.where(coins[:, :24], 0.5 ** np.arange(1, 25, dtype=np.float32), 0.0), axis=1)
+    query = tf.cast(unit * num_bits, tf.int32)
+    return State(tf.zeros([batch_size], tf.int32), coins[:, 24:], query)
 
-    def observe(state: State) -> tf.Tensor:
-        time = tf.maximum(state.time - 1, 0)
-        left = tf.cast(memory_length - time, tf.float32) / memory_length
-        query = tf.cast(tf.where(time == memory_length - 1, state.query, 0), tf.float32)
-        bits = tf.where(time[:, tf.newaxis] == 0, tf.where(state.context, 1.0, -1.0), 0.0)
-        return tf.concat([left[:, tf.newaxis], query[:, tf.newaxis], bits], axis=1)[:, tf.newaxis]
 
-    def render(state: State) -> np.ndarray:
-        time = int(state.time)
-        shown, asked = time <= 1, max(time - 1, 0) == memory_length - 1
-        colors = [grids.ORANGE if bit else grids.BLUE for bit in state.context]
-        query = [Mark(0, int(state.query), grids.WHITE, "diamond")] if asked else []
-        return grids.draw_strips(
-            [
-                grids.progress(time, memory_length + 1),
-                Strip(f"BITS: {'SHOWN' if shown else 'HIDDEN'}, BLUE IS 0, ORANGE IS 1", colors),
-                Strip(f"QUERY: {'WHICH BIT WAS HERE' if asked else 'NOT YET'}", [grids.GREY] * num_bits, query),
-            ]
-        )
+def dynamics(
+    state: State, action: tf.Tensor, key: random.Key, *, memory_length: int
+) -> tuple[State, tf.Tensor, tf.Tensor]:
+    """One step under `int[B]` actions, of which only the last has an effect."""
+    del key  # deterministic
+    asked = tf.range(state.context.shape[1]) == state.query[:, tf.newaxis]
+    answer = tf.reduce_any(state.context & asked, axis=1)
+    over = state.time == memory_length
+    reward = tf.where(tf.cast(action, tf.int32) == tf.cast(answer, tf.int32), 1.0, -1.0)
+    return state._replace(time=state.time + 1), tf.where(over, reward, 0.0), over
 
-    return auto_reset(spec, start, dynamics, observe, render)
+
+def observe(state: State, *, memory_length: int) -> tf.Tensor:
+    """The time left, the query and the bits, `float32[B, 1, 2 + num_bits]`."""
+    time = tf.maximum(state.time - 1, 0)
+    left = tf.cast(memory_length - time, tf.float32) / memory_length
+    query = tf.cast(tf.where(time == memory_length - 1, state.query, 0), tf.float32)
+    bits = tf.where(time[:, tf.newaxis] == 0, tf.where(state.context, 1.0, -1.0), 0.0)
+    return tf.concat([left[:, tf.newaxis], query[:, tf.newaxis], bits], axis=1)[:, tf.newaxis]
+
+
+def render(state: State, *, memory_length: int) -> np.ndarray:
+    """The time, the bits, and the one that is asked for."""
+    time = int(state.time)
+    shown, asked = time <= 1, max(time - 1, 0) == memory_length - 1
+    colors = [grids.ORANGE if bit else grids.BLUE for bit in state.context]
+    query = [Mark(0, int(state.query), grids.WHITE, "diamond")] if asked else []
+    return grids.draw_strips(
+        [
+            grids.progress(time, memory_length + 1),
+            Strip(f"BITS: {'SHOWN' if shown else 'HIDDEN'}, BLUE IS 0, ORANGE IS 1", colors),
+            Strip(f"QUERY: {'WHICH BIT WAS HERE' if asked else 'NOT YET'}", [grids.GREY] * len(colors), query),
+        ]
+    )

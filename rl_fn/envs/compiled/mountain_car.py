@@ -27,7 +27,7 @@ POWER = 0.0015  # of the largest continuous action
 CONTINUOUS_GOAL = 0.45
 
 
-class MountainCarState(NamedTuple):
+class State(NamedTuple):
     """Columns and not one `[B, 2]` tensor, so that every operation runs over contiguous numbers."""
 
     position: tf.Tensor  # float32[B]: in [MIN_POSITION, MAX_POSITION]
@@ -35,6 +35,14 @@ class MountainCarState(NamedTuple):
 
 
 def make(continuous: bool = False) -> Env:
+    """Makes MountainCar; an episode terminates at the top of the hill.
+
+    Args:
+      continuous: whether the action is the force, which costs; else each step costs 1.
+
+    Raises:
+      ValueError: if it is neither True nor False.
+    """
     continuous = arguments.flag("continuous", continuous)
     low, high = np.array([[MIN_POSITION, -MAX_SPEED], [MAX_POSITION, MAX_SPEED]], np.float32)
     spec = EnvSpec(
@@ -48,28 +56,19 @@ def make(continuous: bool = False) -> Env:
     return auto_reset(spec, start, step, observe, gymnasium_picture(spec.name))
 
 
-def start(key: random.Key, batch_size: int) -> MountainCarState:
+def start(key: random.Key, batch_size: int) -> State:
     """States at rest near the bottom of the valley."""
-    return MountainCarState(random.uniform(key, [batch_size], -0.6, -0.4), tf.zeros([batch_size]))
+    return State(random.uniform(key, [batch_size], -0.6, -0.4), tf.zeros([batch_size]))
 
 
-def observe(state: MountainCarState) -> tf.Tensor:
-    """Position and velocity, `float32[B, 2]`."""
-    return tf.stack(state, axis=-1)
-
-
-def dynamics(
-    state: MountainCarState, action: tf.Tensor, key: random.Key
-) -> tuple[MountainCarState, tf.Tensor, tf.Tensor]:
+def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
     """One step under `int[B]` actions: 0 pushes to the left, 1 not at all, 2 to the right."""
     del key  # deterministic
     successor = _move(state, FORCE * (tf.cast(action, tf.float32) - 1))
     return successor, -tf.ones_like(state.position), _reaches(successor, GOAL)
 
 
-def continuous_dynamics(
-    state: MountainCarState, action: tf.Tensor, key: random.Key
-) -> tuple[MountainCarState, tf.Tensor, tf.Tensor]:
+def continuous_dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
     """One step under `float[B, 1]` actions; the car gets them clipped to [-1, 1], the penalty is of those given."""
     del key  # deterministic
     action = tf.cast(action[:, 0], tf.float32)
@@ -78,13 +77,18 @@ def continuous_dynamics(
     return successor, tf.where(terminated, 100.0, 0.0) - 0.1 * tf.square(action), terminated
 
 
-def _move(state: MountainCarState, push: tf.Tensor) -> MountainCarState:
+def observe(state: State) -> tf.Tensor:
+    """Position and velocity, `float32[B, 2]`."""
+    return tf.stack(state, axis=-1)
+
+
+def _move(state: State, push: tf.Tensor) -> State:
     velocity = state.velocity + push - GRAVITY * tf.cos(3 * state.position)
     velocity = tf.clip_by_value(velocity, -MAX_SPEED, MAX_SPEED)
     position = tf.clip_by_value(state.position + velocity, MIN_POSITION, MAX_POSITION)
     at_wall = position <= MIN_POSITION
-    return MountainCarState(position, tf.where(at_wall, tf.maximum(velocity, 0.0), velocity))
+    return State(position, tf.where(at_wall, tf.maximum(velocity, 0.0), velocity))
 
 
-def _reaches(state: MountainCarState, goal: float) -> tf.Tensor:
+def _reaches(state: State, goal: float) -> tf.Tensor:
     return (state.position >= goal) & (state.velocity >= 0)

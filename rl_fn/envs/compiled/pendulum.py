@@ -25,7 +25,7 @@ MAX_TORQUE = 2.0
 TIME_STEP = 0.05  # seconds
 
 
-class PendulumState(NamedTuple):
+class State(NamedTuple):
     """Columns and not one `[B, 3]` tensor, so that every operation runs over contiguous numbers."""
 
     angle: tf.Tensor  # float32[B]: 0 is upright; in [-pi, pi], where float32 is exact enough
@@ -34,6 +34,7 @@ class PendulumState(NamedTuple):
 
 
 def make() -> Env:
+    """Makes Pendulum; the reward is the less negative the more upright and still it is."""
     bounds = np.array([1.0, 1.0, MAX_SPEED], np.float32)
     spec = EnvSpec(
         name="Pendulum-v1",
@@ -44,19 +45,14 @@ def make() -> Env:
     return auto_reset(spec, start, dynamics, observe, gymnasium_picture(spec.name, _attributes))
 
 
-def start(key: random.Key, batch_size: int) -> PendulumState:
+def start(key: random.Key, batch_size: int) -> State:
     """States at any angle, turning by up to one radian per second."""
     high = [[math.pi], [1.0]]
     angle, angular_velocity = tf.unstack(random.uniform(key, [2, batch_size], np.negative(high), high))
-    return PendulumState(angle, angular_velocity, tf.zeros([batch_size]))
+    return State(angle, angular_velocity, tf.zeros([batch_size]))
 
 
-def observe(state: PendulumState) -> tf.Tensor:
-    """Cosine and sine of the angle, and the angular velocity, `float32[B, 3]`."""
-    return tf.stack([tf.cos(state.angle), tf.sin(state.angle), state.angular_velocity], axis=-1)
-
-
-def dynamics(state: PendulumState, action: tf.Tensor, key: random.Key) -> tuple[PendulumState, tf.Tensor, tf.Tensor]:
+def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
     """One step under `float[B, 1]` torques, clipped to [-MAX_TORQUE, MAX_TORQUE]."""
     del key  # deterministic
     torque = tf.clip_by_value(tf.cast(action[:, 0], tf.float32), -MAX_TORQUE, MAX_TORQUE)
@@ -65,8 +61,13 @@ def dynamics(state: PendulumState, action: tf.Tensor, key: random.Key) -> tuple[
     angular_velocity = tf.clip_by_value(state.angular_velocity + TIME_STEP * acceleration, -MAX_SPEED, MAX_SPEED)
     angle = state.angle + TIME_STEP * angular_velocity
     angle = angle - 2 * math.pi * tf.round(angle / (2 * math.pi))
-    return PendulumState(angle, angular_velocity, torque), -cost, tf.zeros_like(cost, tf.bool)
+    return State(angle, angular_velocity, torque), -cost, tf.zeros_like(cost, tf.bool)
 
 
-def _attributes(state: PendulumState) -> dict[str, Any]:
+def observe(state: State) -> tf.Tensor:
+    """Cosine and sine of the angle, and the angular velocity, `float32[B, 3]`."""
+    return tf.stack([tf.cos(state.angle), tf.sin(state.angle), state.angular_velocity], axis=-1)
+
+
+def _attributes(state: State) -> dict[str, Any]:
     return {"state": np.array([state.angle, state.angular_velocity]), "last_u": float(state.torque)}

@@ -7,6 +7,7 @@ on the length of credit assignment and on distractors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,33 +47,49 @@ def make(chain_length: int = 10, n_distractor: int = 0) -> Env:
     chain_length = arguments.integer("chain_length", chain_length, 1)
     n_distractor = arguments.integer("n_distractor", n_distractor, 0)
     spec = EnvSpec("UmbrellaChain-bsuite", spaces.Box(0, 1, (1, 3 + n_distractor), np.float32), spaces.Discrete(2))
+    return auto_reset(
+        spec,
+        start=partial(start, n_distractor=n_distractor),
+        dynamics=partial(dynamics, chain_length=chain_length),
+        observe=partial(observe, chain_length=chain_length),
+        render=partial(render, chain_length=chain_length),
+    )
 
-    def start(key: random.Key, batch_size: int) -> State:
-        coins = random.coins(key, [batch_size, 2 + n_distractor])
-        return State(tf.zeros([batch_size], tf.int32), coins[:, 0], coins[:, 1], coins[:, 2:])
 
-    def dynamics(state: State, action: tf.Tensor, key: random.Key) -> tuple[State, tf.Tensor, tf.Tensor]:
-        coins = random.coins(key, [state.time.shape[0], 1 + n_distractor])
-        has = tf.where(state.time == 0, tf.cast(action, tf.int32) == 1, state.has)
-        time = state.time + 1
-        over = time == chain_length
-        reward = tf.where(tf.where(over, has == state.need, coins[:, 0]), 1.0, -1.0)
-        return State(time, state.need, has, coins[:, 1:]), reward, over
+def start(key: random.Key, batch_size: int, *, n_distractor: int) -> State:
+    """States in which it will rain or not, with an umbrella or without one."""
+    coins = random.coins(key, [batch_size, 2 + n_distractor])
+    return State(tf.zeros([batch_size], tf.int32), coins[:, 0], coins[:, 1], coins[:, 2:])
 
-    def observe(state: State) -> tf.Tensor:
-        left = tf.cast(chain_length - state.time, tf.float32) / chain_length
-        need, has, distractors = (tf.cast(x, tf.float32) for x in (state.need, state.has, state.distractors))
-        return tf.concat([tf.stack([need, has, left], axis=1), distractors], axis=1)[:, tf.newaxis]
 
-    def render(state: State) -> np.ndarray:
-        def lamps(label: str, values: Sequence[Any]) -> Strip:
-            return Strip(label, [grids.ORANGE if value else grids.BLUE for value in values])
+def dynamics(
+    state: State, action: tf.Tensor, key: random.Key, *, chain_length: int
+) -> tuple[State, tf.Tensor, tf.Tensor]:
+    """One step under `int[B]` actions, of which only the first has an effect."""
+    coins = random.coins(key, [state.time.shape[0], 1 + state.distractors.shape[1]])
+    has = tf.where(state.time == 0, tf.cast(action, tf.int32) == 1, state.has)
+    time = state.time + 1
+    over = time == chain_length
+    reward = tf.where(tf.where(over, has == state.need, coins[:, 0]), 1.0, -1.0)
+    return State(time, state.need, has, coins[:, 1:]), reward, over
 
-        strips = [
-            grids.progress(int(state.time), chain_length),
-            lamps(f"UMBRELLA NEEDED: {'YES' if state.need else 'NO'}", [state.need]),
-            lamps(f"UMBRELLA AT HAND: {'YES' if state.has else 'NO'}", [state.has]),
-        ]
-        return grids.draw_strips([*strips, lamps("DISTRACTORS", state.distractors)] if n_distractor else strips)
 
-    return auto_reset(spec, start, dynamics, observe, render)
+def observe(state: State, *, chain_length: int) -> tf.Tensor:
+    """Need, umbrella, time left and distractors, `float32[B, 1, 3 + n_distractor]`."""
+    left = tf.cast(chain_length - state.time, tf.float32) / chain_length
+    need, has, distractors = (tf.cast(x, tf.float32) for x in (state.need, state.has, state.distractors))
+    return tf.concat([tf.stack([need, has, left], axis=1), distractors], axis=1)[:, tf.newaxis]
+
+
+def render(state: State, *, chain_length: int) -> np.ndarray:
+    """The time, the need, the umbrella, and the distractors where there are some."""
+    strips = [
+        grids.progress(int(state.time), chain_length),
+        _lamps(f"UMBRELLA NEEDED: {'YES' if state.need else 'NO'}", [state.need]),
+        _lamps(f"UMBRELLA AT HAND: {'YES' if state.has else 'NO'}", [state.has]),
+    ]
+    return grids.draw_strips([*strips, _lamps("DISTRACTORS", state.distractors)] if len(state.distractors) else strips)
+
+
+def _lamps(label: str, values: Sequence[Any]) -> Strip:
+    return Strip(label, [grids.ORANGE if value else grids.BLUE for value in values])

@@ -8,7 +8,6 @@ of the step before, and after the loss of a life its reset starts another game.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import re
@@ -19,8 +18,11 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from rl_fn._src import naming
+
 if TYPE_CHECKING:
-    from rl_fn.envs.host.base import Backend, HostEnv
+    from rl_fn.envs.host.base import HostEnv
+    from rl_fn.envs.host.sub_envs import Backend
 
 _NAME = re.compile(r"(?P<prefix>ALE/)?(?P<game>\w+?)(?P<variant>NoFrameskip|Deterministic)?-(?P<version>v0|v4|v5)")
 _STICKY = {"v0": 0.25, "v4": 0.0, "v5": 0.25}  # the probability that the last action is repeated, by version
@@ -58,8 +60,7 @@ def parse_name(name: str) -> Name:
         )
     known = games()
     if match["game"] not in known:
-        near = difflib.get_close_matches(match["game"], known, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown Atari game {match['game']!r}; the nearest is {near!r}")
+        raise ValueError(naming.unknown("Atari game", match["game"], known))
     return Name(known[match["game"]], _STICKY[match["version"]])
 
 
@@ -88,15 +89,13 @@ def atari_env(name: str, num_envs: int | None = None, backend: Backend = "sync",
     Raises:
       ValueError: as `make_atari` and `gymnasium_env`.
     """
-    from rl_fn.envs.host.base import SubEnvs
+    from rl_fn.envs.host.sub_envs import SubEnvs, checked_count, split
 
     parse_name(name)
-    fleet = {option: kwargs.pop(option) for option in ("timeout", "max_restarts") if option in kwargs}
-    count = 1 if num_envs is None else num_envs
-    if count < 1:
-        raise ValueError(f"num_envs is {num_envs}, expected an integer at least 1")
+    fleet, arguments = split(kwargs)
     full_name = name if is_atari(name) else f"atari:{name}"
-    return SubEnvs(full_name, [partial(make_atari, name, **kwargs)] * count, backend, **fleet)
+    factory = partial(make_atari, name, **arguments)
+    return SubEnvs(full_name, [factory] * checked_count(num_envs), backend, **fleet)
 
 
 def make_atari(name: str, *, evaluation: bool = False, sticky: float | None = None, **kwargs: Any) -> AtariEnv:
@@ -207,6 +206,7 @@ class AtariEnv(gymnasium.Env):
                 raise ValueError(f"{name} is {value}, expected at least {lowest}")
         self._episodic_life, self._clip_rewards = episodic_life, clip_rewards
         self._noop_max, self._frame_skip, self._stack = noop_max, frame_skip, stack
+        self.max_episode_steps = -(-max_frames // frame_skip)  # at most: frames at the start count too
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # first, because making one prints a banner
         self._ale = ale_py.ALEInterface()
         self._ale.setFloat("repeat_action_probability", sticky)

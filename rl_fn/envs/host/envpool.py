@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from rl_fn.envs import registry
+from rl_fn._src import naming, spaces
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import atari
-from rl_fn.envs.host import spaces as host_spaces
 from rl_fn.envs.host.base import host_spec
-from rl_fn.envs.host.worker import Description
+from rl_fn.envs.host.session import Description
+from rl_fn.envs.host.sub_envs import checked_count
 from rl_fn.struct import Nest
 
 
 def envpool_env(
     task: str, /, num_envs: int | None = None, *, evaluation: bool = False, **kwargs: Any
 ) -> EnvPoolHostEnv:
-    """Makes a host environment of EnvPool; Atari games get the preprocessing of `rl_fn.envs.atari`.
+    """Makes a host environment of EnvPool; Atari games get the preprocessing of `rl_fn.envs.host.atari`.
 
     Args:
       task: one of `envpool.list_all_envs()`, such as `CartPole-v1` or `Pong-v5`.
@@ -31,7 +31,7 @@ def envpool_env(
     """
     if atari.is_envpool_game(task):
         kwargs = atari.envpool_arguments(evaluation=evaluation, **kwargs)
-    return EnvPoolHostEnv(task, 1 if num_envs is None else num_envs, **kwargs)
+    return EnvPoolHostEnv(task, checked_count(num_envs), **kwargs)
 
 
 class EnvPoolHostEnv:
@@ -47,9 +47,7 @@ class EnvPoolHostEnv:
         except ImportError as error:
             raise ValueError(f'envpool:{task} needs envpool ({error}): pip install "rl-fn[envpool]"') from None
         if task not in (tasks := envpool.list_all_envs()):
-            raise ValueError(f"EnvPool has no task {task!r}; the nearest is {registry.nearest(task, tasks)!r}")
-        if num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}, expected an integer at least 1")
+            raise ValueError(f"EnvPool has no task {task!r}; the nearest is {naming.nearest(task, tasks)!r}")
         if fixed := {"env_type", "batch_size", "seed"} & set(kwargs):
             raise ValueError(f"envpool:{task}: {', '.join(sorted(fixed))} cannot be chosen")
         self._make = lambda seed: envpool.make(task, env_type="gymnasium", num_envs=num_envs, seed=seed, **kwargs)
@@ -58,15 +56,15 @@ class EnvPoolHostEnv:
         except (AssertionError, ImportError, TypeError, ValueError) as error:  # some need libraries of the system
             raise ValueError(f"envpool:{task} cannot be made: {error}") from None
         described = Description(
-            host_spaces.convert(spec.gymnasium_observation_space),
-            host_spaces.convert(spec.gymnasium_action_space),
+            spaces.convert(spec.gymnasium_observation_space),
+            spaces.convert(spec.gymnasium_action_space),
             None if (limit := spec.config.max_episode_steps) == np.iinfo(np.int32).max else limit,
             getattr(spec.config, "reward_threshold", None),
         )
         self.spec = host_spec(f"envpool:{task}", described)
         self.num_envs = num_envs
-        self._rebatch = host_spaces.rebatch(described.observation_space)
-        self._decode = host_spaces.decode(described.action_space)
+        self._rebatch = spaces.encode(described.observation_space, axes=1)
+        self._decode = spaces.decode(described.action_space)
         self._action_dtype = described.action_space.dtype
         self._pool: Any = None
 
@@ -86,7 +84,7 @@ class EnvPoolHostEnv:
         ended = np.flatnonzero(terminated | truncated)
         if ended.size:
             firsts = self._rebatch(self._pool.reset(ended.astype(np.int32))[0])
-            observation = host_spaces.replace_rows(next_observation, firsts, ended)
+            observation = spaces.replace_rows(next_observation, firsts, ended)
         return EnvStep(observation, np.array(reward, np.float32), terminated, truncated, next_observation)
 
     def render(self) -> np.ndarray:

@@ -5,8 +5,9 @@ Cobbe, Hesse, Hilton and Schulman (2020), "Leveraging procedural generation to b
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
+
+from rl_fn._src import naming
 
 if TYPE_CHECKING:
     from rl_fn.envs.host.base import HostEnv
@@ -78,8 +79,7 @@ def envpool_task(game: str, distribution_mode: str = "easy") -> str:
       ValueError: for an unknown game, or a distribution that it has not.
     """
     if game not in GAMES:
-        near = difflib.get_close_matches(game, GAMES, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown Procgen game {game!r}; the nearest is {near!r}, there are: {', '.join(GAMES)}")
+        raise ValueError(naming.unknown("Procgen game", game, GAMES))
     if distribution_mode not in GAMES[game]:
         raise ValueError(f"distribution_mode is {distribution_mode!r}, {game} has: {', '.join(GAMES[game])}")
     return f"{game.capitalize()}{distribution_mode.capitalize()}-v0"

@@ -1,4 +1,4 @@
-"""One environment of the Gymnasium or Gym API, driven in this thread, in another, or in another process.
+"""Where the session of an environment lives: in this thread, in another, or in another process.
 
 TensorFlow is not imported here: a process that only steps an environment starts without it.
 """
@@ -6,7 +6,6 @@ TensorFlow is not imported here: a process that only steps an environment starts
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 import queue
 import signal
@@ -18,12 +17,11 @@ import traceback
 from collections.abc import Callable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import cloudpickle
 
-from rl_fn.envs import registry
-from rl_fn.envs.host import spaces as host_spaces
+from rl_fn.envs.host.session import Session
 
 _CLOSE = "close"
 _LEAVE_SECONDS = 5.0  # to end after a request to do so
@@ -31,73 +29,6 @@ _LEAVE_SECONDS = 5.0  # to end after a request to do so
 
 class WorkerError(Exception):
     """What went wrong in an environment, as text: mostly the traceback."""
-
-
-class Description(NamedTuple):
-    observation_space: Any  # of gymnasium.spaces
-    action_space: Any
-    max_episode_steps: int | None
-    reward_threshold: float | None
-    render_fps: float | None = None
-
-
-class Outcome(NamedTuple):
-    successor: Any  # the true one, as the environment gave it
-    reward: float
-    terminated: bool
-    truncated: bool
-    first: Any = None  # the first observation of the next episode, where this step ended one
-
-
-class Session:
-    """One environment that starts a new episode by itself where one ends."""
-
-    def __init__(self, factory: Callable[[], Any]):
-        self._env = factory()
-
-    def describe(self) -> Description:
-        """The spaces in terms of Gymnasium, and what the registration says."""
-        spec = getattr(self._env, "spec", None)
-        return Description(
-            host_spaces.convert(self._env.observation_space),
-            host_spaces.convert(self._env.action_space),
-            getattr(spec, "max_episode_steps", None),
-            getattr(spec, "reward_threshold", None),
-            (getattr(self._env, "metadata", None) or {}).get("render_fps"),
-        )
-
-    def reset(self, seed: int) -> Any:
-        """Starts the first episode."""
-        return self._env.reset(seed=seed)[0]
-
-    def step(self, action: Any) -> Outcome:
-        """Takes one step; resets where it ends an episode."""
-        successor, reward, terminated, truncated, _ = self._env.step(action)
-        if not (terminated or truncated):
-            return Outcome(successor, reward, False, False)
-        successor = copy.deepcopy(successor)  # environments may write the next observation into the same array
-        return Outcome(successor, reward, bool(terminated), bool(truncated), self._env.reset()[0])
-
-    def render(self) -> Any:
-        """The picture of the environment."""
-        mode = getattr(self._env, "render_mode", None)
-        if mode != "rgb_array":
-            raise ValueError(f"render: render_mode is {mode!r}; make the environment with render_mode='rgb_array'")
-        return self._env.render()
-
-    def close(self) -> None:
-        """Frees what the environment holds."""
-        self._env.close()
-
-
-def existing(env: Any) -> Any:
-    """The factory of an environment that exists already."""
-    return env
-
-
-def make_gym(name: str, arguments: dict[str, Any]) -> Any:
-    """The factory of an environment of Gym 0.26."""
-    return registry.import_gym().make(name, **arguments)
 
 
 class Worker(Protocol):

@@ -1,16 +1,17 @@
 """Wrappers: pure functions `Env -> Env`.
 
-    env = wrappers.frame_stack(wrappers.normalize_observation(envs.make("Pendulum-v1")), 4)
+    env = wrappers.frame_stack(wrappers.clip_reward(envs.make("MinAtar/Breakout-v1")), 4)
 
 In all of them `next_observation` stays the true successor and `observation` what the policy sees next; at
 the end of an episode these two differ. What a wrapper carries along starts anew with each episode, but for
-the moments of normalize_observation and normalize_reward: the whole batch shares one set, so those leaves of
-the state have no batch axis.
+the moments of normalize_reward: the whole batch shares one set, so those leaves of the state have no batch axis.
+
+A policy is judged, and filmed, in the environment that `envs.judged` gives: without the wrappers of rewards, which
+are there for learning, and with all others.
 """
 
 from rl_fn.envs.wrappers.control import StickyState, action_repeat, sticky_actions, time_limit
 from rl_fn.envs.wrappers.observations import (
-    NormalizedObservationState,
     StackedState,
     flatten_observation,
     frame_stack,
@@ -29,7 +30,6 @@ from rl_fn.envs.wrappers.rewards import (
 )
 
 __all__ = [
-    "NormalizedObservationState",
     "NormalizedRewardState",
     "ShapedState",
     "StackedState",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from rl_fn import random, struct
+from rl_fn.envs import arguments
 from rl_fn.envs.base import Env, EnvStep, TimedState
+from rl_fn.envs.wrappers.base import changes_task
 from rl_fn.struct import Nest
 
 
@@ -18,6 +19,7 @@ class StickyState(NamedTuple):
     is_first: tf.Tensor  # bool[B]: whether the episode has just begun, so that there is none
 
 
+@changes_task
 def time_limit(env: Env, max_episode_steps: int) -> Env:
     """Truncates episodes earlier than the environment does.
 
@@ -29,7 +31,7 @@ def time_limit(env: Env, max_episode_steps: int) -> Env:
       ValueError: if the limit is not in that range; by `reset`, if the environment shares moments over the batch.
     """
     own = env.spec.max_episode_steps
-    _require_count("time_limit: max_episode_steps", max_episode_steps)
+    max_episode_steps = arguments.integer("time_limit: max_episode_steps", max_episode_steps, 1)
     if own is not None and max_episode_steps > own:
         raise ValueError(
             f"time_limit: max_episode_steps is {max_episode_steps}, expected 1 to {own}, the limit of {env.spec.name}"
@@ -56,13 +58,14 @@ def time_limit(env: Env, max_episode_steps: int) -> Env:
 
     render = env.render
     return Env(
-        env.spec._replace(max_episode_steps=int(max_episode_steps)),
+        env.spec._replace(max_episode_steps=max_episode_steps),
         reset,
         step,
         render and (lambda state: render(state.inner)),
     )
 
 
+@changes_task
 def sticky_actions(env: Env, probability: float = 0.25) -> Env:
     """Executes the action before in place of the one given, with some probability.
 
@@ -97,6 +100,7 @@ def sticky_actions(env: Env, probability: float = 0.25) -> Env:
     return Env(env.spec, reset, step, render and (lambda state: render(state.inner)))
 
 
+@changes_task
 def action_repeat(env: Env, num_repeats: int) -> Env:
     """Executes each action several times and adds up the rewards; stops where the episode ends.
 
@@ -107,7 +111,7 @@ def action_repeat(env: Env, num_repeats: int) -> Env:
     Raises:
       ValueError: if that is less than 1; by `reset`, if the environment shares moments over the batch.
     """
-    _require_count("action_repeat: num_repeats", num_repeats)
+    num_repeats = arguments.integer("action_repeat: num_repeats", num_repeats, 1)
     own = env.spec.max_episode_steps
 
     def reset(key: random.Key, batch_size: int) -> tuple[Nest, Nest]:
@@ -125,13 +129,8 @@ def action_repeat(env: Env, num_repeats: int) -> Env:
             state, outcome = struct.where(over, (state, outcome), (next_state, following))
         return state, outcome
 
-    limit = own and -(-own // int(num_repeats))
+    limit = own and -(-own // num_repeats)
     return Env(env.spec._replace(max_episode_steps=limit), reset, step, env.render)
-
-
-def _require_count(argument: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{argument} is {value!r}, expected an integer of at least 1")
 
 
 def _require_batch_axes(wrapper: str, state: Nest, batch_size: int) -> None:
@@ -140,5 +139,5 @@ def _require_batch_axes(wrapper: str, state: Nest, batch_size: int) -> None:
         if leaf.shape.rank == 0 or leaf.shape[0] != batch_size:
             raise ValueError(
                 f"{wrapper}: `{name}` of the state has shape {tuple(leaf.shape)}, expected a batch axis of "
-                f"{batch_size}; put {wrapper} inside of normalize_observation and normalize_reward"
+                f"{batch_size}; put {wrapper} inside of normalize_reward"
             )

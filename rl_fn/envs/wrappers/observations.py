@@ -11,14 +11,11 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random, struct
+from rl_fn.envs import arguments
 from rl_fn.envs.base import Env, EnvStep
+from rl_fn.envs.wrappers.base import changes_task
 from rl_fn.normalization import RunningMoments
 from rl_fn.struct import Nest
-
-
-class NormalizedObservationState(NamedTuple):
-    inner: Nest  # the environment's own
-    moments: RunningMoments  # of all observations of the whole batch; no batch axis
 
 
 class StackedState(NamedTuple):
@@ -26,51 +23,39 @@ class StackedState(NamedTuple):
     stack: tf.Tensor  # [B, ...]: the observation
 
 
+@changes_task
 def normalize_observation(
-    env: Env, *, clip: float | None = 10.0, epsilon: float = 1e-8, moments: RunningMoments | None = None
+    env: Env, moments: RunningMoments, *, clip: float | None = 10.0, epsilon: float = 1e-8
 ) -> Env:
-    """Shifts and scales observations to mean 0 and variance 1, by running moments of what the policy saw.
+    """Shifts and scales observations by moments that stay as they are, and so are the same wherever a policy is judged.
 
-    The true successor at the end of an episode is normalised like the others and not counted, since the policy
-    does not see it.
+    Moments that are learned along the way belong to the agent, whose policy fits no others: PPO has them with
+    `normalize_observations=True`.
 
     Args:
       env: the environment; its observations are a Box, or a Dict or Tuple of them. Floating-point ones keep
         their dtype, others become float32.
+      moments: of observations, such as those of random episodes.
       clip: the largest absolute value, or None.
       epsilon: added to the variance.
-      moments: frozen ones, such as `state.moments` of training, to be applied as they are.
 
     Raises:
-      ValueError: if a part of the observation is not a Box, or a number is not in its range.
+      ValueError: if a part of the observation is not a Box, the moments are of other observations, or a number is not
+        in its range.
     """
     if clip is not None and not clip > 0:
         raise ValueError(f"normalize_observation: clip is {clip}, expected a positive number or None")
     if not epsilon > 0:
         raise ValueError(f"normalize_observation: epsilon is {epsilon}, expected a positive number")
     space = _normalized_space(env.spec.observation_space, np.inf if clip is None else clip)
-    observation_spec = struct.space_spec(env.spec.observation_space)
-
-    def reset(key: random.Key, batch_size: int) -> tuple[NormalizedObservationState, Nest]:
-        inner, observation = env.reset(key, batch_size)
-        current = RunningMoments.init(observation_spec).update(observation) if moments is None else moments
-        return NormalizedObservationState(inner, current), current.normalize(observation, clip, epsilon)
-
-    def step(
-        state: NormalizedObservationState, action: Nest, key: random.Key
-    ) -> tuple[NormalizedObservationState, EnvStep]:
-        inner, outcome = env.step(state.inner, action, key)
-        current = state.moments.update(outcome.observation) if moments is None else state.moments
-        outcome = outcome._replace(
-            observation=current.normalize(outcome.observation, clip, epsilon),
-            next_observation=current.normalize(outcome.next_observation, clip, epsilon),
-        )
-        return NormalizedObservationState(inner, current), outcome
-
-    render = env.render
-    return Env(env.spec._replace(observation_space=space), reset, step, render and (lambda state: render(state.inner)))
+    expected = tf.nest.map_structure(lambda leaf: tuple(leaf.shape), struct.space_spec(env.spec.observation_space))
+    given = tf.nest.map_structure(lambda leaf: tuple(leaf.shape), moments.mean)
+    if given != expected:
+        raise ValueError(f"normalize_observation: the moments have shape {given}, expected {expected}")
+    return _map_observations(env, space, lambda observation: moments.normalize(observation, clip, epsilon))
 
 
+@changes_task
 def frame_stack(
     env: Env, num_frames: int, *, stack_axis: int = -1, padding: Literal["first", "zeros"] = "first"
 ) -> Env:
@@ -91,8 +76,7 @@ def frame_stack(
     space = env.spec.observation_space
     if not isinstance(space, spaces.Box):
         raise ValueError(f"frame_stack: the observation is {space}, expected a Box; flatten_observation makes one")
-    if isinstance(num_frames, bool) or not isinstance(num_frames, int | np.integer) or num_frames < 1:
-        raise ValueError(f"frame_stack: num_frames is {num_frames!r}, expected an integer of at least 1")
+    num_frames = arguments.integer("frame_stack: num_frames", num_frames, 1)
     rank = len(space.shape) + 1
     if not -rank <= stack_axis < rank:
         raise ValueError(f"frame_stack: stack_axis is {stack_axis}, expected -{rank} to {rank - 1}")
@@ -133,6 +117,7 @@ def frame_stack(
     )
 
 
+@changes_task
 def flatten_observation(env: Env) -> Env:
     """Makes one vector of an observation: in the order of `gymnasium.spaces.flatten`, discrete parts one-hot.
 
@@ -140,6 +125,7 @@ def flatten_observation(env: Env) -> Env:
       env: the environment. The vector has the dtype of the Boxes in its observation, float32 where there are none.
     """
     space = env.spec.observation_space
+    struct.space_spec(space)  # refuses one that does not count from 0
     boxes = _box_dtypes(space)
     dtype = np.result_type(*boxes) if boxes else np.dtype(np.float32)
     flat: Any = spaces.flatten_space(space)
@@ -150,6 +136,7 @@ def flatten_observation(env: Env) -> Env:
     )
 
 
+@changes_task
 def one_hot_observation(env: Env) -> Env:
     """Makes a one-hot float32 vector of a Discrete observation, and one behind the other of a MultiDiscrete one.
 
@@ -162,6 +149,7 @@ def one_hot_observation(env: Env) -> Env:
     return flatten_observation(env)
 
 
+@changes_task
 def mask_observation(env: Env, keep: Sequence[int] | Sequence[str]) -> Env:
     """Hides a part of the observation, which makes a task partially observable.
 
@@ -241,9 +229,8 @@ def _vectors(space: gymnasium.Space, x: Nest, dtype: tf.DType) -> list[tf.Tensor
         case spaces.Tuple():
             return [v for part, y in zip(space.spaces, x, strict=True) for v in _vectors(part, y, dtype)]
         case spaces.Discrete():
-            return [tf.one_hot(x - int(space.start), int(space.n), dtype=dtype)]
+            return [tf.one_hot(x, int(space.n), dtype=dtype)]
         case spaces.MultiDiscrete():
             columns = tf.unstack(tf.reshape(x, [x.shape[0], space.nvec.size]), axis=-1)
-            ranges = zip(columns, space.start.flat, space.nvec.flat, strict=True)
-            return [tf.one_hot(column - int(start), int(n), dtype=dtype) for column, start, n in ranges]
+            return [tf.one_hot(x, int(n), dtype=dtype) for x, n in zip(columns, space.nvec.flat, strict=True)]
     return [tf.reshape(tf.cast(x, dtype), [x.shape[0], x.shape[1:].num_elements()])]

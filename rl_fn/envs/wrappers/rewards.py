@@ -1,4 +1,4 @@
-"""Wrappers of rewards: scaled, clipped, normalised, shaped."""
+"""Wrappers of rewards: scaled, clipped, normalised, shaped. A policy is judged without them, by `Env.evaluation`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from rl_fn import random
 from rl_fn.envs.base import Env, EnvStep
+from rl_fn.envs.wrappers.base import changes_rewards
 from rl_fn.normalization import RunningMoments
 from rl_fn.struct import Nest, Scalar
 
@@ -24,6 +25,7 @@ class ShapedState(NamedTuple):
     observation: Nest  # [B, ...]: the one the policy saw last
 
 
+@changes_rewards
 def scale_reward(env: Env, factor: float) -> Env:
     """Multiplies rewards, and the reward threshold, by a positive factor.
 
@@ -36,6 +38,7 @@ def scale_reward(env: Env, factor: float) -> Env:
     return _map_rewards(env, lambda reward: factor * reward, None if threshold is None else factor * threshold)
 
 
+@changes_rewards
 def clip_reward(env: Env, low: float = -1.0, high: float = 1.0) -> Env:
     """Clips rewards to [low, high]; Mnih et al. (2015), "Human-level control", Methods.
 
@@ -47,6 +50,7 @@ def clip_reward(env: Env, low: float = -1.0, high: float = 1.0) -> Env:
     return _map_rewards(env, lambda reward: tf.clip_by_value(reward, low, high), None)
 
 
+@changes_rewards
 def normalize_reward(
     env: Env,
     gamma: Scalar = 0.99,
@@ -97,6 +101,7 @@ def normalize_reward(
     return Env(env.spec._replace(reward_threshold=None), reset, step, render and (lambda state: render(state.inner)))
 
 
+@changes_rewards
 def shape_reward(env: Env, function: Callable[[Nest, Nest, tf.Tensor, Nest], tf.Tensor]) -> Env:
     """Replaces rewards by a function of the whole step.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -43,32 +44,63 @@ def assemble(
     difficulty_ramping: bool,
     max_episode_steps: int | None,
 ) -> Env:
-    """Makes the environment of a game; the arguments are those of `rl_fn.envs.minatar.make`."""
-
-    def start(key: random.Key, batch_size: int) -> StickyState:
-        return StickyState(game.start(key, batch_size), tf.fill([batch_size], NOOP))
-
-    def dynamics(state: StickyState, action: tf.Tensor, key: random.Key) -> tuple[StickyState, tf.Tensor, tf.Tensor]:
-        # One draw for all decisions of a step, that on stickiness first.
-        uniform = random.uniform(key, [action.shape[0], 1 + game.num_draws])
-        chosen = tf.gather(tf.constant(actions), tf.cast(action, tf.int32))
-        carried_out = tf.where(uniform[:, 0] < sticky_action_prob, state.last_action, chosen)
-        successor, reward, terminated = game.dynamics(
-            state.game, carried_out, game.decide(uniform[:, 1:]), difficulty_ramping
-        )
-        return StickyState(successor, carried_out), tf.cast(reward, tf.float32), terminated
-
-    def render(state: StickyState) -> np.ndarray:
-        batch = tf.nest.map_structure(lambda leaf: tf.convert_to_tensor(leaf)[tf.newaxis], state.game)
-        return draw_channels(game.observe(batch)[0].numpy(), list(game.channels.values()))
-
+    """Makes the environment of a game; the arguments are those of `rl_fn.envs.compiled.minatar.make`."""
     spec = EnvSpec(
         name=name,
         observation_space=spaces.Box(0.0, 1.0, [grid.SIZE, grid.SIZE, len(game.channels)], bool),
         action_space=spaces.Discrete(len(actions)),
         max_episode_steps=max_episode_steps,
     )
-    return auto_reset(spec, start, dynamics, lambda state: game.observe(state.game), render)
+    return auto_reset(
+        spec,
+        start=partial(start, game=game),
+        dynamics=partial(
+            dynamics,
+            game=game,
+            actions=actions,
+            sticky_action_prob=sticky_action_prob,
+            difficulty_ramping=difficulty_ramping,
+        ),
+        observe=partial(observe, game=game),
+        render=partial(render, game=game),
+    )
+
+
+def start(key: random.Key, batch_size: int, *, game: Game) -> StickyState:
+    """States in which no action was carried out yet."""
+    return StickyState(game.start(key, batch_size), tf.fill([batch_size], NOOP))
+
+
+def dynamics(
+    state: StickyState,
+    action: tf.Tensor,
+    key: random.Key,
+    *,
+    game: Game,
+    actions: tuple[int, ...],
+    sticky_action_prob: float,
+    difficulty_ramping: bool,
+) -> tuple[StickyState, tf.Tensor, tf.Tensor]:
+    """One step under `int[B]` indices of `actions`."""
+    # One draw for all decisions of a step, that on stickiness first.
+    uniform = random.uniform(key, [action.shape[0], 1 + game.num_draws])
+    chosen = tf.gather(tf.constant(actions), tf.cast(action, tf.int32))
+    carried_out = tf.where(uniform[:, 0] < sticky_action_prob, state.last_action, chosen)
+    successor, reward, terminated = game.dynamics(
+        state.game, carried_out, game.decide(uniform[:, 1:]), difficulty_ramping
+    )
+    return StickyState(successor, carried_out), tf.cast(reward, tf.float32), terminated
+
+
+def observe(state: StickyState, *, game: Game) -> tf.Tensor:
+    """The screen, `bool[B, 10, 10, channels]`."""
+    return game.observe(state.game)
+
+
+def render(state: StickyState, *, game: Game) -> np.ndarray:
+    """The screen in colours."""
+    batch = tf.nest.map_structure(lambda leaf: tf.convert_to_tensor(leaf)[tf.newaxis], state.game)
+    return draw_channels(game.observe(batch)[0].numpy(), list(game.channels.values()))
 
 
 def towards(action: tf.Tensor, negative: int, positive: int) -> tf.Tensor:

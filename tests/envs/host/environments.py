@@ -117,6 +117,21 @@ class Walk(gymnasium.Env):
         return self._place, 1.0, self._time == 20, False, {}
 
 
+class Answers(gymnasium.Env):
+    """Each step gives what it was made with."""
+
+    def __init__(self, reward=1.0, terminated=False, truncated=False):
+        self.observation_space = spaces.Box(-1, 1, (1,), np.float32)
+        self.action_space = spaces.Discrete(2)
+        self._answer = reward, terminated, truncated
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), *self._answer, {}
+
+
 class Modules(gymnasium.Env):
     """Its picture is a list of what has been imported where it lives."""
 

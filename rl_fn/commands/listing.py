@@ -15,8 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from rl_fn import envs
+from rl_fn._src.naming import nearest
 from rl_fn.envs import registry
 from rl_fn.envs.host import atari, procgen
+from rl_fn.envs.host.names import import_gym
 
 SHOWN = 60  # names of a kind that are listed unasked
 
@@ -45,7 +47,7 @@ def show(kind: str | None = None, match: str = "", with_spaces: bool = False, co
       ValueError: for an unknown kind, or where nothing is left to show.
     """
     if kind is not None and kind not in KINDS:
-        raise ValueError(f"unknown kind {kind!r}; the nearest is {registry.nearest(kind, KINDS)!r}")
+        raise ValueError(f"unknown kind {kind!r}; the nearest is {nearest(kind, KINDS)!r}")
     console = console or Console()
     found = False
     for name in [kind] if kind else KINDS:
@@ -115,10 +117,11 @@ def _detailed(kind: Kind) -> Table:
     return table
 
 
-def _compiled() -> Kind:
+def _registered(*kinds: registry.Kind) -> Kind:
     families: dict[str, list[str]] = {}
-    for name, (module, _) in envs.COMPILED.items():
-        families.setdefault(module.removeprefix("rl_fn.envs.").partition(".")[0], []).append(name)
+    for name, entry in registry.ENTRIES.items():
+        if entry.kind in kinds:
+            families.setdefault(entry.family, []).append(name)
     return Kind("", "nothing", "", families)
 
 
@@ -132,18 +135,18 @@ _EXTRAS = {
 
 
 def _gymnasium() -> Kind:
-    families = _registered(gymnasium.registry.values())
+    families = _of_registry(gymnasium.registry.values())
     needs, missing = _with_extras(families, "gymnasium")
     return Kind("gymnasium:", needs, missing, families)
 
 
 def _gym() -> Kind:
-    families = _registered(registry.import_gym().envs.registry.values())
+    families = _of_registry(import_gym().envs.registry.values())
     needs, missing = _with_extras(families, "gym")
     return Kind("gym:", needs, missing, families)
 
 
-def _registered(specs: Any) -> dict[str, list[str]]:
+def _of_registry(specs: Any) -> dict[str, list[str]]:
     """Names by family, as the modules of the entry points tell it; Atari has a kind of its own."""
     families: dict[str, list[str]] = {}
     for spec in specs:
@@ -193,7 +196,8 @@ def _installed(module: str) -> bool:
 
 
 KINDS: dict[str, Callable[[], Kind]] = {
-    "compiled": _compiled,
+    "compiled": lambda: _registered("compiled"),
+    "registered": lambda: _registered("host", "vector"),
     "gymnasium": _gymnasium,
     "gym": _gym,
     "atari": _atari,

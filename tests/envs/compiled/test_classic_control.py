@@ -57,7 +57,7 @@ def test_mountain_car_equals_gymnasium():
         "MountainCar-v0",
         mountain_car,
         mountain_car.dynamics,
-        mountain_car.MountainCarState,
+        mountain_car.State,
         states,
         actions,
         lambda o: np.minimum(abs(o[:, 0] - mountain_car.GOAL), np.where(o[:, 0] > 0.4, abs(o[:, 1]), 1.0)),
@@ -74,7 +74,7 @@ def test_continuous_mountain_car_equals_gymnasium():
         "MountainCarContinuous-v0",
         mountain_car,
         mountain_car.continuous_dynamics,
-        mountain_car.MountainCarState,
+        mountain_car.State,
         states,
         actions,
         lambda o: np.minimum(abs(o[:, 0] - mountain_car.CONTINUOUS_GOAL), np.where(o[:, 0] > 0.4, abs(o[:, 1]), 1.0)),
@@ -89,7 +89,7 @@ def test_pendulum_equals_gymnasium():
     actions = rng.uniform(-4.0, 4.0, [NUM, 1]).astype(np.float32)
 
     def with_torque(angle, velocity):
-        return pendulum.PendulumState(angle, velocity, tf.zeros_like(angle))
+        return pendulum.State(angle, velocity, tf.zeros_like(angle))
 
     successors, terminated = assert_dynamics_equal(
         "Pendulum-v1",
@@ -116,7 +116,7 @@ def test_acrobot_equals_gymnasium():
     def border(o):
         return abs(height(o) - 1.0)
 
-    arguments = (acrobot, acrobot.dynamics, acrobot.AcrobotState)
+    arguments = (acrobot, acrobot.dynamics, acrobot.State)
     # At the speeds that occur. At the largest ones a step amplifies the rounding of float32 a thousandfold.
     slow = (states * [1.0, 1.0, 0.4, 0.3]).astype(np.float32)
     _, terminated = assert_dynamics_equal("Acrobot-v1", *arguments, slow, actions, border, atol=2e-5)
@@ -128,8 +128,8 @@ def test_acrobot_equals_gymnasium():
 def test_angles_stay_in_their_range():
     rng = np.random.default_rng(4)
     columns = [tf.constant(rng.uniform(-1, 1, NUM) * scale, tf.float32) for scale in (np.pi, np.pi, 12.0, 28.0)]
-    swung = acrobot.dynamics(acrobot.AcrobotState(*columns), tf.ones([NUM], tf.int32), random.key(0))[0]
-    state = pendulum.PendulumState(columns[0], columns[2], columns[3])
+    swung = acrobot.dynamics(acrobot.State(*columns), tf.ones([NUM], tf.int32), random.key(0))[0]
+    state = pendulum.State(columns[0], columns[2], columns[3])
     turned = pendulum.dynamics(state, tf.zeros([NUM, 1]), random.key(0))[0]
     for angle in (swung.angle_1, swung.angle_2, turned.angle):
         assert np.max(abs(angle)) <= np.float32(np.pi) + 1e-6

@@ -26,7 +26,7 @@ def test_dynamics_equal_gymnasium():
     actions = rng.integers(2, size=NUM)
     expected_states, expected_rewards, expected_terminated = gymnasium_steps(states, actions)
     compiled = tf.function(cartpole.dynamics, jit_compile=True)
-    columns = cartpole.CartPoleState(*tf.unstack(states, axis=-1))
+    columns = cartpole.State(*tf.unstack(states, axis=-1))
     successors, rewards, terminated = compiled(columns, tf.constant(actions), random.key(0))
     np.testing.assert_allclose(cartpole.observe(successors), expected_states, rtol=2e-6, atol=2e-6)
     np.testing.assert_array_equal(rewards, expected_rewards)
@@ -87,7 +87,7 @@ def test_next_observation_is_the_true_successor(balanced):
     for t in (10, 499):
         before = observations[t].numpy()[:1]
         action = [int(3 * before[0, 2] + before[0, 3] + 0.1 * before[0, 0] + 0.3 * before[0, 1] > 0)]
-        state = cartpole.CartPoleState(*tf.unstack(before, axis=-1))
+        state = cartpole.State(*tf.unstack(before, axis=-1))
         expected = cartpole.dynamics(state, tf.constant(action), random.key(0))[0]
         np.testing.assert_allclose(steps[t].next_observation[:1], cartpole.observe(expected), rtol=1e-5, atol=1e-6)
     continued = steps[10]

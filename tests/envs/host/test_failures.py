@@ -1,6 +1,7 @@
 import functools
 import gc
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -10,9 +11,9 @@ import psutil
 import pytest
 
 from rl_fn import envs
-from rl_fn.envs.host import base as host
-from rl_fn.envs.host import worker
-from tests.envs.host_environments import Modules, Walk
+from rl_fn.envs.host import factories, worker
+from rl_fn.envs.host.sub_envs import SubEnvs
+from tests.envs.host.environments import Answers, Modules, Walk
 
 ACTIONS = np.zeros(2, int)
 
@@ -34,7 +35,7 @@ def children():
 )
 def test_an_environment_that_fails_is_made_again(backend, mishap, told, tmp_path, caplog):
     factories = [functools.partial(Walk, 7, mishap, tmp_path / "happened"), Walk]
-    env = host.SubEnvs("walk", factories, backend, timeout=1.5)
+    env = SubEnvs("walk", factories, backend, timeout=1.5)
     before = env.reset(3)
     with caplog.at_level(logging.ERROR, "rl_fn"):
         for _ in range(6):
@@ -68,6 +69,42 @@ def test_restarts_are_counted_and_end_with_the_traceback(caplog):
     assert len([r for r in caplog.records if "environment 0" in r.getMessage()]) == 3
 
 
+@pytest.mark.parametrize("one", [1, True, np.float64(1), np.array(1), np.array([1.0]), np.array([[1]], np.int64)])
+def test_one_number_is_one_number_however_it_is_wrapped(one):
+    env = envs.gymnasium_env(lambda: Answers(one, np.array([False]), one), 3)
+    env.reset(0)
+    outcome = env.step(np.zeros(3, int))
+    np.testing.assert_array_equal(outcome.reward, np.ones(3, np.float32))
+    assert outcome.reward.dtype == np.float32
+    np.testing.assert_array_equal([outcome.terminated, outcome.truncated], [[False] * 3, [True] * 3])
+    assert outcome.terminated.dtype == outcome.truncated.dtype == bool
+
+
+def test_rewards_may_be_no_numbers_of_the_usual_kind():
+    env = envs.gymnasium_env([Answers(np.nan), Answers(np.inf)])
+    env.reset(0)
+    np.testing.assert_array_equal(env.step(ACTIONS).reward, [np.nan, np.inf])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"reward": np.array([1.0, 2.0])}, r"the reward of step 1 of an episode is array\(\[1., 2.\]\), expected one"),
+        ({"reward": None}, "the reward of step 1 of an episode is None, expected one number"),
+        ({"reward": "1"}, "the reward of step 1 of an episode is '1', expected one number"),
+        ({"reward": np.array([])}, "the reward of step 1 .* expected one number"),
+        ({"terminated": None}, "terminated of step 1 of an episode is None, expected True or False"),
+        ({"truncated": np.array([True, False])}, "truncated of step 1 .* expected True or False"),
+    ],
+)
+def test_what_is_not_one_number_is_a_failure_of_its_environment(answer, message):
+    env = envs.gymnasium_env([Answers(), Answers(**answer)], max_restarts=0)
+    env.reset(0)
+    with pytest.raises(RuntimeError, match="environment 1 of Answers failed once more after 0 restarts") as refusal:
+        env.step(ACTIONS)
+    assert re.search(message, str(refusal.value))
+
+
 def test_failures_do_not_make_a_run_random():
     runs = []
     for _ in range(2):
@@ -92,11 +129,12 @@ def test_an_environment_that_fails_at_its_reset_is_made_again(caplog):
 
 
 def test_a_process_steps_environments_without_tensorflow():
-    one = worker.ProcessWorker(functools.partial(worker.make_gym, "CartPole-v1", {"disable_env_checker": True}))
+    one = worker.ProcessWorker(functools.partial(factories.of_gym, "CartPole-v1", {}))
     one.submit("reset", 3)
     assert one.result(60.0).shape == (4,)
     one.close()
-    check = "import sys, rl_fn.envs.worker, rl_fn.envs.registry; assert 'tensorflow' not in sys.modules"
+    names = "rl_fn.envs, rl_fn.envs.host.worker, rl_fn.envs.host.factories, rl_fn.envs.host.atari"
+    check = f"import sys, {names}; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], check=True)
     inside = worker.ProcessWorker(Modules)
     inside.submit("render")

@@ -8,7 +8,7 @@ from gymnasium import spaces
 from rl_fn import envs, random, struct
 from rl_fn._src.scan import scan
 from rl_fn.envs import wrappers
-from rl_fn.envs.base import Env, EnvStep, TimedState
+from rl_fn.envs.base import Env, EnvStep, TimedState, count_from_zero
 from rl_fn.normalization import RunningMoments
 from rl_fn.struct import EnvSpec
 
@@ -67,10 +67,12 @@ def observe_dict(state):
 
 WALK = walk(BOX, observe_box)
 PICTURES = walk(PICTURE, observe_picture)
-NESTED = walk(DICT, observe_dict)
-PLACE = walk(spaces.Discrete(30, start=-15), tf.identity)
+NESTED = count_from_zero(walk(DICT, observe_dict))
+PLACE = count_from_zero(walk(spaces.Discrete(30, start=-15), tf.identity))
 DIGITS = walk(spaces.MultiDiscrete([[9, 2]]), lambda state: observe_dict(state)["pair"][0])
+SEEN = NESTED.spec.observation_space
 FROZEN = RunningMoments(tf.constant(5, tf.int64), mean=tf.constant([1.0, 2.0]), variance=tf.constant([4.0, 9.0]))
+FROZEN_PICTURE = RunningMoments(tf.constant(5, tf.int64), mean=tf.fill([2, 3], 4.0), variance=tf.fill([2, 3], 4.0))
 FROZEN_RETURN = RunningMoments(tf.constant(5, tf.int64), mean=tf.constant(1.0), variance=tf.constant(4.0))
 
 
@@ -85,9 +87,14 @@ WRAPPED = {
     "time_limit": wrappers.time_limit(WALK, 4),
     "sticky_actions": wrappers.sticky_actions(WALK, 0.5),
     "action_repeat": wrappers.action_repeat(WALK, 3),
-    "normalize_observation": wrappers.normalize_observation(WALK, clip=1.5),
-    "normalize_observation_frozen": wrappers.normalize_observation(WALK, moments=FROZEN),
-    "normalize_observation_pictures": wrappers.normalize_observation(PICTURES, clip=None),
+    "actions_from_ten": count_from_zero(
+        WALK._replace(
+            spec=WALK.spec._replace(action_space=spaces.Discrete(3, start=10)),
+            step=lambda state, action, key: WALK.step(state, action - 10, key),
+        )
+    ),
+    "normalize_observation": wrappers.normalize_observation(WALK, FROZEN, clip=1.5),
+    "normalize_observation_pictures": wrappers.normalize_observation(PICTURES, FROZEN_PICTURE, clip=None),
     "normalize_reward": wrappers.normalize_reward(WALK, 0.9, clip=1.5),
     "normalize_reward_frozen": wrappers.normalize_reward(WALK, 0.9, clip=None, moments=FROZEN_RETURN),
     "scale_reward": wrappers.scale_reward(WALK, 3.0),
@@ -101,7 +108,7 @@ WRAPPED = {
     "mask_observation": wrappers.mask_observation(WALK, [1]),
     "mask_names": wrappers.mask_observation(NESTED, ["place", "box"]),
     "all_together": wrappers.normalize_reward(
-        wrappers.frame_stack(wrappers.normalize_observation(wrappers.action_repeat(WALK, 2)), 2)
+        wrappers.frame_stack(wrappers.normalize_observation(wrappers.action_repeat(WALK, 2), FROZEN), 2)
     ),
 }
 
@@ -253,43 +260,32 @@ def test_action_repeat(played, inputs):
     assert WRAPPED["action_repeat"].spec == WALK.spec._replace(max_episode_steps=3)
 
 
-@pytest.mark.parametrize(
-    ("name", "of", "clip"),
-    [("normalize_observation", "walk", 1.5), ("normalize_observation_pictures", "pictures", None)],
-)
-def test_normalize_observation(played, name, of, clip):
-    for (first, outcomes, state), (plain_first, plain, _) in each_copy(played, name, of):
-        seen = [np.float64(plain_first)]
-
-        def normalized(x, seen=seen):
-            rows = np.concatenate(seen)
-            result = (x - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-8)
-            return (result if clip is None else np.clip(result, -clip, clip)).astype(np.float32)
-
-        # With few rows the variance can be zero in one column, where any rounding decides.
-        np.testing.assert_allclose(first, normalized(plain_first), rtol=1e-4, atol=1e-4)
-        for t in range(T):
-            step = at(plain, t)
-            seen.append(np.float64(step.observation))
-            expected = step._replace(
-                observation=normalized(step.observation), next_observation=normalized(step.next_observation)
+def test_normalize_observation(played):
+    for name, of, mean, deviation, clip in [
+        ("normalize_observation", "walk", [1, 2], [2, 3], 1.5),
+        ("normalize_observation_pictures", "pictures", 4, 2, np.inf),
+    ]:
+        normalized = lambda x, m=mean, d=deviation, c=clip: np.clip((x - np.float32(m)) / np.float32(d), -c, c)
+        for (first, outcomes, _), (plain_first, plain, _) in each_copy(played, name, of):
+            assert_same(first, normalized(plain_first), rtol=1e-6)
+            expected = plain._replace(
+                observation=normalized(plain.observation), next_observation=normalized(plain.next_observation)
             )
-            assert_same(at(outcomes, t), expected, rtol=1e-4)
-        assert state.moments.count == (T + 1) * B
-        np.testing.assert_allclose(state.moments.mean, np.concatenate(seen).mean(0), rtol=1e-5)
-    space = WRAPPED[name].spec.observation_space
-    bound = np.inf if clip is None else clip
-    assert space == spaces.Box(-bound, bound, PICTURE.shape if of == "pictures" else BOX.shape, np.float32)
+            assert_same(outcomes, expected, rtol=1e-6)
+        shape = PICTURE.shape if of == "pictures" else BOX.shape
+        assert WRAPPED[name].spec.observation_space == spaces.Box(-clip, clip, shape, np.float32)
 
 
-def test_normalize_observation_by_frozen_moments(played):
-    for (first, outcomes, _), (plain_first, plain, _) in each_copy(played, "normalize_observation_frozen"):
-        normalized = lambda x: np.clip((x - np.float32([1, 2])) / np.float32([2, 3]), -10, 10)
-        assert_same(first, normalized(plain_first), rtol=1e-6)
-        expected = plain._replace(
-            observation=normalized(plain.observation), next_observation=normalized(plain.next_observation)
-        )
-        assert_same(outcomes, expected, rtol=1e-6)
+def test_spaces_count_from_zero_for_the_agent(played):
+    assert SEEN["place"] == PLACE.spec.observation_space == spaces.Discrete(30)
+    assert WRAPPED["actions_from_ten"].spec == WALK.spec
+    assert count_from_zero(WALK) is WALK
+    for (first, outcomes, _), (plain_first, plain, _) in each_copy(played, "nested"):
+        np.testing.assert_array_equal(first["place"], plain_first[..., 0] + 15)
+        np.testing.assert_array_equal(outcomes.observation["place"], plain.observation[..., 0] + 15)
+        np.testing.assert_array_equal(outcomes.next_observation["place"], plain.next_observation[..., 0] + 15)
+    for (_, outcomes, _), (_, plain, _) in each_copy(played, "actions_from_ten"):
+        assert_same(outcomes, plain)
 
 
 def test_normalize_reward(played):
@@ -350,22 +346,22 @@ def test_flatten_observation_is_that_of_gymnasium(played):
     for (first, outcomes, _), (plain_first, plain, _) in each_copy(played, "flatten_observation", "nested"):
 
         def flat(nest, *index):
-            return np.float32(spaces.flatten(DICT, one(nest, index)))
+            return np.float32(spaces.flatten(SEEN, one(nest, index)))
 
         for b in range(B):
             assert_same(first[b], flat(plain_first, b))
             for t in range(T):
                 assert_same(outcomes.observation[t, b], flat(plain.observation, t, b))
                 assert_same(outcomes.next_observation[t, b], flat(plain.next_observation, t, b))
-    space, theirs = WRAPPED["flatten_observation"].spec.observation_space, spaces.flatten_space(DICT)
+    space, theirs = WRAPPED["flatten_observation"].spec.observation_space, spaces.flatten_space(SEEN)
     assert space.dtype == np.float32
     np.testing.assert_array_equal([space.low, space.high], [theirs.low, theirs.high])
 
 
 def test_one_hot_observation(played):
     for (first, outcomes, _), (plain_first, plain, _) in each_copy(played, "one_hot_observation", "nested"):
-        assert_same(first, np.eye(30, dtype=np.float32)[plain_first["place"] + 15])
-        assert_same(outcomes.next_observation, np.eye(30, dtype=np.float32)[plain.next_observation["place"] + 15])
+        assert_same(first, np.eye(30, dtype=np.float32)[plain_first["place"]])
+        assert_same(outcomes.next_observation, np.eye(30, dtype=np.float32)[plain.next_observation["place"]])
     for (_, outcomes, _), (_, plain, _) in each_copy(played, "one_hot_digits", "nested"):
         digits = plain.observation["pair"][0][:, :, 0]
         expected = [np.eye(n, dtype=np.float32)[digits[..., i]] for i, n in enumerate([9, 2])]
@@ -384,7 +380,7 @@ def test_mask_observation(played):
         assert_same(outcomes.next_observation, {name: plain.next_observation[name] for name in ("box", "place")})
     hidden = wrappers.mask_observation(WALK, [0]).spec.observation_space
     np.testing.assert_array_equal([hidden.low, hidden.high], np.float32([[-20, 0], [20, 500]]))  # 0 is inside
-    assert WRAPPED["mask_names"].spec.observation_space == spaces.Dict({"place": DICT["place"], "box": BOX})
+    assert WRAPPED["mask_names"].spec.observation_space == spaces.Dict({"place": SEEN["place"], "box": BOX})
 
 
 def test_together_they_are_consistent(played):
@@ -409,6 +405,36 @@ def test_pictures_are_those_of_the_environment(name, played):
     while not isinstance(state, np.ndarray):
         state = state[0]  # the innermost: where the walk stands
     np.testing.assert_array_equal(picture, np.full([1, 1, 3], state[0, 0], np.uint8))
+
+
+def test_policies_are_judged_without_the_wrappers_of_rewards():
+    """And with all others, in whatever order."""
+
+    def judged_reward(env):
+        state, _ = envs.judged(env).reset(random.key(0), 2)
+        return envs.judged(env).step(state, tf.constant([2, 2]), random.key(1))[1].reward
+
+    for env in (
+        wrappers.scale_reward(WALK, 100.0),
+        wrappers.clip_reward(WALK, 50.0, 60.0),
+        wrappers.normalize_reward(WALK),
+        wrappers.shape_reward(WALK, shaped),
+        wrappers.clip_reward(wrappers.scale_reward(WALK, 100.0), 50.0, 60.0),
+    ):
+        assert envs.judged(env) is WALK
+    assert envs.judged(WALK) is WALK
+    assert envs.judged(wrappers.frame_stack(WALK, 2)).spec.observation_space.shape == (2, 2)
+    for env in (
+        wrappers.frame_stack(wrappers.clip_reward(WALK, 50.0, 60.0), 2),
+        wrappers.clip_reward(wrappers.frame_stack(WALK, 2), 50.0, 60.0),
+        wrappers.time_limit(wrappers.frame_stack(wrappers.scale_reward(WALK, 100.0), 2), 3),
+    ):
+        assert envs.judged(env).spec.observation_space == env.spec.observation_space
+        assert envs.judged(env).spec.max_episode_steps == env.spec.max_episode_steps
+        assert envs.judged(env).spec.reward_threshold == WALK.spec.reward_threshold
+        assert np.all(abs(judged_reward(env)) < 10)  # those with the wrapper are from 50 on
+    shifted = count_from_zero(wrappers.clip_reward(walk(spaces.Discrete(30, start=-15), tf.identity)))
+    assert envs.judged(shifted).spec.observation_space == spaces.Discrete(30)
 
 
 def test_mountain_car_default():
@@ -450,7 +476,7 @@ def test_velocities_are_hidden(name, hidden):
     np.testing.assert_array_equal(shown.observation, observation)
 
 
-NORMALIZED = wrappers.normalize_observation(WALK)
+NORMALIZED = wrappers.normalize_reward(WALK)
 REFUSED = {
     "time_limit: max_episode_steps is 0, expected an integer": lambda: wrappers.time_limit(WALK, 0),
     "time_limit: max_episode_steps is 8, expected 1 to 7": lambda: wrappers.time_limit(WALK, 8),
@@ -462,9 +488,17 @@ REFUSED = {
     ),
     "action_repeat: num_repeats is 1.5": lambda: wrappers.action_repeat(WALK, 1.5),
     "sticky_actions: probability is 1.5": lambda: wrappers.sticky_actions(WALK, 1.5),
-    "normalize_observation: clip is 0": lambda: wrappers.normalize_observation(WALK, clip=0),
-    "normalize_observation: epsilon is -1": lambda: wrappers.normalize_observation(WALK, epsilon=-1),
-    "normalize_observation: a part of the observation is MultiDiscrete": lambda: wrappers.normalize_observation(NESTED),
+    "normalize_observation: clip is 0": lambda: wrappers.normalize_observation(WALK, FROZEN, clip=0),
+    "normalize_observation: epsilon is -1": lambda: wrappers.normalize_observation(WALK, FROZEN, epsilon=-1),
+    r"normalize_observation: the moments have shape \(2,\), expected \(2, 3\)": lambda: wrappers.normalize_observation(
+        PICTURES, FROZEN
+    ),
+    "normalize_observation: a part of the observation is MultiDiscrete": lambda: wrappers.normalize_observation(
+        NESTED, FROZEN
+    ),
+    "does not count from 0: .*rl_fn.envs.count_from_zero": lambda: wrappers.flatten_observation(
+        walk(spaces.Discrete(30, start=-15), tf.identity)
+    ),
     "normalize_reward: gamma is 2": lambda: wrappers.normalize_reward(WALK, 2),
     "normalize_reward: clip is -1": lambda: wrappers.normalize_reward(WALK, clip=-1),
     "normalize_reward: epsilon is 0": lambda: wrappers.normalize_reward(WALK, epsilon=0),

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rl_fn import envs
-from tests.envs.host_environments import Continuous, Count, Rooms, Unmakeable, Walk
+from tests.envs.host.environments import Continuous, Count, Rooms, Unmakeable, Walk
 
 LENGTHS = (2, 3, 5)
 FACTORIES = [functools.partial(Count, length) for length in LENGTHS]
@@ -122,6 +122,29 @@ def test_an_environment_by_name_is_that_environment(prefix, library):
         np.testing.assert_allclose(outcome.observation[1], expected, rtol=1e-6)
 
 
+def test_the_limit_is_that_of_the_episodes(tmp_path):
+    limited = {
+        3: lambda: envs.make("gymnasium:CartPole-v1", max_episode_steps=3),
+        4: lambda: envs.make("gym:CartPole-v1", max_episode_steps=4),
+        600: lambda: envs.make("gym:CartPole-v1", max_episode_steps=600),
+        500: lambda: envs.make("gym:CartPole-v1"),
+        None: lambda: envs.make("gymnasium:CartPole-v1", max_episode_steps=-1),
+        6: lambda: envs.gymnasium_env(lambda: gymnasium.wrappers.TimeLimit(Count(100), 6), backend="process"),
+        7: lambda: envs.gymnasium_env(gymnasium.wrappers.TimeLimit(gymnasium.wrappers.TimeLimit(Count(100), 9), 7)),
+    }
+    for limit, make in limited.items():
+        env = make()
+        assert env.spec.max_episode_steps == limit
+        if limit and limit < 10:
+            env.reset(0)
+            truncated = [env.step(np.array([1])).truncated[0] for _ in range(limit)]
+            assert truncated == [False] * (limit - 1) + [True]
+        env.close()
+    own = Count()
+    own.max_episode_steps = 12
+    assert envs.gymnasium_env(own).spec.max_episode_steps == 12
+
+
 def test_objects_of_gym_are_as_good():
     env = envs.gymnasium_env(gym.make("CartPole-v1", disable_env_checker=True))
     assert env.spec.name == "CartPole-v1"
@@ -165,7 +188,7 @@ def test_unknown_names_are_refused(name, message):
     ("source", "arguments", "message"),
     [
         (Count, {"backend": "fiber"}, "backend is 'fiber', expected one of sync, thread, process"),
-        (Count, {"num_envs": 0}, "num_envs is 0, expected an integer at least 1"),
+        (Count, {"num_envs": 0}, "num_envs is 0, expected an integer of at least 1"),
         (Count, {"timeout": 0}, "timeout is 0, expected a number of seconds greater than 0"),
         (Count, {"max_restarts": -1}, "max_restarts is -1, expected an integer at least 0"),
         ([Count(), Count()], {"num_envs": 3}, "2 environments were handed over, num_envs is 3"),
@@ -179,14 +202,6 @@ def test_unknown_names_are_refused(name, message):
 def test_what_cannot_be_is_refused(source, arguments, message):
     with pytest.raises(ValueError, match=message):
         envs.gymnasium_env(source, **arguments)
-
-
-def test_vector_environments_that_cannot_be_reset_in_part_are_refused():
-    native = gymnasium.make_vec("CartPole-v1", num_envs=2, vectorization_mode="vector_entry_point")
-    with pytest.raises(ValueError, match="hand over single environments, or one of autoreset_mode SAME_STEP"):
-        envs.gymnasium_env(native)
-    with pytest.raises(ValueError, match=r"takes no other num_envs or options, given \['timeout'\]"):
-        envs.gymnasium_env(vector(AutoresetMode.SAME_STEP), timeout=3)
 
 
 def test_unsupported_spaces_are_refused():

@@ -1,0 +1,62 @@
+"""What users name in a text: one of several choices, a module, or something in it. No TensorFlow is needed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The choice that looks most like `name`; there must be one at least."""
+    return difflib.get_close_matches(name, list(choices), n=1, cutoff=0.0)[0]
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
+    """The sentence that refuses a name: the nearest there is, and all where they are few."""
+    choices = list(choices)
+    listed = f", there are: {', '.join(choices)}" if len(choices) < 20 else ""
+    return f"unknown {kind} {name!r}; the nearest is {nearest(name, choices)!r}{listed}"
+
+
+def import_module(name: str) -> ModuleType:
+    """Imports a module, such as a user's that registers environments; the current folder is looked in first.
+
+    A script finds the modules beside it, and so does `python -m`; an installed command does not by itself.
+
+    Raises:
+      ValueError: if there is none of that name, or it imports what there is not.
+    """
+    folder = os.getcwd()
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    except (ImportError, TypeError, ValueError) as error:  # the latter two for names that no module can have
+        raise ValueError(f"module {name!r} cannot be imported ({error})") from None
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text has the form `module:name`, such as `my_package.rooms:make`."""
+    return bool(_REFERENCE.fullmatch(text))
+
+
+def resolve(reference: str) -> Any:
+    """What `module:name` stands for.
+
+    Raises:
+      ValueError: if the module cannot be imported, or has no such name.
+    """
+    module, _, name = reference.partition(":")
+    found = import_module(module)
+    try:
+        return getattr(found, name)
+    except AttributeError:
+        raise ValueError(f"module {module!r} has no {name!r}") from None

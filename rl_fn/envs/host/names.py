@@ -1,0 +1,70 @@
+"""The names that Gymnasium and Gym know. TensorFlow is not imported here."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+from collections.abc import Iterable
+from typing import Any
+
+from rl_fn._src import naming
+
+# namespace of Gymnasium's registry -> the extra that brings it
+_EXTRAS = {"ALE": "atari"}
+
+
+def import_gym() -> Any:
+    """Imports Gym 0.26, without what it prints about being no longer maintained."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        return importlib.import_module("gym")
+
+
+def gymnasium_spec(name: str, others: Iterable[str] = ()) -> Any:
+    """What Gymnasium's registry holds of a name, also of `module:name`, where importing the module registers it.
+
+    Args:
+      name: such as `CartPole-v1`.
+      others: further names that the nearest is looked for in.
+
+    Raises:
+      ValueError: if there is none; the message names the nearest, or what to install.
+    """
+    import gymnasium
+
+    plain = _plain(name)
+    try:
+        return gymnasium.spec(plain)
+    except gymnasium.error.Error as error:
+        namespace, slash, _ = plain.rpartition("/")
+        known = {entry.namespace for entry in gymnasium.registry.values()}
+        known.update(other.rpartition("/")[0] for other in others)
+        if slash and namespace not in known:
+            extra = _EXTRAS.get(namespace)
+            install = f'pip install "rl-fn[{extra}]"' if extra else f"the package that registers {namespace}/"
+            raise ValueError(f"unknown environment {name!r}: it needs {install}") from None
+        if plain in gymnasium.registry:  # known, and refused for another reason
+            raise ValueError(f"{name} cannot be made: {error}") from None
+        raise ValueError(naming.unknown("environment", name, [*others, *gymnasium.registry])) from None
+
+
+def check_gym_name(name: str) -> None:
+    """Checks that Gym 0.26 has an environment of that name, also of `module:name`.
+
+    Raises:
+      ValueError: if it has none; the message names the nearest.
+    """
+    known, plain = import_gym().envs.registry, _plain(name)
+    if plain not in known:
+        raise ValueError(naming.unknown("environment", name, known))
+
+
+def _plain(name: str) -> str:
+    """The name without its module, which is imported."""
+    module, colon, plain = name.rpartition(":")
+    if colon:
+        try:
+            naming.import_module(module)
+        except ValueError as error:
+            raise ValueError(f"unknown environment {name!r}: {error}") from None
+    return plain

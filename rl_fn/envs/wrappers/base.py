@@ -1,0 +1,33 @@
+"""What wrappers do to the environment in which a policy is judged."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
+from rl_fn.envs.base import Env, judged
+
+P = ParamSpec("P")
+Wrapper = Callable[Concatenate[Env, P], Env]
+
+
+def changes_task(wrapper: Wrapper[P]) -> Wrapper[P]:
+    """Of a wrapper that changes what the agent sees or does: it is around the environment of the evaluation too."""
+
+    @functools.wraps(wrapper)
+    def wrapped(env: Env, /, *args: P.args, **kwargs: P.kwargs) -> Env:
+        evaluation = env.evaluation and wrapper(env.evaluation, *args, **kwargs)
+        return wrapper(env, *args, **kwargs)._replace(evaluation=evaluation)
+
+    return wrapped
+
+
+def changes_rewards(wrapper: Wrapper[P]) -> Wrapper[P]:
+    """Of a wrapper that changes only what is learned from: a policy is judged by the rewards without it."""
+
+    @functools.wraps(wrapper)
+    def wrapped(env: Env, /, *args: P.args, **kwargs: P.kwargs) -> Env:
+        return wrapper(env, *args, **kwargs)._replace(evaluation=judged(env))
+
+    return wrapped
