@@ -72,13 +72,13 @@ class HParams:
     actor_lag: int = field(0, "Updates that the acting policy is behind the learner.", low=0, high=1_000)
 
     def __post_init__(self) -> None:
-        undeclared = set(inspect.get_annotations(type(self))) - set(type(self).__dataclass_fields__)
+        undeclared = set(inspect.get_annotations(type(self))) - {item.name for item in dataclasses.fields(self)}
         if undeclared:
             raise TypeError(
                 f"{type(self).__name__} has {', '.join(sorted(undeclared))} and is no dataclass: "
                 "put @dataclasses.dataclass(frozen=True) above it"
             )
-        for name, allowed in described(type(self)).items():
+        for name, allowed in described(self.__class__).items():
             object.__setattr__(self, name, allowed.checked(getattr(self, name)))
 
     @property
@@ -137,7 +137,7 @@ class Allowed(typing.NamedTuple):
         number = tf.get_static_value(value) if tf.is_tensor(value) else value
         if number is None or isinstance(number, bool) or not isinstance(number, int | float | np.floating):
             return True
-        return self.low <= number <= self.high and number > self.above
+        return bool(self.low <= number <= self.high and number > self.above)
 
     def __str__(self) -> str:
         if self.choices:
@@ -155,7 +155,7 @@ def described(struct: type[HParams]) -> Mapping[str, Allowed]:
     allowed = {}
     for item in dataclasses.fields(struct):
         owners = [base for base in bases if item.name in inspect.get_annotations(base)]
-        said = [base.__dataclass_fields__[item.name].metadata for base in owners]
+        said = [vars(base)["__dataclass_fields__"][item.name].metadata for base in owners]
         metadata = dict(next(filter(None, said), {}))
         kind = _resolved(owners[0], item.type)
         if typing.get_origin(kind) is Literal:

@@ -69,8 +69,8 @@ def make(
         actor_key, critic_key = tf.unstack(random.split(key))
         critic_spec = tf.TensorSpec([input_spec.shape[0] + unit_box.size], tf.float32)
         params = actor_network.init(actor_key, input_spec), critic_network.init(critic_key, critic_spec)
-        pairs = zip(params, (actor_optimizer, critic_optimizer), strict=True)
-        return TD3Learner(*(learning.init_trained(*pair) for pair in pairs), params, gradient_steps=tf.constant(0))
+        trained = learning.init_trained(params[0], actor_optimizer), learning.init_trained(params[1], critic_optimizer)
+        return TD3Learner(*trained, params, gradient_steps=tf.constant(0))
 
     def policy(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
         return tf.tanh(actor_network.apply(params, inputs))
