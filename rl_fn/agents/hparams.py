@@ -149,7 +149,7 @@ class Allowed(typing.NamedTuple):
 
 
 @functools.cache
-def described(struct: type[HParams]) -> Mapping[str, Allowed]:
+def described(struct: Any) -> Mapping[str, Allowed]:
     """What each field of a struct of hyper-parameters allows, by its name."""
     bases = [base for base in struct.__mro__ if "__dataclass_fields__" in base.__dict__]
     allowed = {}
