@@ -1,27 +1,66 @@
-"""The loops: where an agent's three functions run. They know nothing of any algorithm.
+"""The loops: where an agent's functions run. They know nothing of any algorithm.
 
-step = train_step(agent, env)                       # TrainState -> (TrainState, metrics)
-compiled = compile(step, init_state(agent, env, key))
-for chunk in train(compiled, iterations):
-    print(chunk.iteration, chunk.metrics)
+In compiled environments, acting, stepping and learning are one program:
+
+    step = train_step(agent, env)                        # TrainState -> (TrainState, StepReport)
+    compiled = compile(step, init_state(agent, env, key))
+    for chunk in train(compiled, iterations):
+        print(chunk.iteration, chunk.metrics, chunk.episodes.episode_return)
+
+Host environments are stepped in Python, between acting and learning:
+
+    compiled = compile(host_step(agent), init_host_state(agent, key))
+    for chunk in host_train(agent, env, compiled, iterations):
+        ...
+
+or, where the loop is your own, with its parts:
+
+    learner, actors = make_learner(agent, compiled), HostActors(agent, env, seed=0)
+    for iteration in range(iterations):
+        learner.learn(actors.rollout(learner.acting(), iteration))
+    metrics, episodes = summarize(StepReport(learner.drain(), actors.ended()), iterations)
+
+How many environments, how long a rollout and how far behind the acting policy is are the agent's schedule.
 """
 
+from rl_fn._src.loops.chunks import Chunk, EpisodeMeans, StepReport, Stop, Stopped, summarize
 from rl_fn._src.loops.compile import Compiled, compile, vectorize
-from rl_fn._src.loops.evaluate import evaluate
-from rl_fn._src.loops.host import HostState, host_evaluate, host_step, host_train, init_host_state
-from rl_fn._src.loops.rollout import ActorsState, Episodes, init_actors, rollout
+from rl_fn._src.loops.evaluate import MAX_STEPS, Evaluation, evaluate, host_evaluate
+from rl_fn._src.loops.host_actors import HostActors
+from rl_fn._src.loops.host_train import host_train
+from rl_fn._src.loops.learners import (
+    HostState,
+    InTurnLearner,
+    LaggingLearner,
+    Learner,
+    host_step,
+    init_host_state,
+    make_learner,
+)
+from rl_fn._src.loops.rollout import ActorsState, Episodes, act_and_step, init_actors, rollout
 from rl_fn._src.loops.stateful import StatefulAgent
-from rl_fn._src.loops.train_step import Chunk, TrainState, init_state, summarize, train, train_step
+from rl_fn._src.loops.train_step import TrainState, init_state, train, train_step
 from rl_fn._src.scan import scan
 
 __all__ = [
+    "MAX_STEPS",
     "ActorsState",
     "Chunk",
     "Compiled",
+    "EpisodeMeans",
     "Episodes",
+    "Evaluation",
+    "HostActors",
     "HostState",
+    "InTurnLearner",
+    "LaggingLearner",
+    "Learner",
     "StatefulAgent",
+    "StepReport",
+    "Stop",
+    "Stopped",
     "TrainState",
+    "act_and_step",
     "compile",
     "evaluate",
     "host_evaluate",
@@ -30,6 +69,7 @@ __all__ = [
     "init_actors",
     "init_host_state",
     "init_state",
+    "make_learner",
     "rollout",
     "scan",
     "summarize",

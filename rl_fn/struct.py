@@ -14,7 +14,6 @@ from rl_fn._src.spaces import counts_from_zero
 
 Nest: TypeAlias = Any  # a tensor, or tuples, NamedTuples and dicts of nests
 Scalar: TypeAlias = float | tf.Tensor
-Metrics: TypeAlias = dict[str, tf.Tensor]  # scalars by name
 
 
 class Transition(NamedTuple):
@@ -54,6 +53,9 @@ class Mean(NamedTuple):
 
     total: tf.Tensor  # float32[]
     count: tf.Tensor  # float32[]
+
+
+Metrics: TypeAlias = dict[str, tf.Tensor | Mean]  # by name; a scalar is a mean of one
 
 
 class EnvSpec(NamedTuple):

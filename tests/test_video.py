@@ -68,7 +68,7 @@ def test_the_episode_is_that_of_an_evaluation_with_the_same_key():
     evaluate, play = loops.evaluate(agent, env, 1, chunk=1), films.player(agent, env)
     lengths = set()
     for seed in range(3):
-        returns, _ = evaluate(POLICY, random.key(seed))
+        returns = evaluate(POLICY, random.key(seed)).returns
         moments = list(play(POLICY, random.key(seed)))
         assert sum(moment.reward for moment in moments) == returns[0] == len(moments)
         lengths.add(len(moments))

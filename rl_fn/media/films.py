@@ -7,7 +7,6 @@ folder/last.gif                         the last of them, small, for a README
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,11 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import envs, random
-from rl_fn._src.loops.rollout import ActorsState, advance
+from rl_fn._src.loops.chunks import Stop, Stopped, never
+from rl_fn._src.loops.evaluate import step_limit
+from rl_fn._src.loops.host_actors import HostPlayer
+from rl_fn._src.loops.rollout import ActorsState, act_and_step, init_actors
 from rl_fn.agents.base import Agent
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env
-from rl_fn.loops import init_actors
 from rl_fn.media.window import Window
 from rl_fn.struct import Nest
 
@@ -36,36 +37,38 @@ class Moment(NamedTuple):
     reward: float  # of the step
 
 
-def player(agent: Agent, env: Any, pictures: bool = True) -> Callable[[Nest, random.Key], Episode]:
+def player(agent: Agent, env: Any, pictures: bool = True, max_steps: int | None = None) -> Callable[..., Episode]:
     """Makes a function that plays one episode with exploration off.
 
     A compiled environment is stepped on the device, a batch of one, and drawn on the host. Its episodes are
-    those of `loops.evaluate(agent, env, 1, chunk=1)` with the same key.
+    those of `loops.evaluate(agent, env, 1, chunk=1)` with the same key, a host environment's those of
+    `loops.host_evaluate(agent, env, 1)`.
 
     Args:
       agent: whose `act` chooses, in mode "eval".
       env: a compiled environment, or a host environment of `num_envs` 1.
       pictures: whether to draw.
+      max_steps: where an episode is cut that has not ended, as in an evaluation.
 
     Returns:
-      A function `(policy, key) -> episode` that yields a Moment per step.
+      A function `(policy, key, stop=never) -> episode` that yields a Moment per step. It raises `loops.Stopped` where
+      `stop`, asked before each step, says true.
 
     Raises:
       ValueError: if there is nothing to draw with, or the package that draws is missing, or the host environment is
-        more than one.
+        more than one, or `max_steps` is less than 1.
     """
+    limit = step_limit(env.spec, max_steps)
     if not isinstance(env, Env):
-        return _host_player(agent, env, pictures)
+        return _host_player(agent, env, pictures, limit)
     draw = env.render if pictures else lambda state: None
     if draw is None:
         raise ValueError(f"{env.spec.name} has no pictures: it cannot be recorded or shown")
 
     def step(policy: Nest, actors: ActorsState, key: random.Key, count: tf.Tensor) -> tuple:
-        act_key, step_key = tf.unstack(random.split(random.fold_in(key, count)))
-        acted = agent.act(policy, actors.actor, actors.observation, act_key, "eval")
-        env_state, outcome = env.step(actors.env, acted.action, step_key)
-        actors, _ = advance(agent, actors, acted.actor_state, env_state, outcome.observation, outcome)
-        return actors, outcome.reward[0], outcome.terminated[0] | outcome.truncated[0]
+        keys = random.split(random.fold_in(key, count))
+        actors, transition, _ = act_and_step(agent, env, policy, actors, keys, "eval")
+        return actors, transition.reward[0], transition.is_last[0]
 
     start_fn = tf.function(lambda key: init_actors(agent, env, 1, random.fold_in(key, 0)), autograph=False)
     step_fn = tf.function(step, jit_compile=True, autograph=False)
@@ -74,9 +77,11 @@ def player(agent: Agent, env: Any, pictures: bool = True) -> Callable[[Nest, ran
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from None
 
-    def episode(policy: Nest, key: random.Key) -> Episode:
+    def episode(policy: Nest, key: random.Key, stop: Stop = never) -> Episode:
         actors = start_fn(key)
-        for count in itertools.count(1):
+        for count in range(1, limit + 1):
+            if stop():
+                raise Stopped(f"the film of {env.spec.name} was told to stop")
             picture = draw(_one(actors.env))
             actors, reward, is_last = step_fn(policy, actors, key, tf.constant(count))
             yield Moment(picture, float(reward))
@@ -91,29 +96,20 @@ def _one(env_state: Nest) -> Nest:
     return tf.nest.map_structure(lambda leaf: leaf[0].numpy(), env_state)
 
 
-def _host_player(agent: Agent, env: Any, pictures: bool) -> Callable[[Nest, random.Key], Episode]:
+def _host_player(agent: Agent, env: Any, pictures: bool, limit: int) -> Callable[..., Episode]:
     if env.num_envs != 1:
         raise ValueError(f"{env.spec.name} has num_envs {env.num_envs}, expected 1 to record or show it")
     if pictures:  # refuses now, where there are none
         env.reset(0)
         env.render()
+    host = HostPlayer(agent, env)
 
-    def act(policy: Nest, actor: Nest, observation: Nest, key: random.Key, count: tf.Tensor) -> Any:
-        return agent.act(policy, actor, observation, random.fold_in(key, count), "eval")
-
-    act_fn = tf.function(act, jit_compile=True, autograph=False)
-
-    def episode(policy: Nest, key: random.Key) -> Episode:
-        observation = env.reset(int(random.randint(random.fold_in(key, 0), [], 0, 2**31 - 1)))
-        actor = agent.init_actor(1)
-        for count in itertools.count(1):
+    def episode(policy: Nest, key: random.Key, stop: Stop = never) -> Episode:
+        actors = host.begin(policy, key, stop)
+        for _ in range(limit):
             picture = env.render() if pictures else None
-            observation = tf.nest.map_structure(tf.constant, observation)
-            acted = act_fn(policy, actor, observation, key, tf.constant(count))
-            actor, outcome = acted.actor_state, env.step(acted.action.numpy())
-            observation = outcome.observation
-            yield Moment(picture, float(outcome.reward[0]))
-            if outcome.terminated[0] or outcome.truncated[0]:
+            yield Moment(picture, float(actors.step(host.act).reward[0]))
+            if actors.is_first[0]:
                 return
 
     return episode
@@ -269,23 +265,27 @@ class Recorder:
         self._folder, self._episodes = folder, episodes
         self._window = Window(env.spec.name, self._rate) if window else None
 
-    def __call__(self, policy: Nest, key: random.Key, env_steps: int) -> list[float]:
+    def __call__(self, policy: Nest, key: random.Key, env_steps: int, stop: Stop = never) -> list[float]:
         """Plays the episodes; episode i has the key `fold_in(key, i)`.
 
         Args:
           policy: the `policy` of the agent's state.
           key: `uint32[2]`.
           env_steps: how long the policy was trained, for the names of the files.
+          stop: asked before each step.
 
         Returns:
           The returns; fewer than asked for if the window was closed and there are no films.
+
+        Raises:
+          loops.Stopped: where `stop` says true; an unfinished film is not kept.
         """
         returns = []
         for index in range(self._episodes):
             if self._window and not self._window.is_open and self._folder is None:
                 break  # nobody is looking
             rewards: list[float] = []
-            pictures = self._shown(self._play(policy, random.fold_in(key, index)), rewards)
+            pictures = self._shown(self._play(policy, random.fold_in(key, index), stop), rewards)
             if self._folder is None:
                 for _ in pictures:
                     pass

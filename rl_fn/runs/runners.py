@@ -33,7 +33,7 @@ def compiled_runner(agent: Agent, env: Env, hparams: Any, copies: int, eval_epis
     play = loops.evaluate(agent, env, eval_episodes, copies=copies > 1)
 
     def evaluate(policy: Nest, keys: list[random.Key]) -> tuple[np.ndarray, np.ndarray]:
-        returns, lengths = play(policy, tf.stack(keys) if copies > 1 else keys[0])
+        returns, lengths, _ = play(policy, tf.stack(keys) if copies > 1 else keys[0])
         return returns.reshape(copies, -1), lengths.reshape(copies, -1)
 
     return Runner(
@@ -59,13 +59,13 @@ def host_runner(
       eval_episodes: whole episodes per evaluation.
     """
     opened: list[HostEnv] = [env]
-    plays: list[Callable[[Nest, random.Key], tuple[np.ndarray, np.ndarray]]] = []
+    plays: list[Callable[..., loops.Evaluation]] = []
 
     def evaluate(policy: Nest, keys: list[random.Key]) -> tuple[np.ndarray, np.ndarray]:
         if not plays:
             opened.append(make_env(min(eval_episodes, hparams.num_envs)))
             plays.append(loops.host_evaluate(agent, opened[-1], eval_episodes))
-        returns, lengths = plays[0](policy, keys[0])
+        returns, lengths, _ = plays[0](policy, keys[0])
         return returns[np.newaxis], lengths[np.newaxis]
 
     def train(compiled: loops.Compiled, iterations: int, **options: Any) -> Iterator[loops.Chunk]:

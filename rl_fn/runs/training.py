@@ -260,7 +260,7 @@ def _run(plan: Plan, begin: Begin) -> list[dict[str, Any]]:
                 returns, lengths = evaluate(chunk.iteration)
                 _log_evaluation(boards, returns, lengths, env_steps)
                 _record(plan, compiled, chunk.iteration)
-            line.update(env_steps, speed, _mean(chunk.metrics.get("episode_return", np.nan)), _mean(returns))
+            line.update(env_steps, speed, _mean(chunk.episodes.episode_return), _mean(returns))
             if pausing:
                 line.note()
             stopping = bool(received) and chunk.iteration < iterations
@@ -363,10 +363,9 @@ def _finished(plan: Plan) -> list[dict[str, Any]] | None:
 
 def _log_chunk(boards: list[logging.TensorBoard], chunk: loops.Chunk, env_steps: int, speed: float) -> None:
     for copy, board in enumerate(boards):
-        values = {
-            f"{'train' if name.startswith('episode_') else 'agent'}/{name}": np.atleast_1d(value)[copy]
-            for name, value in chunk.metrics.items()
-        }
+        values = {f"agent/{name}": np.atleast_1d(value)[copy] for name, value in chunk.metrics.items()}
+        for name, value in zip(("count", "return", "length"), chunk.episodes, strict=True):
+            values[f"train/episode_{name}"] = np.atleast_1d(value)[copy]
         board.scalars({**values, "train/env_steps_per_second": speed}, env_steps)
 
 

@@ -5,84 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from rl_fn import struct
 from rl_fn._src.xla.calls import Program, compile_once, direct
 from rl_fn._src.xla.copies import vectorized_map
 from rl_fn._src.xla.garbage import collected_later
-from rl_fn.struct import Metrics, Nest
+from rl_fn.struct import Nest
 
 
-def vectorize(step: Callable[[Nest], tuple[Nest, Metrics]]) -> Callable[[Nest], tuple[Nest, Metrics]]:
-    """Makes a step of many copies: every leaf of the state and of the metrics has a leading copy axis."""
+def vectorize(step: Callable[[Nest], tuple[Nest, Nest]]) -> Callable[[Nest], tuple[Nest, Nest]]:
+    """Makes a step of many copies: every leaf of the state and of the outputs has a leading copy axis."""
 
-    def copies_step(states: Nest) -> tuple[Nest, Metrics]:
+    def copies_step(states: Nest) -> tuple[Nest, Nest]:
         return vectorized_map(step, states)
 
     return copies_step
 
 
-class Compiled:
-    """A step compiled by XLA, with its state on the device, updated in place. Made by `compile`."""
+class Held:
+    """A state in variables on the device, which compiled functions read where it is."""
 
-    def __init__(self, step: Callable[..., tuple[Nest, Nest]], state: Nest):
+    def __init__(self, state: Nest):
         self._variables = tf.nest.map_structure(lambda leaf: tf.Variable(leaf, trainable=False), state)
-        self._spec = tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._variables)
-        self.trace_count = 0
-
-        def traced(inputs: tuple) -> Any:
-            self.trace_count += 1
-            specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
-            with collected_later():
-                one_step = tf.function(step, autograph=False).get_concrete_function(self._spec, *specs)
-            _check_specs("compile: step", one_step.structured_outputs[0], self._spec)
-            return one_step
-
-        def call(*inputs: Nest) -> Nest:
-            state, outputs = traced(inputs)(self._read(), *inputs)
-            self._assign(state)
-            return outputs
-
-        def repeat(iterations: tf.Tensor, state: Nest) -> tuple[Nest, Metrics]:
-            one_step = traced(())
-
-            def body(count: tf.Tensor, state: Nest, sums: Metrics) -> tuple:
-                state, metrics = one_step(state)
-                return count + 1, state, tf.nest.map_structure(tf.add, sums, metrics)
-
-            sums = tf.nest.map_structure(lambda m: tf.zeros(m.shape, m.dtype), one_step.structured_outputs[1])
-            _, state, sums = tf.while_loop(lambda count, *_: count < iterations, body, (tf.constant(0), state, sums))
-            return state, sums
-
-        def run(iterations: tf.Tensor) -> Metrics:
-            state, sums = repeat(iterations, self._read())
-            self._assign(state)
-            return sums
-
-        def run_leaves(iterations: tf.Tensor, *leaves: tf.Tensor) -> tuple[Nest, Metrics]:
-            return repeat(iterations, tf.nest.pack_sequence_as(self._spec, leaves))
-
-        counter = tf.TensorSpec([], tf.int32)
-        self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
-        self._call = tf.function(call, jit_compile=True, autograph=False)
-        self._programs: dict[tuple, Program] = {}  # by the shapes and dtypes of the inputs
-        self._run_leaves = tf.function(run_leaves, jit_compile=True, autograph=False)
-
-    def __call__(self, *inputs: Nest) -> Nest:
-        """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
-        leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)]
-        # Found here rather than by tf.function, whose search takes as long as many a step.
-        kind = tuple((*leaf.shape, leaf.dtype) for leaf in leaves)
-        if kind not in self._programs:
-            self._programs[kind] = direct(self._call, inputs)
-        return self._programs[kind](leaves)
-
-    def run(self, iterations: int) -> dict[str, np.ndarray]:
-        """Runs that many iterations of a step without inputs, and returns the sum of each metric over them."""
-        sums = self._run(tf.constant(iterations, tf.int32))
-        return {name: value.numpy() for name, value in sums.items()}
+        self.spec = tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._variables)
 
     def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
         """A copy of the state, or of the part of it that `select` picks."""
@@ -110,8 +56,97 @@ class Compiled:
           ValueError: if a leaf has another shape or dtype; the message names it.
         """
         state = tf.nest.map_structure(tf.convert_to_tensor, state)
-        _check_specs("restore", state, self._spec)
+        check_specs("restore", state, self.spec)
         self._assign(state)
+
+    def replacer(self, function: Callable[[Nest], Nest]) -> Callable[[], None]:
+        """Compiles `state = function(state)`, in place: each call replaces the state.
+
+        Raises:
+          ValueError: by the first call, if the function changes a shape or dtype; the message names the leaf.
+        """
+
+        def call() -> None:
+            state = function(self._read())
+            check_specs("replacer", state, self.spec)
+            self._assign(state)
+
+        return tf.function(call, jit_compile=True, autograph=False)
+
+    def _read(self) -> Nest:
+        return tf.nest.map_structure(lambda variable: variable.read_value(), self._variables)
+
+    def _assign(self, state: Nest) -> None:
+        for variable, leaf in zip(tf.nest.flatten(self._variables), tf.nest.flatten(state), strict=True):
+            variable.assign(leaf, read_value=False)
+
+
+class Compiled(Held):
+    """A step compiled by XLA, with its state on the device, updated in place. Made by `compile`."""
+
+    def __init__(self, step: Callable[..., tuple[Nest, Nest]], state: Nest):
+        super().__init__(state)
+        self.trace_count = 0
+
+        def traced(inputs: tuple) -> Any:
+            self.trace_count += 1
+            specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
+            with collected_later():
+                one_step = tf.function(step, autograph=False).get_concrete_function(self.spec, *specs)
+            check_specs("compile: step", one_step.structured_outputs[0], self.spec)
+            return one_step
+
+        def call(*inputs: Nest) -> Nest:
+            state, outputs = traced(inputs)(self._read(), *inputs)
+            self._assign(state)
+            return outputs
+
+        def repeat(iterations: tf.Tensor, state: Nest) -> tuple[Nest, Nest]:
+            one_step = traced(())
+
+            def body(count: tf.Tensor, state: Nest, sums: Nest) -> tuple:
+                state, outputs = one_step(state)
+                return count + 1, state, tf.nest.map_structure(lambda s, x: s + tf.cast(x, s.dtype), sums, outputs)
+
+            # Integers would overflow.
+            sums = tf.nest.map_structure(
+                lambda x: tf.zeros(x.shape, x.dtype if x.dtype.is_floating else tf.float32),
+                one_step.structured_outputs[1],
+            )
+            _, state, sums = tf.while_loop(lambda count, *_: count < iterations, body, (tf.constant(0), state, sums))
+            return state, sums
+
+        def run(iterations: tf.Tensor) -> Nest:
+            state, sums = repeat(iterations, self._read())
+            self._assign(state)
+            return sums
+
+        def run_leaves(iterations: tf.Tensor, *leaves: tf.Tensor) -> tuple[Nest, Nest]:
+            return repeat(iterations, tf.nest.pack_sequence_as(self.spec, leaves))
+
+        counter = tf.TensorSpec([], tf.int32)
+        self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
+        self._call = tf.function(call, jit_compile=True, autograph=False)
+        self._programs: dict[tuple, Program] = {}  # by the shapes and dtypes of the inputs
+        self._run_leaves = tf.function(run_leaves, jit_compile=True, autograph=False)
+
+    def __call__(self, *inputs: Nest) -> Nest:
+        """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
+        leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)]
+        # Found here rather than by tf.function, whose search takes as long as many a step.
+        kind = tuple((*leaf.shape, leaf.dtype) for leaf in leaves)
+        if kind not in self._programs:
+            self._programs[kind] = direct(self._call, inputs)
+        return self._programs[kind](leaves)
+
+    def run(self, iterations: int) -> Nest:
+        """Runs that many iterations of a step without inputs.
+
+        Returns:
+          The sum of each output over them, as arrays; integers and truths are summed as float32.
+        """
+        sums = self._run(tf.constant(iterations, tf.int32))
+        return tf.nest.map_structure(lambda leaf: leaf.numpy(), sums)
 
     def hlo(self, stage: str = "optimized_hlo") -> str:
         """What XLA makes of `run`, as text."""
@@ -128,15 +163,8 @@ class Compiled:
           stage: "hlo_serialized" for bytes, or "hlo" for text.
         """
         # No nests, because `experimental_get_compiler_ir` takes specifications only one by one.
-        specs = [tf.TensorSpec([], tf.int32), *tf.nest.flatten(self._spec)]
+        specs = [tf.TensorSpec([], tf.int32), *tf.nest.flatten(self.spec)]
         return self._run_leaves.experimental_get_compiler_ir(*specs)(stage=stage, platform_name=platform)
-
-    def _read(self) -> Nest:
-        return tf.nest.map_structure(lambda variable: variable.read_value(), self._variables)
-
-    def _assign(self, state: Nest) -> None:
-        for variable, leaf in zip(tf.nest.flatten(self._variables), tf.nest.flatten(state), strict=True):
-            variable.assign(leaf, read_value=False)
 
 
 def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
@@ -146,7 +174,7 @@ def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
     place: this is the one place where tensors meet variables.
 
     Args:
-      step: a pure function. For `run`, it takes no inputs and its outputs are a dict of metrics.
+      step: a pure function. For `run`, it takes no inputs.
       state: the state to begin with; shapes and dtypes stay as they are.
 
     Returns:
@@ -158,7 +186,8 @@ def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
     return Compiled(step, state)
 
 
-def _check_specs(label: str, given: Nest, expected: Nest) -> None:
+def check_specs(label: str, given: Nest, expected: Nest) -> None:
+    """Raises ValueError, naming the leaf, if two nests of tensors differ in their structure, a shape or a dtype."""
     try:
         tf.nest.assert_same_structure(given, expected)
     except (TypeError, ValueError) as error:

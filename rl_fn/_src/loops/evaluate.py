@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from rl_fn import random, struct
-from rl_fn._src.loops.rollout import ActorsState, Episodes, advance, init_actors
+from rl_fn._src.loops.chunks import Stopped, never
+from rl_fn._src.loops.host_actors import HostPlayer
+from rl_fn._src.loops.rollout import ActorsState, act_and_step, init_actors
 from rl_fn._src.scan import scan
 from rl_fn._src.xla.copies import vectorized_map
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
-from rl_fn.struct import Nest
+from rl_fn.envs.host.base import HostEnv
+from rl_fn.struct import EnvSpec, Nest
+
+MAX_STEPS = 10_000  # of an episode, where the environment has no limit of its own
+
+
+class Evaluation(NamedTuple):
+    """Episodes, one per environment of a batch: `[num_episodes]`, or `[copies, num_episodes]`."""
+
+    returns: np.ndarray  # float32
+    lengths: np.ndarray  # int32
+    finished: np.ndarray  # bool: false where the episode was cut at the limit of steps
+
+
+def step_limit(spec: EnvSpec, max_steps: int | None) -> int:
+    """The steps after which an episode is cut: those asked for, the environment's own limit, or `MAX_STEPS`.
+
+    Raises:
+      ValueError: if less than 1 is asked for.
+    """
+    if max_steps is not None and max_steps < 1:
+        raise ValueError(f"max_steps is {max_steps}, expected at least 1")
+    return max_steps or spec.max_episode_steps or MAX_STEPS
 
 
 def evaluate(
-    agent: Agent, env: Env, num_episodes: int, copies: bool = False, chunk: int = 100
-) -> Callable[[Nest, random.Key], tuple[np.ndarray, np.ndarray]]:
+    agent: Agent,
+    env: Env,
+    num_episodes: int,
+    copies: bool = False,
+    chunk: int = 100,
+    max_steps: int | None = None,
+) -> Callable[..., Evaluation]:
     """Makes a compiled evaluation of whole episodes with exploration off.
 
     Every one of `num_episodes` environments plays one episode to its end, so long episodes count as
@@ -30,25 +60,35 @@ def evaluate(
       num_episodes: the number of episodes.
       copies: whether policy and key have a leading copy axis.
       chunk: the number of steps per compiled call.
+      max_steps: where an episode is cut that has not ended: at the environment's own limit unless given, at
+        `MAX_STEPS` if it has none.
 
     Returns:
-      A function `(policy, key) -> (returns, lengths)`, both `[num_episodes]` arrays, or
-      `[copies, num_episodes]`.
+      A function `(policy, key, stop=never) -> Evaluation`. It raises Stopped where `stop`, asked before each compiled
+      call, says true.
+
+    Raises:
+      ValueError: if `max_steps` is less than 1.
     """
+    limit = step_limit(env.spec, max_steps)
 
-    def start(key: random.Key) -> tuple[ActorsState, Episodes]:
-        none = tf.zeros([num_episodes], tf.int32)
-        return init_actors(agent, env, num_episodes, random.fold_in(key, 0)), Episodes(
-            none, tf.zeros([num_episodes]), none
+    def start(key: random.Key) -> tuple[ActorsState, Evaluation]:
+        nothing = Evaluation(
+            tf.zeros([num_episodes]), tf.zeros([num_episodes], tf.int32), tf.zeros([num_episodes], tf.bool)
         )
+        return init_actors(agent, env, num_episodes, random.fold_in(key, 0)), nothing
 
-    def play(policy: Nest, state: tuple[ActorsState, Episodes], key: random.Key, call: tf.Tensor) -> tuple:
+    def play(policy: Nest, state: tuple[ActorsState, Evaluation], key: random.Key, call: tf.Tensor) -> tuple:
         def step(carry: tuple, keys: tf.Tensor) -> tuple[tuple, None]:
-            actors, first = carry
-            acted = agent.act(policy, actors.actor, actors.observation, keys[0], "eval")
-            env_state, outcome = env.step(actors.env, acted.action, keys[1])
-            actors, ended = advance(agent, actors, acted.actor_state, env_state, outcome.observation, outcome)
-            return (actors, struct.where(first.count > 0, first, ended)), None
+            actors, sofar = carry
+            actors, transition, ended = act_and_step(agent, env, policy, actors, keys, "eval")
+            is_last = transition.is_last
+            now = Evaluation(
+                tf.where(is_last, ended.return_sum, actors.episode_return),
+                tf.where(is_last, ended.length_sum, actors.episode_length),
+                is_last,
+            )
+            return (actors, struct.where(_playing(sofar, limit), now, sofar)), None
 
         keys = tf.reshape(random.split(random.fold_in(key, call), 2 * chunk), [chunk, 2, 2])
         return scan(step, state, keys)[0]
@@ -62,11 +102,68 @@ def evaluate(
     start_fn = tf.function(start_copies if copies else start, autograph=False)
     play_fn = tf.function(play_copies if copies else play, jit_compile=True, autograph=False)
 
-    def run(policy: Nest, key: random.Key) -> tuple[np.ndarray, np.ndarray]:
+    def run(policy: Nest, key: random.Key, stop: Callable[[], bool] = never) -> Evaluation:
         state, calls = start_fn(key), 0
-        while not np.all(state[1].count.numpy()):
+        while np.any(_playing(state[1], limit)):
+            if stop():
+                raise Stopped(f"the evaluation in {env.spec.name} was told to stop")
             calls += 1
             state = play_fn(policy, state, key, tf.constant(calls))
-        return state[1].return_sum.numpy(), state[1].length_sum.numpy()
+        return Evaluation(*[leaf.numpy() for leaf in state[1]])
+
+    return run
+
+
+def _playing(sofar: Evaluation, limit: int) -> tf.Tensor:
+    return ~sofar.finished & (sofar.lengths < limit)
+
+
+def host_evaluate(
+    agent: Agent, env: HostEnv, num_episodes: int, max_steps: int | None = None
+) -> Callable[..., Evaluation]:
+    """Makes an evaluation of whole episodes in host environments, with exploration off.
+
+    How many episodes each environment plays is settled beforehand, so long ones count as often as short ones.
+
+    Args:
+      agent: whose `act` chooses, in mode "eval".
+      env: environments of their own, not those of the training; they begin anew each time.
+      num_episodes: the number of episodes, over all environments.
+      max_steps: where an episode is cut that has not ended: at the environment's own limit unless given, at
+        `MAX_STEPS` if it has none.
+
+    Returns:
+      A function `(policy, key, stop=never) -> Evaluation`. It raises Stopped where `stop`, asked before each step,
+      says true.
+
+    Raises:
+      TypeError: if the environment is a compiled one.
+      ValueError: if `max_steps` is less than 1.
+    """
+    limit = step_limit(env.spec, max_steps)
+    player = HostPlayer(agent, env)
+    # Episode e belongs to environment e % num_envs.
+    quota = np.array([len(range(index, num_episodes, env.num_envs)) for index in range(env.num_envs)])
+
+    def run(policy: Nest, key: random.Key, stop: Callable[[], bool] = never) -> Evaluation:
+        result = Evaluation(
+            np.zeros(num_episodes, np.float32), np.zeros(num_episodes, np.int32), np.zeros(num_episodes, bool)
+        )
+        played = np.zeros(env.num_envs, np.int64)
+        while np.any(played < quota):
+            actors = player.begin(policy, key, stop)
+            playing = played < quota  # an environment whose episode was cut cannot begin another alone
+            while np.any(playing):
+                actors.step(player.act)
+                over = playing & (actors.is_first | (actors.last_length >= limit))
+                if over.any():
+                    episodes = played[over] * env.num_envs + np.flatnonzero(over)
+                    result.returns[episodes] = actors.last_return[over]
+                    result.lengths[episodes] = actors.last_length[over]
+                    result.finished[episodes] = actors.is_first[over]
+                played += over
+                playing &= (played < quota) & (~over | actors.is_first)
+            key = random.fold_in(key, 0)
+        return result
 
     return run

@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from rl_fn import random, struct
-from rl_fn._src.loops.compile import Compiled
-from rl_fn._src.loops.rollout import ActorsState, init_actors, rollout
+from rl_fn._src.loops.chunks import Chunk, StepReport, Stop, iterations_done, never, summarize
+from rl_fn._src.loops.compile import Compiled, check_specs
+from rl_fn._src.loops.rollout import ActorsState, Episodes, init_actors, rollout
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
-from rl_fn.struct import Metrics, Nest
+from rl_fn.struct import Nest
 
 
 class TrainState(NamedTuple):
@@ -32,9 +32,13 @@ def init_state(agent: Agent, env: Env, key: random.Key) -> TrainState:
 
     Args:
       agent: whose `init` makes its state.
-      env: the environments.
+      env: the environments, as many as the agent's schedule says.
       key: `uint32[2]`.
+
+    Raises:
+      TypeError: if the environment is not a compiled one.
     """
+    _check_compiled("init_state", env)
     agent_key, env_key, run_key = tf.unstack(random.split(key, 3))
     agent_state = agent.init(agent_key)
     lag = agent.schedule.actor_lag
@@ -43,7 +47,7 @@ def init_state(agent: Agent, env: Env, key: random.Key) -> TrainState:
     return TrainState(agent_state, actors, run_key, tf.constant(0), policies)
 
 
-def train_step(agent: Agent, env: Env) -> Callable[[TrainState], tuple[TrainState, Metrics]]:
+def train_step(agent: Agent, env: Env) -> Callable[[TrainState], tuple[TrainState, StepReport]]:
     """Makes one training iteration: a rollout, and the agent's update on it.
 
     Args:
@@ -52,22 +56,25 @@ def train_step(agent: Agent, env: Env) -> Callable[[TrainState], tuple[TrainStat
       env: the environments.
 
     Returns:
-      A pure function `TrainState -> (TrainState, metrics)`. Its metrics are the agent's, and
-      `episode_count`, `episode_return_sum` and `episode_length_sum` of the episodes that ended.
+      A pure function `TrainState -> (TrainState, StepReport)`. It raises ValueError for a state of another number of
+      environments or another lag than the schedule's, or of other environments.
+
+    Raises:
+      TypeError: if the environment is not a compiled one.
     """
+    _check_compiled("train_step", env)
+    actor_lag = agent.schedule.actor_lag
 
-    _, rollout_length, actor_lag = agent.schedule
-
-    def step(state: TrainState) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState) -> tuple[TrainState, StepReport]:
+        _check_state(state, agent, env)
         rollout_key, update_key = tf.unstack(random.split(random.fold_in(state.key, state.iteration)))
         acting = tf.nest.map_structure(lambda leaf: leaf[0], state.policies) if actor_lag else state.agent.policy
-        actors, (trajectory, episodes) = rollout(agent, env, acting, state.actors, rollout_key, rollout_length)
+        actors, (trajectory, episodes) = rollout(agent, env, acting, state.actors, rollout_key)
         agent_state, metrics = agent.update(state.agent, trajectory, update_key)
-        totals = {
-            f"episode_{name}": tf.cast(tf.reduce_sum(total), tf.float32) for name, total in episodes._asdict().items()
-        }
+        totals = Episodes(*[tf.cast(tf.reduce_sum(total), tf.float32) for total in episodes])
         policies = _pushed(state.policies, state.agent.policy) if actor_lag else ()
-        return TrainState(agent_state, actors, state.key, state.iteration + 1, policies), {**metrics, **totals}
+        after = TrainState(agent_state, actors, state.key, state.iteration + 1, policies)
+        return after, StepReport(metrics, totals)
 
     return step
 
@@ -76,43 +83,51 @@ def _pushed(policies: Nest, newest: Nest) -> Nest:
     return tf.nest.map_structure(lambda old, new: tf.concat([old[1:], new[tf.newaxis]], axis=0), policies, newest)
 
 
-class Chunk(NamedTuple):
-    """What `train` reports between two compiled calls."""
-
-    iteration: int  # iterations done in all
-    iterations: int  # of these, in this chunk
-    seconds: float  # this chunk took; the first of a run includes compilation
-    compiled: bool  # whether this chunk compiled the step
-    metrics: dict[str, np.ndarray]  # means over the chunk; episodes as `summarize` says
-
-
 def train(
     compiled: Compiled,
     iterations: int,
     *,
-    start: int = 0,
+    start: int | None = None,
     chunk_seconds: float = 1.0,
     max_chunk: int | None = None,
     pause_every: int | None = None,
+    stop: Stop = never,
 ) -> Iterator[Chunk]:
     """Runs a compiled training step in chunks, and hands over between them.
 
-    Whatever belongs between chunks (logging, evaluation, checkpoints, a signal to stop) is the body of
-    the caller's `for` loop. The length of the chunks has no influence on the state.
+    Whatever belongs between chunks (logging, evaluation, checkpoints) is the body of the caller's `for`
+    loop. The length of the chunks has no influence on the state.
 
     Args:
       compiled: from `compile(train_step(...), ...)`, or of its copies.
       iterations: the number of iterations to reach.
-      start: the number of iterations done already.
+      start: the number of iterations done already; as the state says unless given.
       chunk_seconds: how long a chunk should take.
       max_chunk: the largest number of iterations in a chunk.
       pause_every: end a chunk at every multiple of this number of iterations.
+      stop: asked before each chunk; where it says true, there are no more.
 
-    Yields:
-      A Chunk after each compiled call.
+    Returns:
+      An iterator that yields a Chunk after each compiled call.
+
+    Raises:
+      ValueError: if `start` is not where the state is.
     """
-    done, size, first = start, 1, True
-    while done < iterations:
+    done = iterations_done("train", compiled, start)
+    return _chunks(compiled, done, iterations, chunk_seconds, max_chunk, pause_every, stop)
+
+
+def _chunks(
+    compiled: Compiled,
+    done: int,
+    iterations: int,
+    chunk_seconds: float,
+    max_chunk: int | None,
+    pause_every: int | None,
+    stop: Stop,
+) -> Iterator[Chunk]:
+    size, first = 1, True
+    while done < iterations and not stop():
         size = min(size, iterations - done, max_chunk or iterations)
         if pause_every:
             size = min(size, pause_every - done % pause_every)
@@ -120,22 +135,29 @@ def train(
         sums = compiled.run(size)
         seconds = time.perf_counter() - begin
         done += size
-        yield Chunk(done, size, seconds, first, summarize(sums, size))
+        yield Chunk(done, size, seconds, first, *summarize(sums, size))
         # The first call compiles, so the speed is first known after the second.
         size = size if first else max(1, min(int(size * chunk_seconds / max(seconds, 1e-9)), 8 * size))
         first = False
 
 
-def summarize(sums: dict[str, np.ndarray], iterations: int) -> dict[str, np.ndarray]:
-    """Turns sums over iterations into means, and episode totals into means over episodes.
+def _check_compiled(label: str, env: Any) -> None:
+    if not isinstance(env, Env):
+        raise TypeError(f"{label}: env is a {type(env).__name__}, expected a compiled one (envs.Env); see `host_train`")
 
-    `episode_return` and `episode_length` are NaN where no episode ended.
-    """
-    means = {name: value / iterations for name, value in sums.items() if not name.startswith("episode_")}
-    if "episode_count" in sums:
-        count = sums["episode_count"]
-        some = np.where(count > 0, count, np.nan)
-        means["episode_return"] = sums["episode_return_sum"] / some
-        means["episode_length"] = sums["episode_length_sum"] / some
-        means["episode_count"] = count
-    return means
+
+def _check_state(state: TrainState, agent: Agent, env: Env) -> None:
+    num_envs, _, lag = agent.schedule
+    if (given := state.actors.episode_return.shape[0]) != num_envs:
+        raise ValueError(f"train_step: the state has {given} environments, expected the schedule's num_envs {num_envs}")
+    waiting = tf.nest.flatten(state.policies)
+    if (given := waiting[0].shape[0] if waiting else 0) != lag:
+        raise ValueError(f"train_step: the state keeps {given} policies, expected the schedule's actor_lag {lag}")
+    ahead = lambda size: lambda leaf: tf.TensorSpec([size, *leaf.shape], leaf.dtype)
+    expected = {
+        "observation": tf.nest.map_structure(ahead(num_envs), struct.space_spec(env.spec.observation_space)),
+        "actor": agent.init_actor(num_envs),
+        "policies": tf.nest.map_structure(ahead(lag), state.agent.policy) if lag else (),
+    }
+    given = {"observation": state.actors.observation, "actor": state.actors.actor, "policies": state.policies}
+    check_specs(f"train_step: the state does not fit the agent and {env.spec.name}", given, expected)

@@ -1,0 +1,88 @@
+"""What loops say of a chunk of iterations, and how they are told to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from rl_fn._src.loops.compile import Held
+from rl_fn._src.loops.rollout import Episodes
+from rl_fn.struct import Mean, Metrics
+
+# Whether a loop is to end: asked about every second or more often, and answered at once.
+Stop: TypeAlias = Callable[[], bool]
+
+
+class Stopped(Exception):
+    """A loop that was told to end before its time."""
+
+
+def never() -> bool:
+    """A loop goes on to its end."""
+    return False
+
+
+class StepReport(NamedTuple):
+    """What an iteration has to say, or the sums of it over many."""
+
+    metrics: Metrics  # the agent's, under its own names
+    episodes: Episodes  # float32[]: totals over the environments
+
+
+class EpisodeMeans(NamedTuple):
+    """Episodes that ended; NaN where none did."""
+
+    count: np.ndarray
+    episode_return: np.ndarray
+    episode_length: np.ndarray
+
+
+class Chunk(NamedTuple):
+    """What a training loop reports between two chunks; arrays are `[]`, or `[copies]`."""
+
+    iteration: int  # iterations done in all
+    iterations: int  # of these, in this chunk
+    seconds: float  # this chunk took; the first of a run includes compilation
+    compiled: bool  # whether this chunk compiled the step
+    metrics: dict[str, np.ndarray]  # the agent's, means over the chunk; names with nothing to report are left out
+    episodes: EpisodeMeans
+
+
+def summarize(sums: StepReport, iterations: int) -> tuple[dict[str, np.ndarray], EpisodeMeans]:
+    """Turns sums over iterations into means of the metrics, and episode totals into means over episodes.
+
+    A metric with a count of 0 is left out. Among copies it is NaN where only some of them have nothing to report.
+
+    Args:
+      sums: from `Compiled.run`.
+      iterations: how many were summed, which is the count of metrics that are plain scalars.
+    """
+    count = sums.episodes.count
+    episodes = EpisodeMeans(count, _mean(sums.episodes.return_sum, count), _mean(sums.episodes.length_sum, count))
+    return means(sums.metrics, iterations), episodes
+
+
+def means(sums: dict[str, Any], iterations: int) -> dict[str, np.ndarray]:
+    """The part of `summarize` that deals with metrics."""
+    pairs = {name: value if isinstance(value, Mean) else Mean(value, iterations) for name, value in sums.items()}
+    return {name: _mean(*pair) for name, pair in pairs.items() if np.any(pair.count)}
+
+
+def iterations_done(label: str, held: Held, start: int | None) -> int:
+    """Where a loop begins: `start`, which must be where the state is, or that.
+
+    Raises:
+      ValueError: if the two differ.
+    """
+    if not hasattr(held.spec, "iteration"):
+        return start or 0
+    done = int(np.max(held.read(lambda state: state.iteration)))
+    if start not in (None, done):
+        raise ValueError(f"{label}: start is {start}, expected the {done} iterations that the state has done")
+    return done
+
+
+def _mean(total: Any, count: Any) -> np.ndarray:
+    return np.asarray(total / np.where(np.equal(count, 0), np.nan, count), np.result_type(total))

@@ -1,0 +1,197 @@
+"""Agents in batches of host environments: acting is compiled, the steps are in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from rl_fn import random, struct
+from rl_fn._src.loops.chunks import Stop, Stopped, never
+from rl_fn._src.loops.compile import Held
+from rl_fn._src.loops.rollout import Episodes
+from rl_fn.agents.base import ActorStep, Agent, Mode
+from rl_fn.envs.base import Env
+from rl_fn.envs.host.base import HostEnv
+from rl_fn.struct import Nest, Transition
+
+# (actor_state, is_first bool[B], observation, clock) -> (ActorStep, clock): the clock is int32[2], the iteration
+# and the step of its rollout, and comes back one step on.
+Act: TypeAlias = Callable[[Nest, tf.Tensor, Nest, tf.Tensor], tuple[ActorStep, tf.Tensor]]
+
+
+class PolicyAndKey(NamedTuple):
+    """What acting reads of a state."""
+
+    policy: Nest
+    key: tf.Tensor  # uint32[2]: never changes
+
+
+def act_function(agent: Agent, num_envs: int, mode: Mode) -> Callable[..., tuple[ActorStep, tf.Tensor]]:
+    """Makes `(PolicyAndKey, actor_state, is_first, observation, clock) -> (ActorStep, clock)`, to be compiled."""
+
+    def act(held: PolicyAndKey, actor: Nest, is_first: tf.Tensor, observation: Nest, clock: tf.Tensor) -> Any:
+        policy, key = held
+        rollout_key, _, _ = iteration_keys(key, clock[0])
+        actor = struct.where(is_first, agent.init_actor(num_envs), actor)
+        acted = agent.act(policy, actor, observation, random.fold_in(rollout_key, clock[1]), mode)
+        return acted, tf.stack([clock[0], clock[1] + 1])
+
+    return act
+
+
+class Acting:
+    """What acting on the host carries from step to step."""
+
+    def __init__(self, agent: Agent, num_envs: int):
+        self._actor = agent.init_actor(num_envs)
+        self._nowhere = np.zeros(num_envs, bool)
+        self._nowhere_tensor = tf.constant(self._nowhere)  # kept, because making a tensor takes longer than a step
+        self._clock = tf.zeros([2], tf.int32)
+        self.is_first = np.ones(num_envs, bool)  # of an episode: where the next step begins one
+
+    def begin(self, iteration: int) -> None:
+        """Begins the rollout of an iteration, whose number and steps determine what is random."""
+        self._clock = tf.constant([iteration, 0])
+
+    def __call__(self, act: Act, observation: Nest) -> ActorStep:
+        """Acts once; whoever steps the environments then says by `is_first` where episodes ended."""
+        is_first = self.is_first if self.is_first.any() else self._nowhere_tensor
+        acted, self._clock = act(self._actor, is_first, observation, self._clock)
+        self._actor, self.is_first = acted.actor_state, self._nowhere
+        return acted
+
+
+class HostActors:
+    """An agent in a batch of host environments: where they stand, and the episodes counted.
+
+        actors = HostActors(agent, env, seed=0)
+        trajectory = actors.rollout(learner.acting(), iteration)  # a Transition of arrays [T, B, ...]
+
+    Args:
+      agent: whose schedule says how long a rollout is.
+      env: the environments, which begin new episodes now.
+      seed: of the episodes.
+      stop: asked before each step; where it says true, Stopped is raised.
+
+    Raises:
+      TypeError: if the environment is a compiled one.
+    """
+
+    def __init__(self, agent: Agent, env: HostEnv, seed: int, stop: Stop = never):
+        check_host("HostActors", env)
+        self._env, self._stop, self._length = env, stop, agent.schedule.rollout_length
+        self._observation = env.reset(seed)
+        self._acting = Acting(agent, env.num_envs)
+        self._shape = (env.num_envs,)
+        self._return: np.ndarray = np.zeros(env.num_envs, np.float32)
+        self._steps: np.ndarray = np.zeros(env.num_envs, np.int32)
+        self.last_return, self.last_length = self._return, self._steps  # as of the last step, before it began anew
+        self._ended = np.zeros(3)  # episodes, their returns, their lengths
+
+    @property
+    def is_first(self) -> np.ndarray:
+        """bool[B]: the environments whose next step is the first of an episode."""
+        return self._acting.is_first
+
+    def step(self, act: Act) -> Transition:
+        """Acts once in every environment; the extras are tensors, all else is NumPy's.
+
+        Raises:
+          Stopped: if that was asked for.
+          ValueError: if the environments' rewards or ends are anything but one per environment.
+        """
+        if self._stop():
+            raise Stopped(f"acting in {self._env.spec.name} was told to stop")
+        acted = self._acting(act, self._observation)
+        action = acted.action.numpy()
+        outcome = self._env.step(action)
+        if not (outcome.reward.shape == outcome.terminated.shape == outcome.truncated.shape == self._shape):
+            raise ValueError(
+                f"{self._env.spec.name}: its step gives reward {outcome.reward.shape}, terminated "
+                f"{outcome.terminated.shape} and truncated {outcome.truncated.shape}, expected {self._shape}"
+            )
+        transition = Transition(
+            observation=self._observation,
+            action=action,
+            reward=outcome.reward,
+            terminated=outcome.terminated,
+            truncated=outcome.truncated,
+            next_observation=outcome.next_observation,
+            extras=acted.extras,
+        )
+        self._observation = outcome.observation
+        self._acting.is_first = ended = outcome.terminated | outcome.truncated
+        self.last_return, self.last_length = self._return + outcome.reward, self._steps + 1
+        self._return, self._steps = self.last_return, self.last_length
+        if ended.any():
+            self._ended += [ended.sum(), self.last_return[ended].sum(), self.last_length[ended].sum()]
+            self._return, self._steps = np.where(ended, 0, self._return), np.where(ended, 0, self._steps)
+        return transition
+
+    def rollout(self, act: Act, iteration: int) -> Transition:
+        """Acts for the steps of a rollout; the arrays `[T, B, ...]` are new.
+
+        Args:
+          act: from a learner's `acting`.
+          iteration: the number of rollouts before this one, which determines what is random.
+
+        Raises:
+          As `step`; what has been done of the rollout is then lost.
+        """
+        self._acting.begin(iteration)
+        transition = self.step(act)
+        rows = [np.asarray(row) for row in tf.nest.flatten(transition)]
+        columns = [np.empty([self._length, *row.shape], row.dtype) for row in rows]
+        for t in range(self._length):
+            transition = self.step(act) if t else transition
+            for column, row in zip(columns, tf.nest.flatten(transition), strict=True):
+                column[t] = row
+        return tf.nest.pack_sequence_as(transition, columns)
+
+    def ended(self) -> Episodes:
+        """The totals of the episodes that ended since the last call."""
+        totals, self._ended = self._ended, np.zeros(3)
+        return Episodes(*[np.asarray(total, np.float32) for total in totals])
+
+
+class HostPlayer:
+    """Plays in host environments with exploration off, with one policy after the other.
+
+    Raises:
+      TypeError: if the environment is a compiled one.
+    """
+
+    def __init__(self, agent: Agent, env: HostEnv):
+        check_host("HostPlayer", env)
+        self._agent, self._env = agent, env
+        self._held: Held | None = None
+        self.act: Act  # with the policy of the last `begin`
+
+    def begin(self, policy: Nest, key: random.Key, stop: Stop = never) -> HostActors:
+        """Begins new episodes, to be played by `step(player.act)`."""
+        env_key, act_key = tf.unstack(random.split(key))
+        if self._held is None:
+            self._held = Held(PolicyAndKey(policy, act_key))
+            self.act = self._held.reader(act_function(self._agent, self._env.num_envs, "eval"))
+        else:
+            self._held.restore(PolicyAndKey(policy, act_key))
+        return HostActors(self._agent, self._env, env_seed(env_key), stop)
+
+
+def check_host(label: str, env: Any) -> None:
+    """Raises TypeError for a compiled environment."""
+    if isinstance(env, Env):
+        raise TypeError(f"{label}: {env.spec.name} is a compiled environment, expected a host one; see `train_step`")
+
+
+def iteration_keys(key: random.Key, iteration: tf.Tensor) -> list[random.Key]:
+    """The keys of an iteration's rollout, of its update, and of the environments where a run begins with it."""
+    return tf.unstack(random.split(random.fold_in(key, iteration), 3))
+
+
+def env_seed(key: random.Key) -> int:
+    """The seed of host environments."""
+    return int(random.bits(key).numpy())
