@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import envs, loops, random
-from rl_fn.agents.base import ActorStep, Agent
+from rl_fn.agents.base import ActorStep, Agent, Schedule
 
 NUM_ENVS, ROLLOUT, ITERATIONS, ROUNDS = 8, 32, 30, 5
 
@@ -41,7 +41,8 @@ def random_agent(num_actions: int) -> Agent:
         del key
         return state, {"reward": tf.reduce_mean(trajectory.reward)}
 
-    return Agent(lambda key: Nothing(tf.constant(0)), lambda batch_size: (), act, update)
+    schedule = Schedule(NUM_ENVS, ROLLOUT)
+    return Agent(schedule, lambda key: Nothing(tf.constant(0)), lambda batch_size: (), act, update)
 
 
 def ours() -> Callable[[], float]:
@@ -49,9 +50,7 @@ def ours() -> Callable[[], float]:
     env = envs.make("envpool:Pong-v5", num_envs=NUM_ENVS)
     agent = random_agent(int(env.spec.action_space.n))
     compiled = loops.compile(loops.host_step(agent), loops.init_host_state(agent, random.key(0)))
-    chunks = loops.host_train(
-        agent, env, compiled, iterations=10**6, rollout_length=ROLLOUT, chunk_seconds=1e9, max_chunk=ITERATIONS
-    )
+    chunks = loops.host_train(agent, env, compiled, iterations=10**6, chunk_seconds=1e9, max_chunk=ITERATIONS)
 
     def run() -> float:
         chunk = next(chunks)

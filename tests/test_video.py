@@ -87,6 +87,28 @@ def test_host_environments_are_played_to_their_end():
     assert env.seeds[1] != env.seeds[-1]
 
 
+def test_films_of_host_environments_are_those_of_an_evaluation_with_the_same_key():
+    evaluate, play = loops.host_evaluate(drawn.agent(), HostEnv(), 1), films.player(drawn.agent(), HostEnv())
+    lengths = set()
+    for seed in range(3):
+        moments = list(play(POLICY, random.key(seed)))
+        assert [len(moments)] == evaluate(POLICY, random.key(seed)).lengths
+        lengths.add(len(moments))
+    assert len(lengths) > 1
+
+
+@pytest.mark.parametrize("env", [drawn.make(), HostEnv()], ids=["compiled", "host"])
+def test_an_episode_is_cut_at_a_limit_and_stops_when_told(env):
+    play = films.player(drawn.agent(), env, pictures=False, max_steps=2)
+    assert len(list(play(POLICY, random.key(0)))) == 2
+    asked = iter([False, True])
+    with pytest.raises(loops.Stopped, match="-v0 was told to stop"):
+        list(play(POLICY, random.key(0), stop=lambda: next(asked)))
+    recorder = films.Recorder(drawn.agent(), env, episodes=2)
+    with pytest.raises(loops.Stopped):
+        recorder(POLICY, random.key(0), 0, stop=lambda: True)
+
+
 def test_what_cannot_be_drawn_is_refused_at_once():
     blind = drawn.make()._replace(render=None)
     with pytest.raises(ValueError, match="Drawn-v0 has no pictures: it cannot be recorded or shown"):

@@ -40,7 +40,7 @@ class Compiled:
     def __init__(self, case: Case):
         name, arguments = ENVS.get(case.env, (case.env, {}))
         self._env = envs.make(name, **arguments)
-        self._agent, values = agent_of(case, self._env)
+        self._agent, _ = agent_of(case, self._env)
         self._copies = case.copies
         step = loops.train_step(self._agent, self._env)
         states = [loops.init_state(self._agent, self._env, random.key(seed)) for seed in range(case.copies)]
@@ -63,8 +63,7 @@ class Compiled:
         play = loops.evaluate(self._agent, self._env, episodes, copies=self._copies > 1)
         policy = self._compiled.read(lambda state: state.agent.policy)
         key = random.key(1_000)
-        returns, _ = play(policy, random.split(key, self._copies) if self._copies > 1 else key)
-        return float(returns.mean())
+        return float(play(policy, random.split(key, self._copies) if self._copies > 1 else key).returns.mean())
 
 
 class OnHost:
@@ -74,13 +73,11 @@ class OnHost:
         num_envs = case.settings["num_envs"]
         make_envs = lambda: envs.make(f"gymnasium:{case.env}", num_envs)
         self._env, self._judged = make_envs(), make_envs()
-        self._agent, values = agent_of(case, self._env)
+        self._agent, _ = agent_of(case, self._env)
         state = loops.init_host_state(self._agent, random.key(0))
         self._compiled = loops.compile(loops.host_step(self._agent), state)
         # One rollout and its update at a time; acting is compiled once, with the first.
-        self._chunks = loops.host_train(
-            self._agent, self._env, self._compiled, FOREVER, values.rollout_length, max_chunk=1
-        )
+        self._chunks = loops.host_train(self._agent, self._env, self._compiled, FOREVER, max_chunk=1)
 
     def run(self, iterations: int) -> None:
         """See `turns.Side`."""
@@ -95,8 +92,8 @@ class OnHost:
     def evaluate(self, episodes: int) -> float:
         """See `turns.Side`."""
         play = loops.host_evaluate(self._agent, self._judged, episodes)
-        returns, _ = play(self._compiled.read(lambda state: state.agent.policy), random.key(1_000))
-        return float(returns.mean())
+        policy = self._compiled.read(lambda state: state.agent.policy)
+        return float(play(policy, random.key(1_000)).returns.mean())
 
 
 if __name__ == "__main__":

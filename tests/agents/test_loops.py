@@ -29,7 +29,7 @@ def made(name, **more):
     agent_name = name.partition("_")[0]
     values = sets.make(sets.SETS[agent_name], **{**settings, **more})
     env = envs.make(env_name)
-    return env, sets.agent_module(agent_name).make(env.spec, values), values
+    return env, sets.agent_module(agent_name).make(env.spec, values)
 
 
 def assert_learned(before, after):
@@ -40,9 +40,9 @@ def assert_learned(before, after):
     assert np.mean(changed) > 0.5
 
 
-@pytest.mark.parametrize("name", ["ppo", "impala", "rainbow", "sac_box"])  # tests/test_loops.py has the others
+@pytest.mark.parametrize("name", ["ppo", "impala", "rainbow", "sac_box"])  # tests/loops has the others
 def test_a_copy_is_what_it_is_alone(name):
-    env, agent, values = made(name)
+    env, agent = made(name)
     step = loops.train_step(agent, env)
     alone = [loops.init_state(agent, env, random.key(seed)) for seed in (0, 1)]
     copies = loops.compile(loops.vectorize(step), struct.stack(alone))
@@ -59,20 +59,22 @@ def test_a_copy_is_what_it_is_alone(name):
 def test_host_environments(name):
     env_name, settings = AGENTS[name]
     env = envs.make(f"gymnasium:{env_name}", settings["num_envs"])
-    _, agent, values = made(name)
+    _, agent = made(name)
     state = loops.init_host_state(agent, random.key(0))
     compiled = loops.compile(loops.host_step(agent), state)
     chunks = list(loops.host_train(agent, env, compiled, 4))
     assert chunks[-1].iteration == 4
     assert_learned(state.agent.policy, compiled.read(lambda state: state.agent.policy))
-    returns, lengths = loops.host_evaluate(agent, env, 2)(compiled.read(lambda s: s.agent.policy), random.key(1))
+    evaluate = loops.host_evaluate(agent, env, 2)
+    returns, lengths, finished = evaluate(compiled.read(lambda s: s.agent.policy), random.key(1))
     assert np.all(np.isfinite(returns))
     assert np.all(lengths > 0)
+    assert finished.all()
 
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_plain_python_loop(name):
-    env, agent, values = made(name, num_envs=1, num_minibatches=1) if name.startswith("ppo") else made(name, num_envs=1)
+    env, agent = made(name, num_envs=1, num_minibatches=1) if name.startswith("ppo") else made(name, num_envs=1)
     stateful = loops.StatefulAgent(agent, env.spec, seed=0)
     before = tf.nest.map_structure(lambda leaf: leaf.numpy(), stateful.state.policy)
     plain = gymnasium.make(AGENTS[name][0])
@@ -83,7 +85,7 @@ def test_a_plain_python_loop(name):
         assert plain.action_space.contains(action)
         successor, reward, terminated, truncated, _ = plain.step(action)
         stateful.observe(observation, action, reward, successor, terminated, truncated)
-        updates += bool(stateful.update())
+        updates += stateful.update() is not None
         observation = plain.reset()[0] if terminated or truncated else successor
     assert updates == 4
     assert_learned(tf.nest.map_structure(tf.constant, before), stateful.state.policy)

@@ -41,7 +41,8 @@ def value(name, env_name):
     step = loops.train_step(agent, env)
     compiled = loops.compile(step, loops.init_state(agent, env, random.key(0)))
     compiled.run(values.num_iterations - 20)
-    return loops.summarize(compiled.run(20), 20)[metric]
+    metrics, _ = loops.summarize(compiled.run(20), 20)
+    return metrics[metric]
 
 
 @pytest.mark.parametrize("name", AGENTS)

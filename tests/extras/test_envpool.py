@@ -65,7 +65,7 @@ def test_agents_train():
     agent = ppo.make(env.spec, hparams)
     compiled = loops.compile(loops.host_step(agent), loops.init_host_state(agent, random.key(0)))
     *_, last = loops.host_train(agent, env, compiled, hparams.num_iterations)
-    assert last.metrics["episode_return"] > 30
+    assert last.episodes.episode_return > 30
 
 
 @pytest.mark.parametrize(

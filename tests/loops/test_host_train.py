@@ -99,7 +99,7 @@ def test_metrics_mean_what_they_do_in_the_compiled_loop():
         assert ["loss" in chunk.metrics for chunk in chunks] == [False, True, True]
         assert all(np.isnan(chunk.metrics["bad"]) and chunk.metrics["episode_count"] == 3 for chunk in chunks)
         assert chunks[1].metrics["loss"] == chunks[2].metrics["loss"] == 5.0
-        assert [chunk.episodes.count for chunk in chunks] == [2, 4, 6]
+        assert [chunk.episodes.count for chunk in chunks] == [2, 6, 4]
         assert [chunk.episodes.episode_length for chunk in chunks] == [3, 3, 3]
 
 

@@ -13,7 +13,7 @@ from tests.envs.host_environments import Continuous, Count, Rooms
 from tests.loops.agents import versions
 
 ENV = envs.make("CartPole-v1")
-DQN = dqn.DQNHParams(num_envs=1, rollout_length=8, learning_starts=16, batch_size=8, replay_capacity=500).override(
+DQN = dqn.DQNHParams(num_envs=1, rollout_length=8, learning_starts=8, batch_size=8, replay_capacity=500).override(
     hidden_sizes=(16,)
 )
 PPO = ppo.PPOHParams(num_envs=1, rollout_length=8, num_minibatches=2).override(hidden_sizes=(16,))
@@ -62,7 +62,7 @@ def test_it_is_the_host_loop_turned_inside_out(lag):
     for _ in loops.host_train(agent, env, compiled, 6):
         pass
     stateful = loops.StatefulAgent(agent, COUNT, seed=5)
-    played(stateful, Unchecked(Count(3)), 24, stateful.update)
+    played(stateful, Unchecked(Count(3, fresh=True)), 24, stateful.update)
     for ours, expected in zip(stateful.state, compiled.read().agent, strict=True):
         np.testing.assert_array_equal(ours, expected)
 
@@ -80,16 +80,14 @@ def test_an_update_takes_all_whole_rollouts():
     assert agent.state.policy == 4
     assert agent.update() is None
     played(agent, Unchecked(Count(3)), 10)  # with two steps that were left
-    assert agent.update() == {"acted": (0 + 4 + 4) / 3}
+    assert agent.update() == {"acted": 4.0}
     assert agent.state.policy == 7
 
 
 def test_what_acting_carries_begins_anew_with_each_episode():
-    for explore in (True, False):
-        agent = loops.StatefulAgent(versions(num_envs=1), COUNT, explore=explore)
-        carried = []
-        env = Count(3)
-        played(agent, env, 7, lambda: carried.append(int(agent._acting._actor[0])))
+    agents = [loops.StatefulAgent(versions(num_envs=1), COUNT, explore=explore) for explore in (True, False)]
+    for agent in agents:
+        carried = played(agent, Count(3), 7, lambda agent=agent: agent._acting._actor[0].numpy())
         assert carried == [1, 2, 3, 1, 2, 3, 1]
     agent.act(np.zeros(2))
     agent.act(np.zeros(2))
@@ -124,7 +122,7 @@ def test_actions_of_ones_own_are_learned_from_where_the_agent_can():
     agent.observe(np.zeros(4), 1, 1.0, np.ones(4), False, False)
     assert agent.update()["loss"] >= 0
     agent = loops.StatefulAgent(ppo.make(ENV.spec, PPO), ENV.spec)
-    with pytest.raises(ValueError, match=r"act has not been called since the last step.*draw, log_prob, memory, value"):
+    with pytest.raises(ValueError, match=r"act has not been called since the last step.*draw, log_prob, value, memory"):
         agent.observe(np.zeros(4), 1, 1.0, np.ones(4), False, False)
     action = agent.act(np.zeros(4))
     with pytest.raises(ValueError, match=rf"observe: action is {1 - action}, expected {action} as act chose"):
@@ -198,8 +196,8 @@ def test_spaces_count_from_wherever_they_like(library):
         assert [step.next_observation.item() for step in agent._segment] == [3, 1]
         assert [step.action.item() for step in agent._segment] == [policy] * 2
         agent.update()
-    agent = loops.StatefulAgent(versions(num_envs=1), spec)
-    agent._names = []
+    zero = spec._replace(observation_space=gymnasium.spaces.Box(-9, 9), action_space=gymnasium.spaces.Discrete(2))
+    agent = loops.StatefulAgent(dqn.make(zero, DQN), spec)
     agent.observe(-2, 11, 1.0, 1, False, False)
     assert agent._segment[-1].action.item() == 1
 

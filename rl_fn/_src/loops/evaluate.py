@@ -153,16 +153,16 @@ def host_evaluate(
         while np.any(played < quota):
             actors = player.begin(policy, key, stop)
             playing = played < quota  # an environment whose episode was cut cannot begin another alone
-            while np.any(playing):
+            while playing.any():
                 actors.step(player.act)
-                over = playing & (actors.is_first | (actors.last_length >= limit))
+                over = (actors.is_first | (actors.last_length >= limit)) & playing
                 if over.any():
                     episodes = played[over] * env.num_envs + np.flatnonzero(over)
                     result.returns[episodes] = actors.last_return[over]
                     result.lengths[episodes] = actors.last_length[over]
                     result.finished[episodes] = actors.is_first[over]
-                played += over
-                playing &= (played < quota) & (~over | actors.is_first)
+                    played += over
+                    playing &= (played < quota) & (~over | actors.is_first)
             key = random.fold_in(key, 0)
         return result
 

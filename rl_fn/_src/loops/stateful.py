@@ -177,19 +177,9 @@ class StatefulAgent:
         """The names of what the agent says of its actions."""
         if self._names is None:
             act = tf.function(act_function(self._agent, 1, "train"), autograph=False)
-            inputs = tf.nest.map_structure(
-                tf.TensorSpec.from_tensor,
-                tf.nest.map_structure(
-                    tf.convert_to_tensor,
-                    (
-                        self._compiled.read(policy_and_key),
-                        self._agent.init_actor(1),
-                        tf.zeros([1], tf.bool),
-                        observation,
-                        tf.zeros([2], tf.int32),
-                    ),
-                ),
-            )
+            held, actor = self._compiled.read(policy_and_key), self._agent.init_actor(1)
+            inputs = held, actor, tf.zeros([1], tf.bool), observation, tf.zeros([2], tf.int32)
+            inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
             acted, _ = act.get_concrete_function(*inputs).structured_outputs
             self._names = list(acted.extras)
         return self._names
