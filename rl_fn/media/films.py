@@ -22,7 +22,7 @@ from rl_fn._src.loops.host_actors import HostPlayer
 from rl_fn._src.loops.rollout import ActorsState, act_and_step, init_actors
 from rl_fn.agents.base import Agent
 from rl_fn.envs import registry
-from rl_fn.envs.base import Env
+from rl_fn.envs.base import Env, judged
 from rl_fn.media.window import Window
 from rl_fn.struct import Nest
 
@@ -58,6 +58,7 @@ def player(agent: Agent, env: Any, pictures: bool = True, max_steps: int | None 
       ValueError: if there is nothing to draw with, or the package that draws is missing, or the host environment is
         more than one, or `max_steps` is less than 1.
     """
+    env = judged(env) if isinstance(env, Env) else env
     limit = step_limit(env.spec, max_steps)
     if not isinstance(env, Env):
         return _host_player(agent, env, pictures, limit)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from rl_fn import envs, loops, random, struct
 from rl_fn.agents import dqn
 from tests import drawn
-from tests.envs.host_environments import Count
+from tests.envs.host.environments import Count
 from tests.loops.agents import versions
 
 ENV = envs.make("CartPole-v1")

@@ -1,7 +1,9 @@
 """Training in host environments: which policy acts where, what reaches the update, and what becomes of mishaps."""
 
+import functools
 import logging
 import re
+import time
 
 import numpy as np
 import pytest
@@ -9,9 +11,9 @@ import tensorflow as tf
 
 from rl_fn import envs, loops, random
 from rl_fn.agents import dqn
-from rl_fn.envs.host import base as host
+from rl_fn.envs.host.sub_envs import SubEnvs
 from rl_fn.struct import Mean
-from tests.envs.host_environments import Count, Rooms, Walk
+from tests.envs.host.environments import Count, Rooms, Walk
 from tests.loops.agents import saying, versions
 
 DQN = dqn.DQNHParams(train_steps=2_000, num_envs=2, rollout_length=10, learning_starts=64, batch_size=8).override(
@@ -128,6 +130,19 @@ def test_a_rollout_is_abandoned_when_told_and_the_state_is_that_after_the_last_u
     assert compiled.read().iteration == 2
 
 
+@pytest.mark.parametrize("backend", ["thread", "process"])
+def test_environments_that_hang_are_abandoned_when_told_and_made_again(backend, tmp_path):
+    makers = [Walk, functools.partial(Walk, every=6, mishap="hang", marker=tmp_path / "hung")]
+    env = SubEnvs("walk", makers, backend)  # which would wait for a minute
+    agent = versions()
+    begin = time.monotonic()
+    compiled, chunks = trained(agent, env, 10**6, stop=(tmp_path / "hung").exists, chunk_seconds=100.0)
+    assert [chunk.iteration for chunk in chunks] == [1]
+    assert time.monotonic() - begin < 20
+    assert trained(agent, env, 3, compiled)[1][-1].iteration == 3
+    env.close()
+
+
 def test_where_a_run_goes_on_what_waits_in_the_agent_is_cut():
     agent = versions()
     compiled, _ = trained(agent, envs.gymnasium_env(Count, 2), 3)
@@ -182,7 +197,7 @@ def test_cartpole_of_gym_trains():
 
 def test_training_survives_environments_that_raise_and_one_that_hangs(tmp_path, caplog):
     makers = [lambda: Walk(every=500), lambda: Walk(every=300, mishap="hang", marker=tmp_path / "hung")]
-    env = Recorder(host.SubEnvs("walk", makers, "process", timeout=1.5))
+    env = Recorder(SubEnvs("walk", makers, "process", timeout=1.5))
     with caplog.at_level(logging.ERROR, "rl_fn"):
         compiled, _ = trained(versions(rollout_length=10), env, 120)
     env.close()

@@ -9,7 +9,7 @@ import tensorflow as tf
 from rl_fn import envs, loops, random
 from rl_fn.agents import dqn, ppo
 from rl_fn.struct import EnvSpec
-from tests.envs.host_environments import Continuous, Count, Rooms
+from tests.envs.host.environments import Continuous, Count, Rooms
 from tests.loops.agents import versions
 
 ENV = envs.make("CartPole-v1")

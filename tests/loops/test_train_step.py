@@ -8,7 +8,7 @@ from gymnasium import spaces
 from rl_fn import envs, loops, random, struct
 from rl_fn.struct import Mean
 from tests import drawn
-from tests.envs.host_environments import Count
+from tests.envs.host.environments import Count
 from tests.loops.agents import saying, versions
 
 ENV = drawn.make()  # pays 0.5 for each of 12 steps

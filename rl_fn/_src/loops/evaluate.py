@@ -15,7 +15,7 @@ from rl_fn._src.loops.rollout import ActorsState, act_and_step, init_actors
 from rl_fn._src.scan import scan
 from rl_fn._src.xla.copies import vectorized_map
 from rl_fn.agents.base import Agent
-from rl_fn.envs.base import Env
+from rl_fn.envs.base import Env, judged
 from rl_fn.envs.host.base import HostEnv
 from rl_fn.struct import EnvSpec, Nest
 
@@ -49,7 +49,7 @@ def evaluate(
     chunk: int = 100,
     max_steps: int | None = None,
 ) -> Callable[..., Evaluation]:
-    """Makes a compiled evaluation of whole episodes with exploration off.
+    """Makes a compiled evaluation of whole episodes with exploration off, in `envs.judged(env)`.
 
     Every one of `num_episodes` environments plays one episode to its end, so long episodes count as
     often as short ones. Nothing of the training environments is touched.
@@ -70,6 +70,7 @@ def evaluate(
     Raises:
       ValueError: if `max_steps` is less than 1.
     """
+    env = judged(env)
     limit = step_limit(env.spec, max_steps)
 
     def start(key: random.Key) -> tuple[ActorsState, Evaluation]:

@@ -15,6 +15,7 @@ from rl_fn._src.loops.rollout import Episodes
 from rl_fn.agents.base import ActorStep, Agent, Mode
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
+from rl_fn.envs.host.worker import GivenUp
 from rl_fn.struct import Nest, Transition
 
 # (actor_state, is_first bool[B], observation, clock) -> (ActorStep, clock): the clock is int32[2], the iteration
@@ -74,16 +75,23 @@ class HostActors:
       agent: whose schedule says how long a rollout is.
       env: the environments, which begin new episodes now.
       seed: of the episodes.
-      stop: asked before each step; where it says true, Stopped is raised.
+      stop: asked before each step, and twice a second while environments in threads or processes are awaited; where
+        it says true, Stopped is raised.
 
     Raises:
       TypeError: if the environment is a compiled one.
+      Stopped: if that is asked for while the environments begin.
     """
 
     def __init__(self, agent: Agent, env: HostEnv, seed: int, stop: Stop = never):
         check_host("HostActors", env)
         self._env, self._stop, self._length = env, stop, agent.schedule.rollout_length
-        self._observation = env.reset(seed)
+        if hasattr(env, "give_up"):
+            env.give_up = stop
+        try:
+            self._observation = env.reset(seed)
+        except GivenUp:
+            raise self._stopped() from None
         self._acting = Acting(agent, env.num_envs)
         self._shape = (env.num_envs,)
         self._return: np.ndarray = np.zeros(env.num_envs, np.float32)
@@ -104,10 +112,13 @@ class HostActors:
           ValueError: if the environments' rewards or ends are anything but one per environment.
         """
         if self._stop():
-            raise Stopped(f"acting in {self._env.spec.name} was told to stop")
+            raise self._stopped()
         acted = self._acting(act, self._observation)
         action = acted.action.numpy()
-        outcome = self._env.step(action)
+        try:
+            outcome = self._env.step(action)
+        except GivenUp:
+            raise self._stopped() from None
         if not (outcome.reward.shape == outcome.terminated.shape == outcome.truncated.shape == self._shape):
             raise ValueError(
                 f"{self._env.spec.name}: its step gives reward {outcome.reward.shape}, terminated "
@@ -155,6 +166,9 @@ class HostActors:
         """The totals of the episodes that ended since the last call."""
         totals, self._ended = self._ended, np.zeros(3)
         return Episodes(*[np.asarray(total, np.float32) for total in totals])
+
+    def _stopped(self) -> Stopped:
+        return Stopped(f"acting in {self._env.spec.name} was told to stop")
 
 
 class HostPlayer:

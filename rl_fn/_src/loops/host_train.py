@@ -43,8 +43,8 @@ def host_train(
       chunk_seconds: how long a chunk should take.
       max_chunk: the largest number of iterations in a chunk.
       pause_every: end a chunk at every multiple of this number of iterations.
-      stop: asked before each step. Where it says true, the rollout is abandoned; a chunk with the iterations done
-        before it is the last.
+      stop: asked before each step, and twice a second while environments in threads or processes are awaited. Where it
+        says true, the rollout is abandoned; a chunk with the iterations done before it is the last.
 
     Returns:
       An iterator that yields a Chunk when all updates of its iterations are done.
@@ -78,8 +78,11 @@ def _chunks(
     if done:
         compiled.replacer(lambda state: state._replace(agent=agent.cut(state.agent)))()
     with closing(make_learner(agent, compiled)) as learner:
-        actors = HostActors(agent, env, _env_seed(compiled, done), stop)
         first, stopped = True, False
+        try:
+            actors = HostActors(agent, env, _env_seed(compiled, done), stop)
+        except Stopped:
+            return
         while done < iterations and not stopped:
             limit = min(iterations - done, max_chunk or iterations, 1 if first else iterations)
             if pause_every:

@@ -16,42 +16,38 @@ from rl_fn._src.loops.compile import compile
 from rl_fn._src.loops.host_actors import Acting, act_function
 from rl_fn._src.loops.learners import HostState, host_step, init_host_state, make_learner, policy_and_key
 from rl_fn.agents.base import ActorStep, Agent
-from rl_fn.envs.host import spaces as host_spaces
-from rl_fn.struct import EnvSpec, Nest, Transition
+from rl_fn.envs.host.border import Border, border
+from rl_fn.struct import Nest, Transition
 
 
 class StatefulAgent:
     """An agent as an object, for a plain Python loop over any Gymnasium or Gym environment.
 
-        agent = StatefulAgent(dqn.make(spec, hparams), spec)
+        agent = StatefulAgent(dqn.make(border(env).spec, hparams), env)
         action = agent.act(observation)
         next_observation, reward, terminated, truncated, info = env.step(action)
         agent.observe(observation, action, reward, next_observation, terminated, truncated)
         metrics = agent.update()  # None until the steps of a rollout have been observed
 
     It holds the state and does nothing else: acting and updating are the agent's own functions, compiled, with the
-    policy that the agent's schedule asks for. Discrete actions and observations are the environment's, whatever they
-    count from.
+    policy that the agent's schedule asks for. Actions and observations are the environment's, whatever they count from.
 
     Args:
       agent: the agent, made for one environment (`num_envs=1`).
-      spec: the environment's specification.
+      env: the environment, of which only the spaces are looked at; or an EnvSpec of its own spaces; or a Border.
       seed: the seed of everything random.
       explore: whether to explore, and to learn. Without, `observe` says only where episodes end, and `update` does
         nothing.
 
     Raises:
-      ValueError: if the agent was made for several environments.
+      ValueError: if the agent was made for several environments, or the spaces are not supported.
     """
 
-    def __init__(self, agent: Agent, spec: EnvSpec, seed: int = 0, explore: bool = True):
+    def __init__(self, agent: Agent, env: Any, seed: int = 0, explore: bool = True):
         if agent.schedule.num_envs != 1:
             raise ValueError(f"StatefulAgent: the agent's num_envs is {agent.schedule.num_envs}, expected 1")
         self._agent, self._explore = agent, explore
-        self._action_space = host_spaces.convert(spec.action_space)
-        self._to_agent = host_spaces.batch(host_spaces.convert(spec.observation_space))
-        self._action_to_agent = host_spaces.batch(self._action_space)
-        self._action_to_env = host_spaces.decode(self._action_space)
+        self._border = env if isinstance(env, Border) else border(env)
         self._compiled = compile(host_step(agent), init_host_state(agent, random.key(seed)))
         self._learner = make_learner(agent, self._compiled)
         self._acting = Acting(agent, 1)
@@ -100,9 +96,8 @@ class StatefulAgent:
         Raises:
           ValueError: if the observation has another shape than its space says.
         """
-        acted = self._acting(self._act, self._to_agent([observation]))
-        action = self._action_to_env(acted.action.numpy())[0]
-        action = action.item() if action.ndim == 0 else action
+        acted = self._acting(self._act, self._observed(observation))
+        action = self._border.action_to_env(acted.action.numpy()[0])
         self._acted = action, acted
         return action
 
@@ -125,9 +120,9 @@ class StatefulAgent:
         """
         ends = [_one(name, x, bool) for name, x in (("terminated", terminated), ("truncated", truncated))]
         if self._explore:
-            before = self._to_agent([observation])
+            before = self._observed(observation)
             chosen, extras = self._chosen(before, action)
-            after = self._to_agent([next_observation])
+            after = self._observed(next_observation)
             self._segment.append(Transition(before, chosen, _one("reward", reward, np.float32), *ends, after, extras))
         self._acted = None
         self._acting.is_first = ends[0] | ends[1]
@@ -152,9 +147,12 @@ class StatefulAgent:
         self._act = self._learner.acting()
         return {name: float(value) for name, value in means(sums, updates).items()}
 
+    def _observed(self, observation: Nest) -> Nest:
+        return tf.nest.map_structure(lambda leaf: leaf[np.newaxis], self._border.observation_to_agent(observation))
+
     def _chosen(self, observation: Nest, action: Any) -> tuple[np.ndarray, dict[str, Nest]]:
         """An action as the agent knows it, and what the agent said of it when it acted."""
-        own = self._action_to_agent([action])
+        own = self._border.action_to_agent(action)[np.newaxis]
         if self._acted is None:
             if names := self._extras(observation):
                 raise ValueError(
@@ -166,7 +164,7 @@ class StatefulAgent:
         if np.array_equal(action, chosen):
             return acted.action.numpy(), acted.extras
         # In a Box, what is learned from is the draw, which people clip.
-        if acted.extras and not isinstance(self._action_space, spaces.Box):
+        if acted.extras and not isinstance(self._border.spec.action_space, spaces.Box):
             raise ValueError(
                 f"observe: action is {action}, expected {chosen} as act chose: "
                 f"this agent learns from what act says of its own ({', '.join(acted.extras)})"

@@ -15,7 +15,7 @@ from rl_fn.envs import arguments
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host.base import host_spec
 from rl_fn.envs.host.session import Description, Outcome
-from rl_fn.envs.host.worker import InlineWorker, ProcessWorker, ThreadWorker, Worker, WorkerError
+from rl_fn.envs.host.worker import GivenUp, InlineWorker, ProcessWorker, ThreadWorker, Worker, WorkerError
 from rl_fn.struct import Nest
 
 Backend = Literal["sync", "thread", "process"]
@@ -34,6 +34,9 @@ class SubEnvs:
 
     Where a step fails, the episode is closed as truncated with a reward of 0 and with the last good
     observation as its successor, and a new environment takes the place.
+
+    `give_up` is asked about twice a second while an environment in a thread or a process is awaited. Where it says
+    true, all are killed and `GivenUp` is raised; `reset` makes them again.
 
     Args:
       name: of the environment, for its specification and for messages.
@@ -62,6 +65,7 @@ class SubEnvs:
             raise ValueError(f"max_restarts is {max_restarts}, expected an integer at least 0")
         self.num_envs = len(factories)
         self._name, self._factories, self._timeout, self._max_restarts = name, factories, timeout, max_restarts
+        self.give_up: Callable[[], bool] = lambda: False
         self._start = BACKENDS[backend]
         self._workers = [self._start(factory) for factory in factories]
         self._restarts = [0] * self.num_envs
@@ -82,12 +86,13 @@ class SubEnvs:
     def reset(self, seed: int) -> Nest:
         """See HostEnv."""
         self._seed = seed
+        self._workers = self._workers or [self._start(factory) for factory in self._factories]
         for index, one in enumerate(self._workers):
             one.submit("reset", self._seed_of(index))
         firsts = []
         for index, one in enumerate(self._workers):
             try:
-                firsts.append(one.result(self._timeout))
+                firsts.append(self._result(one, self._timeout))
             except WorkerError as failure:
                 firsts.append(self._restart(index, failure))
         self._observation = self._batch(firsts)
@@ -101,7 +106,7 @@ class SubEnvs:
         outcomes, failed = [], []
         for index, one in enumerate(self._workers):
             try:
-                outcomes.append(one.result(self._timeout))
+                outcomes.append(self._result(one, self._timeout))
             except WorkerError as failure:
                 first = self._restart(index, failure)
                 outcomes.append(Outcome(first, 0.0, False, True, first))
@@ -139,6 +144,15 @@ class SubEnvs:
             one.close()
         self._workers = []
 
+    def _result(self, one: Worker, timeout: float) -> Any:
+        try:
+            return one.result(timeout, self.give_up)
+        except GivenUp:
+            for each in self._workers:
+                each.kill()
+            self._workers = []
+            raise
+
     def _describe(self) -> Description:
         # All are made here, side by side, so that none fails later for what was wrong from the start.
         for one in self._workers:
@@ -174,7 +188,7 @@ class SubEnvs:
             self._workers[index] = self._start(self._factories[index])
             self._workers[index].submit("reset", self._seed_of(index))
             try:
-                return self._workers[index].result(max(self._timeout, _START_SECONDS))
+                return self._result(self._workers[index], max(self._timeout, _START_SECONDS))
             except WorkerError as again:
                 failure = again
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -25,10 +25,15 @@ from rl_fn.envs.host.session import Session
 
 _CLOSE = "close"
 _LEAVE_SECONDS = 5.0  # to end after a request to do so
+_LOOK_SECONDS = 0.5  # between two looks whether to give up
 
 
 class WorkerError(Exception):
     """What went wrong in an environment, as text: mostly the traceback."""
+
+
+class GivenUp(Exception):
+    """Whoever waited for an environment was told not to wait any longer."""
 
 
 class Worker(Protocol):
@@ -37,8 +42,8 @@ class Worker(Protocol):
     def submit(self, method: str, *args: Any) -> None:
         """Asks for a method of the Session."""
 
-    def result(self, timeout: float) -> Any:
-        """Its result; raises WorkerError where there is none after `timeout` seconds."""
+    def result(self, timeout: float, give_up: Callable[[], bool] = lambda: False) -> Any:
+        """Its result; raises WorkerError where there is none after `timeout` seconds, GivenUp where that is said."""
 
     def close(self) -> None:
         """Closes the environment and ends."""
@@ -59,9 +64,9 @@ class InlineWorker:
         """See Worker."""
         self._request = method, args
 
-    def result(self, timeout: float) -> Any:
+    def result(self, timeout: float, give_up: Callable[[], bool] = lambda: False) -> Any:
         """See Worker."""
-        del timeout
+        del timeout, give_up
         method, args = self._request
         try:
             if self._session is None:
@@ -96,12 +101,12 @@ class ThreadWorker:
         """See Worker."""
         self._requests.put((method, args))
 
-    def result(self, timeout: float) -> Any:
+    def result(self, timeout: float, give_up: Callable[[], bool] = lambda: False) -> Any:
         """See Worker."""
-        try:
-            return _value(self._answers.get(timeout=timeout))
-        except queue.Empty:
-            raise WorkerError(f"it did not answer within {timeout:g} seconds") from None
+        for seconds in _looks(timeout, give_up):
+            with contextlib.suppress(queue.Empty):
+                return _value(self._answers.get(timeout=seconds))
+        raise WorkerError(f"it did not answer within {timeout:g} seconds")
 
     def close(self) -> None:
         """See Worker."""
@@ -140,10 +145,10 @@ class ProcessWorker:
         with contextlib.suppress(OSError):
             self._connection.send((method, args))
 
-    def result(self, timeout: float) -> Any:
+    def result(self, timeout: float, give_up: Callable[[], bool] = lambda: False) -> Any:
         """See Worker."""
         try:
-            if not self._connection.poll(timeout):
+            if not any(self._connection.poll(seconds) for seconds in _looks(timeout, give_up)):
                 raise WorkerError(f"it did not answer within {timeout:g} seconds")
             return _value(self._connection.recv())
         except (EOFError, OSError):
@@ -162,6 +167,16 @@ class ProcessWorker:
         self._process.kill()
         self._process.wait()
         self._connection.close()
+
+
+def _looks(timeout: float, give_up: Callable[[], bool]) -> Iterator[float]:
+    """Cuts a wait into pieces, in seconds, with a look between two of them whether to go on."""
+    deadline = time.monotonic() + timeout
+    yield min(timeout, _LOOK_SECONDS)
+    while (left := deadline - time.monotonic()) > 0:
+        if give_up():
+            raise GivenUp
+        yield min(left, _LOOK_SECONDS)
 
 
 def main(descriptor: int, parent: int) -> None:
