@@ -32,9 +32,9 @@ class StepReport(NamedTuple):
 
 
 class EpisodeMeans(NamedTuple):
-    """Episodes that ended; NaN where none did."""
+    """Episodes that ended, as arrays; the means are NaN where none did."""
 
-    count: np.ndarray
+    count: Any  # tuples have a method of that name, which no array is
     episode_return: np.ndarray
     episode_length: np.ndarray
 

@@ -118,12 +118,20 @@ class StatefulAgent:
         Raises:
           ValueError: if that is so, if a shape is another than its space says, or a reward or an end more than one.
         """
-        ends = [_one(name, x, bool) for name, x in (("terminated", terminated), ("truncated", truncated))]
+        ends = _one("terminated", terminated, bool), _one("truncated", truncated, bool)
         if self._explore:
             before = self._observed(observation)
             chosen, extras = self._chosen(before, action)
-            after = self._observed(next_observation)
-            self._segment.append(Transition(before, chosen, _one("reward", reward, np.float32), *ends, after, extras))
+            transition = Transition(
+                observation=before,
+                action=chosen,
+                reward=_one("reward", reward, np.float32),
+                terminated=ends[0],
+                truncated=ends[1],
+                next_observation=self._observed(next_observation),
+                extras=extras,
+            )
+            self._segment.append(transition)
         self._acted = None
         self._acting.is_first = ends[0] | ends[1]
         self._in_episode = self._explore and not self._acting.is_first[0]
@@ -190,7 +198,7 @@ class StatefulAgent:
 
 def _one(label: str, value: Any, dtype: type) -> np.ndarray:
     """One number or truth as a batch of one; environments give also arrays that hold one."""
-    array = np.asarray(value, dtype)
+    array: np.ndarray = np.asarray(value, dtype)
     if array.size != 1:
         raise ValueError(f"observe: {label} has shape {array.shape}, expected one number")
     return array.reshape([1])
