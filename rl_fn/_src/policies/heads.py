@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from rl_fn import random
 from rl_fn._src.policies.distributions import Distribution, categorical, gaussian, multi_discrete
+from rl_fn._src.shapes import sizes_of
 
 
 class PolicyHead(NamedTuple):
@@ -52,7 +53,7 @@ def _box_head(space: spaces.Box) -> PolicyHead:
         return gaussian(mean, tf.exp(log_stddev))
 
     def to_action(draw: tf.Tensor) -> tf.Tensor:
-        action = tf.reshape(draw, [*draw.shape[:-1], *space.shape])
+        action = tf.reshape(draw, [*sizes_of(draw)[:-1], *space.shape])
         bounded = tf.clip_by_value(action, space.low.astype(np.float32), space.high.astype(np.float32))
         return tf.cast(bounded, tf.as_dtype(np.dtype(space.dtype)))
 
@@ -79,7 +80,7 @@ def unit_box(space: spaces.Box) -> UnitBox:
     middle, half_width = ((space.high + sign * space.low).astype(np.float32) / 2 for sign in (1, -1))
 
     def to_action(unit: tf.Tensor) -> tf.Tensor:
-        action = middle + half_width * tf.reshape(unit, [unit.shape[0], *space.shape])
+        action = middle + half_width * tf.reshape(unit, [*sizes_of(unit)[:-1], *space.shape])
         return tf.cast(action, tf.as_dtype(np.dtype(space.dtype)))
 
     def to_unit(action: tf.Tensor) -> tf.Tensor:
