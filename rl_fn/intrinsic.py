@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.signature import signature
 
 
@@ -42,9 +43,10 @@ def nearest_neighbors(points: tf.Tensor, queries: tf.Tensor, num_neighbors: int)
         raise ValueError(f"nearest_neighbors: num_neighbors is {num_neighbors}, expected at least 1")
     differences = queries[..., :, tf.newaxis, :] - points[..., tf.newaxis, :, :]
     distances = tf.reduce_sum(tf.square(differences), axis=-1)
-    negative, indices = tf.math.top_k(-distances, min(num_neighbors, points.shape[-2]))
-    batch = distances.shape[:-2]
-    points = tf.broadcast_to(points, [*batch, *points.shape[-2:]])
+    *batch, _, num_points = sizes_of(distances)
+    known = isinstance(num_points, int)
+    negative, indices = tf.math.top_k(-distances, (min if known else tf.minimum)(num_neighbors, num_points))
+    points = tf.broadcast_to(points, [*batch, *sizes_of(points)[-2:]])
     return Neighbors(tf.gather(points, indices, batch_dims=len(batch)), indices, -negative)
 
 
@@ -56,7 +58,7 @@ def episodic_memory(size: int, features: int, dtype: tf.DType = tf.float32) -> E
 
 def new_episode(memory: EpisodicMemory) -> EpisodicMemory:
     """Forgets the embeddings and keeps the scale of the distances."""
-    empty = tf.fill(memory.embeddings.shape, tf.constant(float("inf"), memory.embeddings.dtype))
+    empty = tf.fill(sizes_of(memory.embeddings), tf.constant(float("inf"), memory.embeddings.dtype))
     return memory._replace(embeddings=empty, next_index=tf.zeros_like(memory.next_index))
 
 
@@ -96,8 +98,9 @@ def episodic_memory_rewards(
     Returns:
       `[M]` rewards, and the next memory.
     """
-    size, count = memory.embeddings.shape[0], embeddings.shape[0]
-    if count > size or embeddings.shape[1:] != memory.embeddings.shape[1:]:
+    size, count = sizes_of(memory.embeddings)[0], sizes_of(embeddings)[0]
+    too_many = isinstance(count, int) and isinstance(size, int) and count > size
+    if too_many or not embeddings.shape[1:].is_compatible_with(memory.embeddings.shape[1:]):
         raise ValueError(
             f"episodic_memory_rewards: embeddings has shape {tuple(embeddings.shape)}, expected [M, D] that fits "
             f"into a memory of shape {tuple(memory.embeddings.shape)}"

@@ -1,7 +1,9 @@
 """Losses and temporal-difference errors: one value per example, unreduced.
 
 Time-step functions take `[...]` and `[..., A]`: any batch axes, or none. Sequence functions are
-time-major, `[T, ...]`. Weighting and averaging belong to the caller. The dtype follows the inputs.
+time-major, `[T, ...]`. The arguments of a call have equally many batch axes, and an axis of size one counts for all
+of that axis; an argument without any counts for the whole batch. Anything else is refused: `[B, 1]` beside `[B]` would
+be `[B, B]`. Sizes may be unknown. Weighting and averaging belong to the caller. The dtype follows the inputs.
 """
 
 from rl_fn._src.losses.action_value_gradient import dpg_loss, qpg_loss, rm_loss, rpg_loss

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn._src.scan import scan
+from rl_fn._src.shapes import check_shape, sizes_of
 from rl_fn._src.signature import signature
 from rl_fn.struct import Nest
 
@@ -103,7 +104,7 @@ def art(
       The next state, without gradient.
     """
     indices = indices + tf.zeros_like(targets, tf.int32)
-    belongs = tf.one_hot(tf.reshape(indices, [-1]), state.shift.shape[0], dtype=targets.dtype)
+    belongs = tf.one_hot(tf.reshape(indices, [-1]), sizes_of(state.shift)[0], dtype=targets.dtype)
     deviations = belongs * (tf.reshape(targets, [-1, 1]) - state.shift)
     move = step_size * tf.reduce_sum(deviations, axis=0)
     weight = step_size * tf.reduce_sum(belongs, axis=0)
@@ -124,6 +125,8 @@ def pop(params: dict[str, tf.Tensor], old: PopArtState, new: PopArtState) -> dic
       old: the statistics that the layer was trained with.
       new: the statistics to come.
     """
+    for name, leaf in params.items():
+        check_shape(f"pop: {name}", leaf, old.shift.shape, batched=True)
     return {
         "kernel": params["kernel"] * (old.scale / new.scale),
         "bias": (old.scale * params["bias"] + old.shift - new.shift) / new.scale,
@@ -156,7 +159,7 @@ def unnormalize_linear(state: PopArtState, outputs: tf.Tensor, indices: tf.Tenso
     Returns:
       `PopArtOutput` of `[...]`.
     """
-    chosen = tf.one_hot(indices, outputs.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
+    chosen = tf.one_hot(indices, sizes_of(outputs)[-1], on_value=True, off_value=False, dtype=tf.bool)
     normalized = tf.reduce_sum(tf.where(chosen, outputs, tf.zeros_like(outputs)), axis=-1)
     return PopArtOutput(normalized, unnormalize(state, normalized, indices))
 
@@ -187,10 +190,11 @@ class RunningMoments(NamedTuple):
         """Takes in a batch: each leaf has the shape in the specification after any batch axes."""
         tf.nest.assert_same_structure(self.mean, batch)
         batch = tf.nest.map_structure(lambda x, mean: _batched(x, mean.shape, mean.dtype), batch, self.mean)
-        sizes = {leaf.shape[0] for leaf in tf.nest.flatten(batch)}
-        if len(sizes) != 1:
-            raise ValueError(f"RunningMoments.update: the leaves hold {sorted(sizes)} examples, expected one number")
-        count = tf.constant(sizes.pop(), tf.int64)
+        sizes = [sizes_of(leaf)[0] for leaf in tf.nest.flatten(batch)]
+        known = {size for size in sizes if isinstance(size, int)}
+        if len(known) > 1:
+            raise ValueError(f"RunningMoments.update: the leaves hold {sorted(known)} examples, expected one number")
+        count = tf.cast(known.pop() if known else sizes[0], tf.int64)
         mean, variance = _map_pair(_batch_moments, batch)
         return self.merge(RunningMoments(count, mean, variance))
 
@@ -213,6 +217,7 @@ class RunningMoments(NamedTuple):
 
         def normalized(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
             x = tf.convert_to_tensor(x)
+            check_shape("RunningMoments.normalize: a leaf", x, mean.shape, batched=True)
             dtype = tf.float64 if x.dtype == tf.float64 else mean.dtype
             mean, variance = (tf.cast(tf.stop_gradient(statistic), dtype) for statistic in (mean, variance))
             result = (tf.cast(x, dtype) - mean) * tf.math.rsqrt(variance + epsilon)
@@ -239,6 +244,8 @@ class RewardNormalizer(NamedTuple):
 
     def update(self, reward: tf.Tensor, is_last: tf.Tensor, gamma: float | tf.Tensor) -> RewardNormalizer:
         """Takes in `[T, B]` rewards and where episodes end."""
+        check_shape("RewardNormalizer.update: reward", reward, [None, *self.returns.shape])
+        check_shape("RewardNormalizer.update: is_last", is_last, [None, *self.returns.shape])
 
         def step(before: tf.Tensor, x: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
             reward, is_last = x
@@ -317,10 +324,9 @@ def _statistics_dtype(dtype: tf.DType) -> tf.DType:
 def _batched(x: tf.Tensor, shape: tf.TensorShape, dtype: tf.DType) -> tf.Tensor:
     """One batch axis in front of `shape`."""
     x = tf.convert_to_tensor(x)
-    batch_rank = x.shape.rank - shape.rank
-    if batch_rank < 0 or x.shape[batch_rank:] != shape:
-        raise ValueError(f"RunningMoments.update: a leaf has shape {tuple(x.shape)}, expected [..., {list(shape)}]")
-    return tf.cast(tf.reshape(x, [math.prod(x.shape[:batch_rank]), *shape]), dtype)
+    check_shape("RunningMoments.update: a leaf", x, shape, batched=True)
+    batch = sizes_of(x)[: x.shape.rank - shape.rank]
+    return tf.cast(tf.reshape(x, [math.prod(batch), *shape]), dtype)
 
 
 def _batch_moments(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

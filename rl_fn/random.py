@@ -21,10 +21,11 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from rl_fn._src.scan import scan
+from rl_fn._src.shapes import Size, check_broadcasts, sizes_of
 from rl_fn._src.xla.kept import kept
 
 Key: TypeAlias = tf.Tensor  # uint32[2]
-Shape: TypeAlias = Sequence[int]
+Shape: TypeAlias = Sequence[Size]  # scalar tensors where a size is unknown
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
@@ -96,7 +97,7 @@ def fold_in(key: Key, data: int | tf.Tensor) -> Key:
 
 
 def bits(key: Key, shape: Shape = ()) -> tf.Tensor:
-    """Independent uniform `uint32` words of the given static shape."""
+    """Independent uniform `uint32` words of the given shape."""
     size = math.prod(shape)
     blocks = (size + 1) // 2
     counter = tf.cast(tf.range(blocks), tf.uint32)
@@ -109,7 +110,7 @@ def uniform(key: Key, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype:
 
     Args:
       key: `uint32[2]`.
-      shape: the static shape of the result.
+      shape: the shape of the result.
       low: the lower bound, broadcast against `shape`.
       high: the upper bound, broadcast against `shape`.
       dtype: float32 (24 random bits), float64 (53), float16 (11) or bfloat16 (8).
@@ -118,6 +119,7 @@ def uniform(key: Key, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype:
       A tensor of `shape` and `dtype`.
     """
     dtype = tf.as_dtype(dtype)
+    check_broadcasts("uniform", shape, low=low, high=high)
     if dtype == tf.float64:
         words = bits(key, (2, *shape))
         high_part = tf.cast(_shift_right(words[0], 5), tf.float64) * 2.0**26
@@ -160,7 +162,7 @@ def randint(key: Key, shape: Shape, low: Any, high: Any, dtype: tf.DType = tf.in
 
     Args:
       key: `uint32[2]`.
-      shape: the static shape of the result.
+      shape: the shape of the result.
       low: the smallest value, broadcast against `shape`.
       high: one more than the largest value; `high - low` must be in [1, 2**31).
       dtype: int32 or int64.
@@ -173,6 +175,7 @@ def randint(key: Key, shape: Shape, low: Any, high: Any, dtype: tf.DType = tf.in
     """
     if isinstance(low, int) and isinstance(high, int) and not 1 <= high - low < 2**31:
         raise ValueError(f"randint: the range is [{low}, {high}), expected 1 to 2**31 - 1 values")
+    check_broadcasts("randint", shape, low=low, high=high)
     span = tf.cast(high, tf.int64) - tf.cast(low, tf.int64)
     words = tf.cast(bits(key, (2, *shape)), tf.int64)
     carry = _shift_right(words[1] * span, 32)
@@ -182,7 +185,9 @@ def randint(key: Key, shape: Shape, low: Any, high: Any, dtype: tf.DType = tf.in
 def bernoulli(key: Key, p: Any, shape: Shape | None = None) -> tf.Tensor:
     """Booleans that are true with probability `p`; `shape` is that of `p` unless given."""
     p = tf.convert_to_tensor(p, dtype_hint=tf.float32)
-    return uniform(key, p.shape if shape is None else shape, dtype=p.dtype) < p
+    shape = sizes_of(p) if shape is None else shape
+    check_broadcasts("bernoulli", shape, p=p)
+    return uniform(key, shape, dtype=p.dtype) < p
 
 
 def coins(key: Key, shape: Shape) -> tf.Tensor:
@@ -211,7 +216,7 @@ def categorical(key: Key, logits: tf.Tensor) -> tf.Tensor:
     logits = tf.convert_to_tensor(logits)
     # In bfloat16 the noise would be so coarse that ties, which go to the first index, were frequent.
     dtype = _compute_dtype(logits.dtype)
-    return tf.argmax(tf.cast(logits, dtype) + gumbel(key, logits.shape, dtype), axis=-1, output_type=tf.int32)
+    return tf.argmax(tf.cast(logits, dtype) + gumbel(key, sizes_of(logits), dtype), axis=-1, output_type=tf.int32)
 
 
 def gamma(key: Key, concentration: Any, shape: Shape | None = None) -> tf.Tensor:
@@ -225,13 +230,15 @@ def gamma(key: Key, concentration: Any, shape: Shape | None = None) -> tf.Tensor
     Args:
       key: `uint32[2]`.
       concentration: not negative, broadcast against `shape`; 0 gives 0. The draws have no gradient.
-      shape: the static shape of the result, that of `concentration` unless given.
+      shape: the shape of the result, that of `concentration` unless given.
 
     Returns:
       A tensor of `shape` and the dtype of `concentration`.
     """
     concentration = tf.convert_to_tensor(concentration, dtype_hint=tf.float32)
-    draws = tf.exp(_log_gamma(key, concentration, concentration.shape if shape is None else shape))
+    shape = sizes_of(concentration) if shape is None else shape
+    check_broadcasts("gamma", shape, concentration=concentration)
+    draws = tf.exp(_log_gamma(key, concentration, shape))
     return tf.cast(draws, concentration.dtype)
 
 
@@ -244,13 +251,15 @@ def dirichlet(key: Key, concentration: Any, shape: Shape | None = None) -> tf.Te
     Args:
       key: `uint32[2]`.
       concentration: `[..., K]`, not negative, at least one entry positive; broadcast against `shape`.
-      shape: the static shape of the result, that of `concentration` unless given.
+      shape: the shape of the result, that of `concentration` unless given.
 
     Returns:
       A tensor of `shape` and the dtype of `concentration`.
     """
     concentration = tf.convert_to_tensor(concentration, dtype_hint=tf.float32)
-    logs = _log_gamma(key, concentration, concentration.shape if shape is None else shape)
+    shape = sizes_of(concentration) if shape is None else shape
+    check_broadcasts("dirichlet", shape, concentration=concentration)
+    logs = _log_gamma(key, concentration, shape)
     return tf.cast(tf.nn.softmax(logs), concentration.dtype)
 
 

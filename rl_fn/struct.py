@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from gymnasium import spaces
 
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.spaces import counts_from_zero
 
 Nest: TypeAlias = Any  # a tensor, or tuples, NamedTuples and dicts of nests
@@ -112,18 +113,23 @@ def at(nest: Nest, index: Any) -> Nest:
 
 
 def where(condition: tf.Tensor, on_true: Nest, on_false: Nest) -> Nest:
-    """Chooses between two nests; `condition` `[...]` is the leading part of every leaf's shape."""
+    """Chooses between two nests of the same shapes; `condition` `[...]` is the leading part of every leaf's.
+
+    Raises:
+      ValueError: if the shapes do not fit.
+    """
+    leading = condition.shape.rank
 
     def choose(yes: tf.Tensor, no: tf.Tensor) -> tf.Tensor:
-        missing = yes.shape.rank - condition.shape.rank
-        return tf.where(tf.reshape(condition, [*condition.shape, *[1] * missing]), yes, no)
+        if not (yes.shape.is_compatible_with(no.shape) and yes.shape[:leading].is_compatible_with(condition.shape)):
+            raise ValueError(
+                f"where: leaves have shapes {tuple(yes.shape)} and {tuple(no.shape)}, expected the same, beginning "
+                f"with that of condition, {tuple(condition.shape)}"
+            )
+        missing = yes.shape.rank - leading
+        return tf.where(tf.reshape(condition, [*sizes_of(condition), *[1] * missing]), yes, no)
 
     return tf.nest.map_structure(choose, on_true, on_false)
-
-
-def merge_leading_axes(nest: Nest) -> Nest:
-    """Turns every `[T, B, ...]` into `[T * B, ...]`."""
-    return tf.nest.map_structure(lambda x: tf.reshape(x, [x.shape[0] * x.shape[1], *x.shape[2:]]), nest)
 
 
 def named_leaves(nest: Nest, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -124,7 +124,7 @@ def transform_from_2hot(probs: tf.Tensor, min_value: float, max_value: float, nu
     Returns:
       `[...]`.
     """
-    if probs.shape[-1] != num_bins:
+    if probs.shape[-1] not in (None, num_bins):
         raise ValueError(f"transform_from_2hot: probs has shape {tuple(probs.shape)}, expected [..., {num_bins}]")
     return tf.reduce_sum(probs * _bins("transform_from_2hot", min_value, max_value, num_bins), axis=-1)
 

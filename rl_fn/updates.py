@@ -1,4 +1,7 @@
-"""How target parameters follow the parameters that are learned. All functions take and return nests."""
+"""How target parameters follow the parameters that are learned. All functions take and return nests.
+
+They raise ValueError where the two nests differ in structure, or a leaf in shape.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ def incremental_update(new: Nest, old: Nest, step_size: float | tf.Tensor) -> Ne
     Returns:
       The next target parameters.
     """
+    new, old = _alike("incremental_update", new, old)
 
     def towards(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
         weight = tf.cast(step_size, new.dtype)
@@ -44,8 +48,7 @@ def conditional_update(new: Nest, old: Nest, is_time: bool | tf.Tensor) -> Nest:
     Returns:
       The next target parameters.
     """
-    new, old = tf.nest.map_structure(tf.convert_to_tensor, (new, old))
-    return struct.where(is_time, new, old)
+    return struct.where(is_time, *_alike("conditional_update", new, old))
 
 
 @signature(steps="any", period="int in [1, inf)")
@@ -64,3 +67,16 @@ def periodic_update(new: Nest, old: Nest, steps: int | tf.Tensor, period: int | 
       The next target parameters.
     """
     return conditional_update(new, old, tf.cast(steps, tf.int64) % tf.cast(period, tf.int64) == 0)
+
+
+def _alike(function: str, new: Nest, old: Nest) -> tuple[Nest, Nest]:
+    """The nests as tensors, none of which broadcasts against its counterpart."""
+    tf.nest.assert_same_structure(new, old)
+    new, old = tf.nest.map_structure(tf.convert_to_tensor, (new, old))
+    for (path, one), (_, other) in zip(struct.named_leaves(new), struct.named_leaves(old), strict=True):
+        if not one.shape.is_compatible_with(other.shape):
+            raise ValueError(
+                f"{function}: {path or 'the tensor'} has shape {tuple(one.shape)} in new and {tuple(other.shape)} "
+                "in old, expected the same"
+            )
+    return new, old

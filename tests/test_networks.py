@@ -211,6 +211,37 @@ def test_keras_models_with_other_state_are_refused():
         networks.from_keras(tf.keras.Sequential([layers.Dense(2)]))
 
 
+class TwoLayers(tf.keras.Model):
+    def __init__(self, *names):
+        super().__init__(name="two")
+        self.both = [tf.keras.layers.Dense(5, name=name) for name in names]
+
+    def call(self, inputs):
+        return self.both[1](self.both[0](inputs))
+
+
+def test_keras_layers_of_one_name_are_refused_since_they_would_share_their_weights():
+    model = TwoLayers("hidden", "hidden")
+    model(INPUTS[0])
+    with pytest.raises(ValueError, match="more than one variable has the path two/hidden/bias, two/hidden/kernel"):
+        networks.from_keras(model)
+    model = TwoLayers("lower", "upper")
+    with pytest.warns(UserWarning, match="marked as built, despite not being actually built"):
+        model.build((None, 5))
+    with pytest.raises(ValueError, match="not built, of its layers lower, upper"):
+        networks.from_keras(model)
+    model(INPUTS[0])
+    assert len(networks.from_keras(model).init(KEY, SPEC)) == 4
+
+
+def test_keras_models_of_one_kind_inside_each_other_keep_their_weights_apart():
+    part = lambda name: tf.keras.Sequential([tf.keras.Input([5]), tf.keras.layers.Dense(5, name="hidden")], name=name)
+    network = networks.from_keras(tf.keras.Sequential([tf.keras.Input([5]), part("a"), part("b")]))
+    params = network.init(KEY, SPEC)
+    assert set(params) == {"a/hidden/bias", "a/hidden/kernel", "b/hidden/bias", "b/hidden/kernel"}
+    assert np.all(params["a/hidden/kernel"] != params["b/hidden/kernel"])
+
+
 def layer(rows, columns, seed):
     rng = np.random.default_rng(seed)
     return {
@@ -244,6 +275,12 @@ def test_noise_has_the_moments_of_its_definition():
     np.testing.assert_allclose(draws["kernel"].numpy().std(0), expected, rtol=0.03)
     np.testing.assert_allclose(draws["bias"].numpy().std(0), np.sqrt(np.sqrt(2 / np.pi) / 5), rtol=0.03)
     assert np.abs(draws["kernel"].numpy().mean(0) - params["mean"]["kernel"].numpy()).max() < 0.02
+
+
+def test_noise_refuses_plain_parts_that_are_not_there():
+    network = networks.noisy(networks.mlp((4, 2)), plain=("torso",))
+    with pytest.raises(ValueError, match=r"plain is \['torso'\], expected names among \['layer_0', 'layer_1'\]"):
+        network.init(KEY, SPEC)
 
 
 def test_there_is_no_noise_without_a_draw_and_plain_parts_have_none():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla.ties import false_per_copy, tied
 from rl_fn.struct import Nest
 
@@ -62,9 +63,14 @@ def scan(
     _check_carry(carry_spec, next_spec)
     index_of = (lambda count: length - 1 - count) if reverse else (lambda count: count)
 
+    def one_y(carry: Nest, xs: Nest) -> Nest:
+        if all(spec.shape.is_fully_defined() for spec in tf.nest.flatten(y_spec)):
+            return y_spec
+        return one_step(carry, tf.nest.map_structure(lambda leaf: tf.zeros(sizes_of(leaf)[1:], leaf.dtype), xs))[1]
+
     def forwards(carry: Nest, xs: Nest, keep_carries: bool = False) -> tuple[Nest, Nest]:
-        kept_spec = carry_spec if keep_carries else y_spec
-        kept = tied(tf.nest.map_structure(lambda leaf: tf.zeros([length, *leaf.shape], leaf.dtype), kept_spec), tie)
+        one = carry if keep_carries else one_y(carry, xs)
+        kept = tied(tf.nest.map_structure(lambda leaf: tf.zeros([length, *sizes_of(leaf)], leaf.dtype), one), tie)
 
         def body(count: tf.Tensor, carry: Nest, kept: Nest) -> tuple:
             index = index_of(count)
@@ -139,7 +145,11 @@ def _at(nest: Nest, index: tf.Tensor) -> Nest:
 
 
 def _put(nest: Nest, index: tf.Tensor, rows: Nest) -> Nest:
-    put = lambda leaf, row: tf.tensor_scatter_nd_update(leaf, tf.reshape(index, [1, 1]), row[tf.newaxis])
+    def put(leaf: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
+        scatter = lambda: tf.tensor_scatter_nd_update(leaf, tf.reshape(index, [1, 1]), row[tf.newaxis])
+        # Rows of no elements cannot be scattered.
+        return scatter() if leaf.shape.is_fully_defined() else tf.cond(tf.size(leaf) > 0, scatter, lambda: leaf)
+
     return tf.nest.map_structure(put, nest, rows)
 
 
@@ -154,13 +164,16 @@ def _with_none(nest: Nest, gradients: list[tf.Tensor]) -> list[tf.Tensor | None]
 
 
 def _length(xs: Nest, length: int | tf.Tensor | None) -> int | tf.Tensor:
-    lengths = {leaf.shape[0] if leaf.shape.rank else None for leaf in tf.nest.flatten(xs)}
-    if length is None and not lengths:
+    leaves = tf.nest.flatten(xs)
+    if length is None and not leaves:
         raise ValueError("scan: length is required where xs is None")
-    if None in lengths or len(lengths | ({length} if isinstance(length, int) else set())) > 1:
-        shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten(xs)]
+    known = {leaf.shape[0] for leaf in leaves if leaf.shape.rank} - {None}
+    if not all(leaf.shape.rank for leaf in leaves) or len(known | ({length} if isinstance(length, int) else set())) > 1:
+        shapes = [tuple(leaf.shape) for leaf in leaves]
         raise ValueError(f"scan: the leading axes of xs differ from each other or from length={length}: {shapes}")
-    return length if length is not None else lengths.pop()
+    if length is not None:
+        return length
+    return known.pop() if known else sizes_of(leaves[0])[0]
 
 
 def _check_carry(before: Nest, after: Nest) -> None:

@@ -4,22 +4,26 @@
     def f(q_tm1, a_tm1, discount_t, lambda_, flag=True): ...
 
 A kind (float, int, bool, key, any) comes first, then the axes. A capital names an axis that has the
-same size wherever it is named; a number is a size; `...` stands for the batch axes, any number of them, which broadcast
-against each other. `T ...` is a time-major sequence. `|` separates alternatives; the empty
+same size wherever it is named; a number is a size; `...` stands for the batch axes, any number of them. Arguments
+have either none, one value for the whole batch, or as many as the others; then they broadcast where one of them
+says so with an axis of size one. `T ...` is a time-major sequence. `|` separates alternatives; the empty
 alternative is a scalar. A range at the end, such as `in [0, 1]` or `in [0, A)`, holds for values that
-are known when the function is called.
+are known when the function is called. Axes of unknown size fit anything.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import tensorflow as tf
+
+from rl_fn._src.shapes import sizes_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,8 +45,9 @@ def signature(**specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     - Python numbers, lists and NumPy scalars take the floating-point type of the tensors and arrays
       beside them (float32 where there are none), so the type of the result follows the inputs.
     - Integer arguments become int32.
-    - A batch argument of fewer axes than its neighbours gets axes of size one after its time axis.
+    - A sequence without batch axes gets axes of size one after its time axis, where its neighbours have some.
     - None is passed on where it is the default.
+    - Calls that differ in batch axes and time axes only share one graph, from the second such call on.
 
     Args:
       **specs: one text per argument, as in the module's docstring. Other arguments are left alone.
@@ -71,17 +76,29 @@ def _decorator(specs: dict[str, str], as_graph: bool) -> Callable[[Callable[P, R
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         python_signature = inspect.signature(function)
-        graph = tf.function(function, autograph=False)
+        graphs: dict[Hashable, Callable[P, R]] = {}  # by kind of call
 
         @tf.autograph.experimental.do_not_convert  # nothing here needs it, and it would double the time to trace
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = python_signature.bind(*args, **kwargs)
             bound.apply_defaults()
+            for name, value in bound.arguments.items():
+                if name not in arguments and isinstance(value, np.generic):
+                    bound.arguments[name] = value.item()  # a graph would make a tensor of it
+                elif name in arguments and value is None and python_signature.parameters[name].default is not None:
+                    raise TypeError(f"{function.__name__}: {name} is None, expected [{arguments[name].text}]")
             given = {name: bound.arguments[name] for name in arguments if bound.arguments[name] is not None}
-            bound.arguments.update(_convert(function.__name__, given, arguments))
-            call = graph if as_graph and tf.executing_eagerly() else function
-            return call(*bound.args, **bound.kwargs)
+            tensors, layouts = _convert(function.__name__, given, arguments)
+            bound.arguments.update(tensors)
+            if not (as_graph and tf.executing_eagerly()):
+                return function(*bound.args, **bound.kwargs)
+            kind = _kind_of_call(bound.arguments, layouts)
+            if kind not in graphs:
+                # A partial, because TensorFlow counts traces, and warns, by the code of a plain function.
+                partial = functools.partial(function)
+                graphs[kind] = tf.function(partial, autograph=False, reduce_retracing=True)
+            return graphs[kind](*bound.args, **bound.kwargs)
 
         return checked
 
@@ -99,13 +116,30 @@ def _parse(text: str) -> _Argument:
     return _Argument(kind, layouts, bounds, text)
 
 
-def _convert(function: str, given: dict[str, Any], arguments: dict[str, _Argument]) -> dict[str, tf.Tensor]:
+def _kind_of_call(values: dict[str, Any], layouts: dict[str, tuple[str, ...]]) -> Hashable:
+    """What a graph depends on: all but the numbers in tensors, and the sizes of time axes and batch axes."""
+    parts: list[Hashable] = []
+    for name, value in values.items():
+        for leaf in tf.nest.flatten(value):
+            shape = tuple(leaf.shape) if _has_dtype(leaf) else ()
+            if "..." in layouts.get(name, ()):
+                _, after = _around_batch(layouts[name])
+                shape = (None,) * (len(shape) - len(after)) + shape[len(shape) - len(after) :]
+            parts.append((leaf.dtype, shape) if _has_dtype(leaf) else leaf)
+        parts.append(name)
+    return tuple(part if isinstance(part, Hashable) else id(part) for part in parts)
+
+
+def _convert(
+    function: str, given: dict[str, Any], arguments: dict[str, _Argument]
+) -> tuple[dict[str, tf.Tensor], dict[str, tuple[str, ...]]]:
+    """The arguments as tensors whose batch axes line up, and the layout of each."""
     float_type = _common_float_type(function, given, arguments)
     tensors: dict[str, tf.Tensor] = {}
     for name, value in given.items():
         tensors[name] = _tensor(f"{function}: {name}", value, arguments[name], float_type)
     layouts = _check_shapes(function, tensors, arguments)
-    return _align_batches(tensors, layouts)
+    return _align_batches(tensors, layouts), layouts
 
 
 def _has_dtype(value: Any) -> bool:
@@ -150,7 +184,9 @@ def _check_range(label: str, tensor: tf.Tensor, bounds: tuple[str, str, str, str
     if constant is None:
         return
     left, low, high, right = bounds
-    lowest, highest = (float(sizes[bound][0]) if bound in sizes else float(bound) for bound in (low, high))
+    if high.isupper():  # the size of an axis, if it is known
+        high = str(sizes.get(high, (math.inf,))[0])
+    lowest, highest = float(low), float(high)
     values = np.asarray(constant, np.float64)
     inside = values >= lowest if left == "[" else values > lowest
     inside &= values <= highest if right == "]" else values < highest
@@ -163,10 +199,11 @@ def _check_shapes(
     function: str, tensors: dict[str, tf.Tensor], arguments: dict[str, _Argument]
 ) -> dict[str, tuple[str, ...]]:
     sizes: dict[str, tuple[int, str]] = {}
-    batch, batch_owner = tf.TensorShape([]), ""
     chosen = {}
     for name, tensor in tensors.items():
         argument = arguments[name]
+        if tensor.shape.rank is None:
+            raise ValueError(f"{function}: the number of axes of {name} is unknown, expected [{argument.text}]")
         label = f"{function}: {name} has shape {tuple(tensor.shape)}, expected [{argument.text}]"
         layout = _fitting_layout(tensor.shape.rank, argument)
         if layout is None:
@@ -181,17 +218,42 @@ def _check_shapes(
                 raise ValueError(label)
             if size is not None and known[0] != size:
                 raise ValueError(f"{label} with {axis} = {known[0]} as in {known[1]}")
-        if "..." in layout:
-            try:
-                middle = tensor.shape[len(before) : tensor.shape.rank - len(after)]
-                batch = tf.broadcast_static_shape(batch, middle)
-            except ValueError:
-                raise ValueError(f"{label}; its batch axes do not broadcast with {batch_owner}") from None
-            batch_owner = batch_owner or f"those of {name}, {tuple(tensor.shape)}"
+    _check_batches(function, tensors, chosen)
     for name, tensor in tensors.items():
         if bounds := arguments[name].bounds:
             _check_range(f"{function}: {name}", tensor, bounds, sizes)
     return chosen
+
+
+def _check_batches(function: str, tensors: dict[str, tf.Tensor], layouts: dict[str, tuple[str, ...]]) -> None:
+    """Refuses what would broadcast by accident, such as `[B, 1]` with `[B]` to `[B, B]`."""
+    batches = {name: _batch_shape(tensors[name].shape, layout) for name, layout in layouts.items()}
+    batches = {name: batch for name, batch in batches.items() if batch.rank}
+    common = next(iter(batches.values()), tf.TensorShape([]))
+    for name, batch in batches.items():
+        both = _broadcast(common, batch) if batch.rank == common.rank else None
+        if both is not None:
+            common = both
+            continue
+        other = next(n for n, b in batches.items() if b.rank != batch.rank or _broadcast(b, batch) is None)
+        differ = batches[other].rank != batch.rank
+        raise ValueError(
+            f"{function}: {name} has shape {tuple(tensors[name].shape)} and {other} has shape "
+            f"{tuple(tensors[other].shape)}, whose batch axes {list(batch)} and {list(batches[other])} "
+            + ("differ in number: squeeze an axis, or add one of size 1 on purpose" if differ else "do not broadcast")
+        )
+
+
+def _broadcast(one: tf.TensorShape, other: tf.TensorShape) -> tf.TensorShape | None:
+    try:
+        return tf.broadcast_static_shape(one, other)
+    except ValueError:
+        return None
+
+
+def _batch_shape(shape: tf.TensorShape, layout: tuple[str, ...]) -> tf.TensorShape:
+    before, after = _around_batch(layout)
+    return shape[len(before) : shape.rank - len(after)] if "..." in layout else tf.TensorShape([])
 
 
 def _fitting_layout(rank: int, argument: _Argument) -> tuple[str, ...] | None:
@@ -212,12 +274,11 @@ def _around_batch(layout: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, 
 def _align_batches(tensors: dict[str, tf.Tensor], layouts: dict[str, tuple[str, ...]]) -> dict[str, tf.Tensor]:
     """Inserts axes of size one after leading named axes, so that `[T]` broadcasts with `[T, B]`."""
     batched = {name: layout for name, layout in layouts.items() if "..." in layout}
-    rank = max((tensors[name].shape.rank - len(layout) + 1 for name, layout in batched.items()), default=0)
+    rank = max((_batch_shape(tensors[name].shape, layout).rank for name, layout in batched.items()), default=0)
     aligned = dict(tensors)
     for name, layout in batched.items():
-        before, after = _around_batch(layout)
-        shape = tensors[name].shape
-        missing = rank - (shape.rank - len(before) - len(after))
-        if before and missing:
-            aligned[name] = tf.reshape(tensors[name], [*shape[: len(before)], *[1] * missing, *shape[len(before) :]])
+        before, _ = _around_batch(layout)
+        if before and not _batch_shape(tensors[name].shape, layout).rank and rank:
+            sizes = sizes_of(tensors[name])
+            aligned[name] = tf.reshape(tensors[name], [*sizes[: len(before)], *[1] * rank, *sizes[len(before) :]])
     return aligned

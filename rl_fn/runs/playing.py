@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rl_fn import (envs, sets, random)
-from rl_fn.media import (films)
-from rl_fn.runs import (checkpoint)
+from rl_fn import envs, random, sets
+from rl_fn.media import films
+from rl_fn.runs import checkpoint
 from rl_fn.struct import Nest
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import rl_fn
-from rl_fn._src.xla import (startup)
+from rl_fn._src.xla import startup
 
 
 def check_same_run(path: Path, config: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from rl_fn import loops, random
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
-from rl_fn.envs.host.base import (HostEnv)
+from rl_fn.envs.host.base import HostEnv
 from rl_fn.struct import Nest
 
 

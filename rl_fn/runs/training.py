@@ -27,11 +27,11 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from rl_fn import (envs, sets, loops, random, struct)
-from rl_fn.media import (films)
-from rl_fn.runs import (checkpoint, logging, run_files)
+from rl_fn import envs, loops, random, sets, struct
 from rl_fn.envs import registry
-from rl_fn.runs.runners import (Runner, compiled_runner, host_runner)
+from rl_fn.media import films
+from rl_fn.runs import checkpoint, logging, run_files
+from rl_fn.runs.runners import Runner, compiled_runner, host_runner
 from rl_fn.struct import Nest
 
 EVALUATIONS = 20  # during a run, evenly spaced

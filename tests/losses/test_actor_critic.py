@@ -189,7 +189,7 @@ def test_the_expectile_loss_is_least_at_the_expectile():
     q = rng.normal(size=2000)
     for tau in (0.2, 0.5, 0.9):
         values = np.linspace(-2, 2, 2001)
-        total = np.mean(losses.expectile_value_loss(values[:, None], q, tau), axis=1)
+        total = np.mean(losses.expectile_value_loss(values[:, None], q[None], tau), axis=1)
         np.testing.assert_allclose(values[np.argmin(total)], stats.expectile(q, tau), atol=2e-3)
 
 

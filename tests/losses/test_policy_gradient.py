@@ -221,7 +221,7 @@ def test_entropy_reference_case():
 def test_clipped_surrogate_reference_case():
     x, expected = reference_case("ppo_clip_0.2")
     new, old = (losses.batched_index(tf.nn.log_softmax(x[name]), x["actions"]) for name in ("logits", "old_logits"))
-    actual = losses.clipped_surrogate_pg_loss(tf.exp(new - old), x["adv"], 0.2)
+    actual = losses.clipped_surrogate_pg_loss(tf.exp(new - old)[tf.newaxis], x["adv"], 0.2)
     np.testing.assert_allclose(tf.reduce_mean(actual, axis=-1), expected, rtol=1e-12)
 
 

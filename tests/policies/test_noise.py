@@ -93,7 +93,7 @@ def test_ornstein_uhlenbeck_starts_again_with_the_episode():
 
 def test_dirichlet_noise_mixes_over_the_legal_actions():
     probs = np.tile(PROBS, (NUM // 2, 1, 1)).astype(np.float64)
-    mixed = policies.add_dirichlet_noise(KEY, probs, 0.3, 0.25, LEGAL).numpy()
+    mixed = policies.add_dirichlet_noise(KEY, probs, 0.3, 0.25, LEGAL[np.newaxis]).numpy()
     np.testing.assert_allclose(mixed.sum(axis=-1), 1.0)
     assert np.all(mixed[:, 1, [1, 3]] == 0)
     noise = (mixed - 0.75 * probs) / 0.25

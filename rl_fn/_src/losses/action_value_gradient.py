@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from rl_fn._src.losses.elementwise import l2_loss
+from rl_fn._src.losses.elementwise import as_target, l2_loss
 from rl_fn._src.signature import signature
 
 
@@ -32,9 +32,7 @@ def dpg_loss(
     """
     if dqda_clipping is not None:
         dqda_t = _clip_by_norm(dqda_t, dqda_clipping)
-    target = a_t + dqda_t
-    if stop_target_gradients:
-        target = tf.stop_gradient(target)
+    target = as_target(a_t + dqda_t, stop_target_gradients)
     return tf.reduce_sum(l2_loss(target - a_t), axis=-1)
 
 
@@ -54,7 +52,7 @@ def qpg_loss(logits_t: tf.Tensor, q_t: tf.Tensor, stop_target_gradients: bool = 
       `[...]` losses.
     """
     probs, advantages = _probs_and_advantages(logits_t, tf.stop_gradient(q_t))
-    return -tf.reduce_sum(probs * _constant(advantages, stop_target_gradients), axis=-1)
+    return -tf.reduce_sum(probs * as_target(advantages, stop_target_gradients), axis=-1)
 
 
 @signature(logits_t="float ... A", q_t="float ... A")
@@ -73,7 +71,7 @@ def rm_loss(logits_t: tf.Tensor, q_t: tf.Tensor, stop_target_gradients: bool = T
       `[...]` losses.
     """
     probs, advantages = _probs_and_advantages(logits_t, tf.stop_gradient(q_t))
-    return -tf.reduce_sum(probs * _constant(tf.nn.relu(advantages), stop_target_gradients), axis=-1)
+    return -tf.reduce_sum(probs * as_target(tf.nn.relu(advantages), stop_target_gradients), axis=-1)
 
 
 @signature(logits_t="float ... A", q_t="float ... A")
@@ -91,7 +89,7 @@ def rpg_loss(logits_t: tf.Tensor, q_t: tf.Tensor, stop_target_gradients: bool = 
     Returns:
       `[...]` losses.
     """
-    _, advantages = _probs_and_advantages(logits_t, _constant(q_t, stop_target_gradients))
+    _, advantages = _probs_and_advantages(logits_t, as_target(q_t, stop_target_gradients))
     return tf.reduce_sum(tf.nn.relu(advantages), axis=-1)
 
 
@@ -106,7 +104,3 @@ def _clip_by_norm(x: tf.Tensor, largest: tf.Tensor) -> tf.Tensor:
     too_long = square > tf.square(largest)
     norm = tf.sqrt(tf.where(too_long, square, tf.ones_like(square)))
     return tf.where(too_long, x * (largest / norm), x)
-
-
-def _constant(x: tf.Tensor, constant: bool) -> tf.Tensor:
-    return tf.stop_gradient(x) if constant else x

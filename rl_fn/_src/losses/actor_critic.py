@@ -10,8 +10,10 @@ from __future__ import annotations
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn._src.losses.elementwise import batched_index
+from rl_fn._src.losses.elementwise import as_target, batched_index
 from rl_fn._src.losses.policy_gradient import entropy_loss
+from rl_fn._src.returns.off_policy import chosen
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.signature import signature
 
 
@@ -66,7 +68,7 @@ def sac_critic_error(
       `[..., N]` errors.
     """
     v_t = tf.reduce_min(q_t, axis=-1) - alpha * log_prob_t
-    return _target(r_t + discount_t * v_t, stop_target_gradients)[..., tf.newaxis] - q_tm1
+    return as_target(r_t + discount_t * v_t, stop_target_gradients)[..., tf.newaxis] - q_tm1
 
 
 @signature(alpha="float ... in [0, inf]", log_prob_t="float ...", target_entropy="float ...")
@@ -140,8 +142,8 @@ def categorical_sac_critic_error(
     Returns:
       `[..., N]` errors.
     """
-    target = _target(r_t + discount_t * _soft_value(logits_t, q_t, alpha), stop_target_gradients)
-    return target[..., tf.newaxis] - batched_index(q_tm1, a_tm1[..., tf.newaxis])
+    target = as_target(r_t + discount_t * _soft_value(logits_t, q_t, alpha), stop_target_gradients)
+    return target[..., tf.newaxis] - chosen(q_tm1, a_tm1[..., tf.newaxis])
 
 
 @signature(alpha="float ... in [0, inf]", logits_t="float ... A", target_entropy="float ...")
@@ -195,7 +197,7 @@ def target_policy_smoothing(
     Returns:
       `[..., A]` actions.
     """
-    noise = stddev * random.normal(key, a_t.shape, a_t.dtype)
+    noise = stddev * random.normal(key, sizes_of(a_t), a_t.dtype)
     noise = tf.maximum(tf.minimum(noise, noise_clip), -noise_clip)
     return tf.maximum(tf.minimum(a_t + noise, high), low)
 
@@ -224,7 +226,7 @@ def clipped_double_q_learning(
       `[..., N]` errors.
     """
     target = r_t + discount_t * tf.reduce_min(q_t, axis=-1)
-    return _target(target, stop_target_gradients)[..., tf.newaxis] - q_tm1
+    return as_target(target, stop_target_gradients)[..., tf.newaxis] - q_tm1
 
 
 @signature(v_t="float ...", q_t="float ...", expectile="float ... in (0, 1)")
@@ -278,14 +280,10 @@ def sampled_cql_loss(q_sampled: tf.Tensor, log_prob_sampled: tf.Tensor, q_tm1: t
       `[...]` losses.
     """
     weighted = q_sampled - tf.stop_gradient(log_prob_sampled)
-    num_samples = tf.cast(weighted.shape[-1], weighted.dtype)
+    num_samples = tf.cast(sizes_of(weighted)[-1], weighted.dtype)
     return tf.reduce_logsumexp(weighted, axis=-1) - tf.math.log(num_samples) - q_tm1
 
 
 def _soft_value(logits: tf.Tensor, q: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     expected = tf.reduce_sum(tf.nn.softmax(logits) * tf.reduce_min(q, axis=-2), axis=-1)
     return expected - alpha * entropy_loss(logits)
-
-
-def _target(target: tf.Tensor, stop: bool) -> tf.Tensor:
-    return tf.stop_gradient(target) if stop else target

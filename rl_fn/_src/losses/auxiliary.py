@@ -7,6 +7,7 @@ from typing import Literal
 import tensorflow as tf
 
 from rl_fn._src.losses.elementwise import batched_index, l2_loss
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.signature import signature
 from rl_fn.returns import lambda_returns
 
@@ -27,14 +28,19 @@ def pixel_control_rewards(observations: tf.Tensor, cell_size: int) -> tf.Tensor:
     Returns:
       `[T, ..., H / cell_size, W / cell_size]` rewards.
     """
-    *batch, height, width, channels = observations.shape
+    length, *batch, height, width, channels = sizes_of(observations)
+    if not all(isinstance(size, int) for size in (height, width, channels)):
+        raise ValueError(
+            f"pixel_control_rewards: observations has shape {tuple(observations.shape)}, "
+            "expected [T + 1, ..., H, W, C] with H, W and C known"
+        )
     if cell_size < 1 or height % cell_size or width % cell_size:
         raise ValueError(
             f"pixel_control_rewards: cell_size is {cell_size}, expected a divisor of H = {height} and W = {width}"
         )
     change = tf.abs(observations[1:] - observations[:-1])
     cells = [height // cell_size, cell_size, width // cell_size, cell_size, channels]
-    change = tf.reshape(change, [batch[0] - 1, *batch[1:], *cells])
+    change = tf.reshape(change, [length - 1, *batch, *cells])
     return tf.reduce_mean(change, axis=[-4, -2, -1])
 
 
@@ -103,7 +109,10 @@ def pixel_control_loss(
       `[T, ..., H / cell_size, W / cell_size]` losses.
     """
     rewards = pixel_control_rewards(observations, cell_size)
-    if actions.shape[0] != rewards.shape[0] or action_values.shape[-3:-1] != rewards.shape[-2:]:
+    if not (
+        actions.shape[:1].is_compatible_with(rewards.shape[:1])
+        and action_values.shape[-3:-1].is_compatible_with(rewards.shape[-2:])
+    ):
         raise ValueError(
             f"pixel_control_loss: actions has shape {tuple(actions.shape)} and action_values "
             f"{tuple(action_values.shape)}, expected [T, ...] and [T + 1, ..., {rewards.shape[-2]}, "

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from rl_fn._src.losses.elementwise import as_target, batched_index, cross_entropy
+from rl_fn._src.losses.elementwise import as_target, cross_entropy
+from rl_fn._src.returns.off_policy import chosen
 from rl_fn._src.signature import signature
 
 
@@ -199,16 +200,7 @@ def quantile_regression_loss(
       `[...]` losses: the sum over source quantiles of the mean over target samples.
     """
     target = as_target(dist_target, stop_target_gradients)
-    error = target[..., tf.newaxis, :] - dist_src[..., tf.newaxis]
-    size = tf.abs(error)
-    quadratic = tf.minimum(size, huber_param)
-    huber = 0.5 * tf.square(quadratic) + huber_param * (size - quadratic)
-    has_huber = huber_param > 0
-    if divide_by_huber_param:
-        huber /= tf.where(has_huber, huber_param, tf.ones_like(huber_param))
-    tau = tau_src[..., tf.newaxis]
-    loss = tf.where(error < 0, 1 - tau, tau) * tf.where(has_huber, huber, size)
-    return tf.reduce_sum(tf.reduce_mean(loss, axis=-1), axis=-1)
+    return _quantile_regression(dist_src, tau_src, target, huber_param, divide_by_huber_param)
 
 
 @signature(
@@ -258,14 +250,9 @@ def quantile_q_learning(
     """
     best = tf.argmax(tf.reduce_mean(dist_q_t_selector, axis=-2), axis=-1, output_type=tf.int32)
     dist_target = r_t[..., tf.newaxis] + discount_t[..., tf.newaxis] * _quantiles_of_action(dist_q_t, best)
-    return quantile_regression_loss(
-        _quantiles_of_action(dist_q_tm1, a_tm1),
-        tau_q_tm1,
-        dist_target,
-        huber_param,
-        divide_by_huber_param,
-        stop_target_gradients,
-    )
+    target = as_target(dist_target, stop_target_gradients)
+    source = _quantiles_of_action(dist_q_tm1, a_tm1)
+    return _quantile_regression(source, tau_q_tm1, target, huber_param, divide_by_huber_param)
 
 
 @signature(
@@ -311,15 +298,30 @@ def quantile_expected_sarsa(
       `[...]` losses.
     """
     add_axes = lambda x: x[..., tf.newaxis, tf.newaxis]
-    per_action = quantile_regression_loss(
+    targets = add_axes(r_t) + add_axes(discount_t) * tf.linalg.matrix_transpose(dist_q_t)
+    per_action = _quantile_regression(
         _quantiles_of_action(dist_q_tm1, a_tm1)[..., tf.newaxis, :],
         tau_q_tm1[..., tf.newaxis, :],
-        add_axes(r_t) + add_axes(discount_t) * tf.linalg.matrix_transpose(dist_q_t),
+        as_target(targets, stop_target_gradients),
         huber_param,
         divide_by_huber_param,
-        stop_target_gradients,
     )
     return tf.reduce_sum(as_target(probs_a_t, stop_target_gradients) * per_action, axis=-1)
+
+
+def _quantile_regression(
+    source: tf.Tensor, tau: tf.Tensor, target: tf.Tensor, huber_param: tf.Tensor, divide_by_huber_param: bool
+) -> tf.Tensor:
+    error = target[..., tf.newaxis, :] - source[..., tf.newaxis]
+    size = tf.abs(error)
+    quadratic = tf.minimum(size, huber_param)
+    huber = 0.5 * tf.square(quadratic) + huber_param * (size - quadratic)
+    has_huber = huber_param > 0
+    if divide_by_huber_param:
+        huber /= tf.where(has_huber, huber_param, tf.ones_like(huber_param))
+    tau = tau[..., tf.newaxis]
+    loss = tf.where(error < 0, 1 - tau, tau) * tf.where(has_huber, huber, size)
+    return tf.reduce_sum(tf.reduce_mean(loss, axis=-1), axis=-1)
 
 
 def _projected_target(
@@ -331,9 +333,9 @@ def _projected_target(
 
 def _of_action(values: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
     """Picks `[..., K]` from `[..., A, K]`."""
-    return batched_index(tf.linalg.matrix_transpose(values), actions[..., tf.newaxis])
+    return chosen(tf.linalg.matrix_transpose(values), actions[..., tf.newaxis])
 
 
 def _quantiles_of_action(values: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
     """Picks `[..., N]` from `[..., N, A]`."""
-    return batched_index(values, actions[..., tf.newaxis])
+    return chosen(values, actions[..., tf.newaxis])

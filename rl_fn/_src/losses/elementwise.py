@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from rl_fn._src.returns.off_policy import chosen
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.signature import signature
 
 
@@ -140,7 +141,8 @@ def masked_mean(values: tf.Tensor, weights: tf.Tensor, axis: int | Sequence[int]
 
     Args:
       values: `[...]`.
-      weights: `[...]`, a mask (bool) or weights that are not negative; broadcast against `values`.
+      weights: `[...]`, a mask (bool) or weights that are not negative; an axis of size one counts for all of
+        that axis. `lhs_broadcast` adds axes at the end.
       axis: the axes to average over, all of them unless given.
 
     Returns:
@@ -169,13 +171,13 @@ def lhs_broadcast(source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     source, target = tf.convert_to_tensor(source), tf.convert_to_tensor(target)
     leading = target.shape[: source.shape.rank]
     if len(leading) < source.shape.rank or any(
-        size not in (1, other) for size, other in zip(source.shape, leading, strict=True)
+        None not in (size, other) and size not in (1, other) for size, other in zip(source.shape, leading, strict=True)
     ):
         raise ValueError(
             f"lhs_broadcast: source has shape {tuple(source.shape)}, expected the leading axes of target, "
             f"which has {tuple(target.shape)}, or ones"
         )
-    return tf.reshape(source, [*source.shape, *[1] * (target.shape.rank - source.shape.rank)])
+    return tf.reshape(source, [*sizes_of(source), *[1] * (target.shape.rank - source.shape.rank)])
 
 
 def as_target(target: tf.Tensor, stop: bool) -> tf.Tensor:

@@ -84,7 +84,7 @@ def hl_gauss_values(logits: tf.Tensor, edges: tf.Tensor) -> tf.Tensor:
 
 
 def _check_edges(function: str, edges: tf.Tensor, logits: tf.Tensor) -> None:
-    if edges.shape[0] != logits.shape[-1] + 1:
+    if None not in (edges.shape[0], logits.shape[-1]) and edges.shape[0] != logits.shape[-1] + 1:
         raise ValueError(
             f"{function}: edges has shape {tuple(edges.shape)}, expected [K + 1] with K = {logits.shape[-1]} "
             "as in logits"

@@ -8,11 +8,13 @@ gradients and are meant to be added: the policy's parameters get theirs from `po
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.signature import signature
 
 
@@ -192,14 +194,18 @@ def vmpo_weights(
       `VMPOWeights`.
     """
     adv_t = tf.stop_gradient(adv_t)
-    num_best = int(top_fraction * adv_t.shape.num_elements())
-    if not 0 < top_fraction <= 1 or num_best == 0:
+    num_examples = math.prod(sizes_of(adv_t))
+    if isinstance(num_examples, int):
+        num_best = int(top_fraction * num_examples)
+    else:
+        num_best = tf.maximum(tf.cast(top_fraction * tf.cast(num_examples, tf.float64), tf.int32), 1)
+    if not 0 < top_fraction <= 1 or (isinstance(num_best, int) and num_best == 0):
         raise ValueError(
             f"vmpo_weights: top_fraction is {top_fraction}, expected in (0, 1] and at least one of "
-            f"{adv_t.shape.num_elements()} examples"
+            f"{num_examples} examples"
         )
     used = tf.ones_like(adv_t, tf.bool) if valid_t is None else valid_t & tf.ones_like(adv_t, tf.bool)
-    lowest = tf.fill(adv_t.shape, adv_t.dtype.min)
+    lowest = tf.fill(sizes_of(adv_t), adv_t.dtype.min)
     candidates = tf.where(used, adv_t, lowest)
     used &= candidates >= tf.sort(tf.reshape(candidates, [-1]))[-num_best]
     num_used = tf.reduce_sum(tf.cast(used, adv_t.dtype))
@@ -254,7 +260,7 @@ def vmpo_loss(
       An `MPOLoss`; its temperature loss is a scalar.
     """
     weights, temperature_loss = vmpo_weights(adv_t, temperature, epsilon, top_fraction, valid_t, importance_t)
-    policy_loss = -log_prob_t * weights * tf.cast(adv_t.shape.num_elements(), adv_t.dtype)
+    policy_loss = -log_prob_t * weights * tf.cast(math.prod(sizes_of(adv_t)), adv_t.dtype)
     kl_loss, alpha_loss = _penalties("vmpo_loss", kl_constraints, policy_loss)
     return MPOLoss(policy_loss, temperature_loss, kl_loss, alpha_loss, weights)
 
@@ -265,15 +271,24 @@ def _penalties(
     kl_loss = alpha_loss = tf.zeros_like(policy_loss)
     for index, constraint in enumerate(constraints):
         kl = tf.convert_to_tensor(constraint.kl)
-        penalty = kl_penalty(kl, constraint.alpha, constraint.epsilon)
-        if kl.shape == policy_loss.shape:
-            kl_loss, alpha_loss = kl_loss + penalty.kl_loss, alpha_loss + penalty.alpha_loss
-        elif kl.shape[:-1] == policy_loss.shape:
-            kl_loss += tf.reduce_sum(penalty.kl_loss, axis=-1)
-            alpha_loss += tf.reduce_sum(penalty.alpha_loss, axis=-1)
-        else:
+        per_dimension = kl.shape.rank == policy_loss.shape.rank + 1
+        if not (kl.shape[:-1] if per_dimension else kl.shape).is_compatible_with(policy_loss.shape):
             raise ValueError(
                 f"{function}: kl_constraints[{index}].kl has shape {tuple(kl.shape)}, expected "
                 f"{tuple(policy_loss.shape)}, with or without one more axis"
             )
+        bounds = constraint.alpha, constraint.epsilon
+        if not per_dimension:
+            penalty = kl_penalty(kl, *bounds)
+            kl_loss, alpha_loss = kl_loss + penalty.kl_loss, alpha_loss + penalty.alpha_loss
+            continue
+        penalty = kl_penalty(kl, *(_of_each_dimension(bound, kl) for bound in bounds))
+        kl_loss += tf.reduce_sum(penalty.kl_loss, axis=-1)
+        alpha_loss += tf.reduce_sum(penalty.alpha_loss, axis=-1)
     return kl_loss, alpha_loss
+
+
+def _of_each_dimension(bound: float | tf.Tensor, kl: tf.Tensor) -> tf.Tensor:
+    """A bound `[A]` with the axes that it lacks beside divergences `[..., A]`."""
+    bound = tf.convert_to_tensor(bound, dtype_hint=kl.dtype)
+    return tf.reshape(bound, [*[1] * (kl.shape.rank - 1), -1]) if bound.shape.rank == 1 else bound

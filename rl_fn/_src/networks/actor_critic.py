@@ -18,11 +18,11 @@ class ActorCritic(NamedTuple):
     """Outputs are a pair: those of the policy's head `[..., P]`, and values `[...]`."""
 
     init: Callable[[random.Key, tf.TensorSpec], Nest]
-    # batch_size -> state; the empty tuple without a memory
+    # batch_size -> recurrent_state; the empty tuple without a memory
     initial_state: Callable[[int], Nest]
-    # (params, state [..., units], inputs [..., F]) -> (outputs, state)
+    # (params, recurrent_state [..., units], inputs [..., F]) -> (outputs, recurrent_state)
     step: Callable[[Nest, Nest, tf.Tensor], tuple[tuple[tf.Tensor, tf.Tensor], Nest]]
-    # (params, state [B, units], inputs [T, B, F], is_first bool[T, B]) -> outputs [T, B, ...]
+    # (params, recurrent_state [B, units], inputs [T, B, F], is_first bool[T, B]) -> outputs [T, B, ...]
     unroll: Callable[[Nest, Nest, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -55,8 +55,8 @@ def actor_critic(
     return ActorCritic(
         init=network.init,
         initial_state=lambda batch_size: (),
-        step=lambda params, state, inputs: (outputs(params, inputs), state),
-        unroll=lambda params, state, inputs, is_first: outputs(params, inputs),
+        step=lambda params, recurrent_state, inputs: (outputs(params, inputs), recurrent_state),
+        unroll=lambda params, recurrent_state, inputs, is_first: outputs(params, inputs),
     )
 
 
@@ -75,12 +75,16 @@ def _recurrent(torso: Network, policy: Network, value: Network, memory: Recurren
             "heads": heads.init(keys[2], tf.TensorSpec([units], features.dtype)),
         }
 
-    def step(params: Nest, state: Nest, inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Nest]:
-        hidden, state = memory.step(params["memory"], state, torso.apply(params["torso"], inputs))
-        return _pair(heads.apply(params["heads"], hidden)), state
+    def step(params: Nest, recurrent_state: Nest, inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Nest]:
+        features = torso.apply(params["torso"], inputs)
+        hidden, recurrent_state = memory.step(params["memory"], recurrent_state, features)
+        return _pair(heads.apply(params["heads"], hidden)), recurrent_state
 
-    def unroll(params: Nest, state: Nest, inputs: tf.Tensor, is_first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        hidden, _ = memory.unroll(params["memory"], state, torso.apply(params["torso"], inputs), is_first)
+    def unroll(
+        params: Nest, recurrent_state: Nest, inputs: tf.Tensor, is_first: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        features = torso.apply(params["torso"], inputs)
+        hidden, _ = memory.unroll(params["memory"], recurrent_state, features, is_first)
         return _pair(heads.apply(params["heads"], hidden))
 
     return ActorCritic(init, memory.initial_state, step, unroll)

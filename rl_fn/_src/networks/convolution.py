@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from rl_fn import random
 from rl_fn._src.networks.base import Activation, Initializer, Network, lecun_normal
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla.products import convolve
 from rl_fn.struct import Nest
 
@@ -53,7 +54,7 @@ def convolution(
         return params
 
     def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
-        leading = inputs.shape[:-3]
+        leading = sizes_of(inputs)[:-3]
         x = tf.reshape(inputs, [math.prod(leading), *inputs.shape[-3:]])
         for index, (_, size, stride) in enumerate(layers):
             layer = params[f"layer_{index}"]

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from rl_fn._src.networks.base import Activation, Initializer, Network
 from rl_fn._src.networks.feedforward import mlp, shared
+from rl_fn._src.shapes import sizes_of
 from rl_fn.struct import Nest
 
 
@@ -41,7 +42,7 @@ def dueling(
 
     def apply(params: Nest, inputs: Nest) -> tf.Tensor:
         outputs = streams.apply(params, inputs)
-        advantage = tf.reshape(outputs["advantage"], [*outputs["advantage"].shape[:-1], num_actions, atoms])
+        advantage = tf.reshape(outputs["advantage"], [*sizes_of(outputs["advantage"])[:-1], num_actions, atoms])
         advantage -= tf.reduce_mean(advantage, axis=-2, keepdims=True)
         q = outputs["value"][..., tf.newaxis, :] + advantage
         return q if num_atoms else tf.squeeze(q, axis=-1)

@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from rl_fn import policies, random
 from rl_fn._src.networks.base import Activation, Initializer, Network, lecun_normal, output_spec
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla.products import affine
 from rl_fn.struct import Nest
 
@@ -86,7 +87,7 @@ def gaussian(size: int, kernel_init: Initializer | None = None, initial_log_stdd
 
     def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
         mean = means.apply(params["mean"], inputs)
-        return tf.concat([mean, tf.broadcast_to(params["log_stddev"], mean.shape)], axis=-1)
+        return tf.concat([mean, tf.broadcast_to(params["log_stddev"], sizes_of(mean))], axis=-1)
 
     return Network(init, apply)
 

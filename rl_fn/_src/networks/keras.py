@@ -24,14 +24,22 @@ def from_keras(model: Any) -> Network:
       runs eagerly: Keras initialisers take their seed as a Python integer.
 
     Raises:
-      ValueError: if the model is not built, or has state that is not trained.
+      ValueError: if the model is not built, has state that is not trained, or two variables of one path (layers of
+        one name).
     """
-    if not model.built:
-        raise ValueError("from_keras: the model is not built; give its first layer an Input or call model.build(shape)")
+    unbuilt = [layer.name for layer in model._flatten_layers() if not layer.built]
+    if unbuilt:
+        raise ValueError(
+            f"from_keras: the model is not built, of its layers {', '.join(unbuilt)}; give its first layer an Input, "
+            "or call the model once"
+        )
     if model.non_trainable_variables:
         names = ", ".join(variable.path for variable in model.non_trainable_variables)
         raise ValueError(f"from_keras: the model keeps state that is not trained, expected none: {names}")
     paths = [variable.path for variable in model.trainable_variables]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if twice:
+        raise ValueError(f"from_keras: more than one variable has the path {', '.join(twice)}; rename their layers")
     initializers = _keras_initializers(model)
 
     def init(key: random.Key, spec: Nest) -> Nest:

@@ -33,10 +33,15 @@ def noisy(network: Network, initial_deviation: float = 0.5, plain: Collection[st
       network: of layers `{"kernel": [in, out], "bias": [out]}` only.
       initial_deviation: of the noise times the square root of a layer's inputs, the paper's sigma_0.
       plain: parts, by their name at the top of the parameters, that stay without noise.
+
+    Raises:
+      ValueError: at init, if there is no part of a name in `plain`.
     """
 
     def init(key: random.Key, spec: Nest) -> Nest:
         mean = network.init(key, spec)
+        if unknown := set(plain) - set(mean):
+            raise ValueError(f"noisy: plain is {sorted(unknown)}, expected names among {sorted(mean)}")
         parts = {name: part for name, part in mean.items() if name not in plain}
         deviation = _map_layers(lambda layer: _constant(layer, initial_deviation), parts)
         return {"mean": mean, "deviation": deviation}

@@ -10,6 +10,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import struct
+from rl_fn._src.shapes import sizes_of
 from rl_fn.struct import Nest
 
 
@@ -62,5 +63,6 @@ def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.
 
 def _flatten_last(tensor: tf.Tensor, rank: int) -> tf.Tensor:
     tensor = tf.convert_to_tensor(tensor)
-    batch = tensor.shape.rank - rank
-    return tf.reshape(tensor, [*tensor.shape[:batch], math.prod(tensor.shape[batch:])])
+    sizes = sizes_of(tensor)
+    batch = len(sizes) - rank
+    return tf.reshape(tensor, [*sizes[:batch], math.prod(sizes[batch:])])

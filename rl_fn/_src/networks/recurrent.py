@@ -11,18 +11,20 @@ from rl_fn import random, struct
 from rl_fn._src.networks.base import Initializer, lecun_normal, orthogonal
 from rl_fn._src.networks.feedforward import dense
 from rl_fn._src.scan import scan
+from rl_fn._src.shapes import check_shape
 from rl_fn.struct import Nest
 
 
 class RecurrentNetwork(NamedTuple):
-    """A network with a state. Where an episode begins, the state is the initial one: zeros."""
+    """A network with a recurrent state. Where an episode begins, that is the initial one: zeros."""
 
     init: Callable[[random.Key, tf.TensorSpec], Nest]
-    # batch_size -> state [B, units]
+    # batch_size -> recurrent_state [B, units]
     initial_state: Callable[[int], Nest]
-    # (params, state [..., units], inputs [..., F]) -> (outputs [..., units], state)
+    # (params, recurrent_state [..., units], inputs [..., F]) -> (outputs [..., units], recurrent_state)
     step: Callable[[Nest, Nest, tf.Tensor], tuple[tf.Tensor, Nest]]
-    # (params, state [B, units], inputs [T, B, F], is_first bool[T, B]) -> (outputs [T, B, units], state)
+    # (params, recurrent_state [B, units], inputs [T, B, F], is_first bool[T, B])
+    #   -> (outputs [T, B, units], recurrent_state)
     unroll: Callable[[Nest, Nest, tf.Tensor, tf.Tensor], tuple[tf.Tensor, Nest]]
 
 
@@ -59,12 +61,12 @@ def lstm(units: int, kernel_init: Initializer | None = None) -> RecurrentNetwork
     """
 
     def cell(params: Nest, state: tuple, projected: tf.Tensor) -> tuple[tf.Tensor, tuple]:
-        hidden, memory = state
+        hidden, carried = state
         gates = projected + tf.matmul(hidden, params["recurrent_kernel"]) + params["recurrent_bias"]
         forget, enter, leave, new = tf.split(gates, 4, axis=-1)
-        memory = tf.sigmoid(forget + 1.0) * memory + tf.sigmoid(enter) * tf.tanh(new)
-        hidden = tf.sigmoid(leave) * tf.tanh(memory)
-        return hidden, (hidden, memory)
+        carried = tf.sigmoid(forget + 1.0) * carried + tf.sigmoid(enter) * tf.tanh(new)
+        hidden = tf.sigmoid(leave) * tf.tanh(carried)
+        return hidden, (hidden, carried)
 
     zeros = lambda batch_size: tf.zeros([batch_size, units])
     return _recurrent(units, 4, cell, lambda batch_size: (zeros(batch_size), zeros(batch_size)), kernel_init)
@@ -107,10 +109,12 @@ def _recurrent(
     def project(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
         return dense(num_gates * units).apply(params, inputs)
 
-    def step(params: Nest, state: Nest, inputs: tf.Tensor) -> tuple[tf.Tensor, Nest]:
-        return cell(params, state, project(params, inputs))
+    def step(params: Nest, recurrent_state: Nest, inputs: tf.Tensor) -> tuple[tf.Tensor, Nest]:
+        for leaf in tf.nest.flatten(recurrent_state):
+            check_shape("recurrent step: recurrent_state", leaf, [*inputs.shape[:-1], units])
+        return cell(params, recurrent_state, project(params, inputs))
 
-    def unroll(params: Nest, state: Nest, inputs: tf.Tensor, is_first: tf.Tensor) -> tuple[tf.Tensor, Nest]:
+    def unroll(params: Nest, recurrent_state: Nest, inputs: tf.Tensor, is_first: tf.Tensor) -> tuple[tf.Tensor, Nest]:
         def one(state: Nest, x: tuple) -> tuple[Nest, tf.Tensor]:
             projected, is_first = x
             state = struct.where(is_first, tf.nest.map_structure(tf.zeros_like, state), state)
@@ -118,7 +122,7 @@ def _recurrent(
             return state, outputs
 
         # The inputs of all steps are projected in one product; only the recurrence is a loop.
-        state, outputs = scan(one, state, (project(params, inputs), is_first))
-        return outputs, state
+        recurrent_state, outputs = scan(one, recurrent_state, (project(params, inputs), is_first))
+        return outputs, recurrent_state
 
     return RecurrentNetwork(init, initial_state, step, unroll)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src.shapes import Size, fill_sizes, sizes_of
 from rl_fn._src.signature import arguments, signature
 
 Distribution = Any  # tensorflow_probability.distributions.Distribution
@@ -62,14 +63,14 @@ def multi_discrete(logits: tf.Tensor, sizes: Sequence[int], legal: tf.Tensor | N
     from tensorflow_probability import distributions
 
     sizes = [int(size) for size in sizes]
-    if sum(sizes) != logits.shape[-1] or min(sizes, default=0) < 1:
+    if logits.shape[-1] not in (None, sum(sizes)) or min(sizes, default=0) < 1:
         raise ValueError(
             f"multi_discrete: sizes is {sizes}, expected positive integers that add up to the {logits.shape[-1]} logits"
         )
     # Shorter choices are filled up with options of probability zero.
     # Not by tf.pad, which fills with zeros under tf.vectorized_map.
     filled = [
-        tf.concat([part, tf.fill([*part.shape[:-1], max(sizes) - size], part.dtype.min)], axis=-1)
+        tf.concat([part, tf.fill([*sizes_of(part)[:-1], max(sizes) - size], part.dtype.min)], axis=-1)
         for part, size in zip(tf.split(_masked(logits, legal), sizes, axis=-1), sizes, strict=True)
     ]
     return distributions.Independent(distributions.Categorical(logits=tf.stack(filled, axis=-2)), 1)
@@ -154,7 +155,7 @@ def squashed_gaussian(
     from tensorflow_probability import bijectors, distributions
 
     base = gaussian(mean, stddev)
-    zeros = tf.zeros(base.event_shape, mean.dtype)
+    zeros = tf.zeros(sizes_of(mean)[-1:], mean.dtype)
     half_width, middle = (high - low) / 2 + zeros, (high + low) / 2 + zeros
     stretch = bijectors.Chain([bijectors.Shift(middle), bijectors.Scale(half_width), bijectors.Tanh()])
     return distributions.TransformedDistribution(base, stretch)
@@ -177,7 +178,7 @@ def squashed_sample(key: random.Key, distribution: Distribution, sample_shape: r
 
 def squash(distribution: Distribution, pre_tanh: tf.Tensor) -> tf.Tensor:
     """The action `[..., A]` that belongs to one before the tanh, never outside the bounds."""
-    bijector = _squashed("squash", distribution).bijector
+    bijector = _squashed("squash", distribution, pre_tanh).bijector
     ends = (bijector.forward(tf.constant(end, pre_tanh.dtype)) for end in (-float("inf"), float("inf")))
     return _clip(bijector.forward(pre_tanh), *ends)
 
@@ -194,7 +195,7 @@ def squashed_log_prob(distribution: Distribution, pre_tanh: tf.Tensor) -> tf.Ten
     Returns:
       `[...]` log-probabilities.
     """
-    base = _squashed("squashed_log_prob", distribution).distribution
+    base = _squashed("squashed_log_prob", distribution, pre_tanh).distribution
     return base.log_prob(pre_tanh) - _log_slope(distribution, pre_tanh)
 
 
@@ -257,23 +258,30 @@ def sample(key: random.Key, distribution: Distribution, sample_shape: random.Sha
     """
     from tensorflow_probability import distributions
 
-    shape = [*sample_shape, *distribution.batch_shape, *distribution.event_shape]
     if isinstance(distribution, distributions.Independent):
         return sample(key, distribution.distribution, sample_shape)
+    if _is_squashed(distribution):
+        return squash(distribution, sample(key, distribution.distribution, sample_shape))
+    shape = [*sample_shape, *_sizes_of_one(distribution)]
     if isinstance(distribution, distributions.Categorical):
         logits = distribution.logits_parameter()
-        draws = random.categorical(key, tf.broadcast_to(logits, [*shape, logits.shape[-1]]))
+        draws = random.categorical(key, tf.broadcast_to(logits, [*shape, sizes_of(logits)[-1]]))
         return tf.cast(draws, distribution.dtype)
     if isinstance(distribution, distributions.Bernoulli):
         return tf.cast(random.bernoulli(key, distribution.probs_parameter(), shape), distribution.dtype)
     if isinstance(distribution, distributions.Normal | distributions.MultivariateNormalDiag):
         return distribution.mean() + distribution.stddev() * random.normal(key, shape, distribution.dtype)
-    if _is_squashed(distribution):
-        return squash(distribution, sample(key, distribution.distribution, sample_shape))
     raise TypeError(
         f"sample: distribution is {type(distribution).__name__}, expected Categorical, Bernoulli, Normal, "
         "MultivariateNormalDiag, Independent of these, or a squashed Gaussian"
     )
+
+
+def _sizes_of_one(distribution: Distribution) -> list[Size]:
+    """The batch shape, then the event shape."""
+    static = distribution.batch_shape.concatenate(distribution.event_shape)
+    at_run_time = lambda: tf.concat([distribution.batch_shape_tensor(), distribution.event_shape_tensor()], axis=0)
+    return fill_sizes(static, at_run_time)
 
 
 def _masked(logits: tf.Tensor, legal: tf.Tensor | None) -> tf.Tensor:
@@ -299,7 +307,16 @@ def _is_squashed(distribution: Distribution) -> bool:
     return isinstance(chain, bijectors.Chain) and isinstance(chain.bijectors[-1], bijectors.Tanh)
 
 
-def _squashed(function: str, distribution: Distribution) -> Distribution:
+def _squashed(function: str, distribution: Distribution, pre_tanh: tf.Tensor | None = None) -> Distribution:
     if not _is_squashed(distribution):
         raise TypeError(f"{function}: distribution is {type(distribution).__name__}, expected a squashed Gaussian")
+    if pre_tanh is not None:
+        own = distribution.batch_shape.concatenate(distribution.event_shape)
+        given = tf.convert_to_tensor(pre_tanh).shape
+        rank = min(own.rank, given.rank)
+        if rank < 1 or not own[own.rank - rank :].is_compatible_with(given[given.rank - rank :]):
+            raise ValueError(
+                f"{function}: pre_tanh has shape {tuple(given)}, expected {tuple(own)} as of the distribution, "
+                "after any axes of samples"
+            )
     return distribution

@@ -134,8 +134,7 @@ def _shaped(space: spaces.Box | spaces.MultiDiscrete, flat: tf.Tensor) -> tf.Ten
     """Turns `[..., A]` into `[..., *space.shape]`."""
     if len(space.shape) == 1:
         return flat
-    batch = [-1 if size is None else size for size in flat.shape[:-1]]
-    return tf.reshape(flat, [*batch, *space.shape])
+    return tf.reshape(flat, [*sizes_of(flat)[:-1], *space.shape])
 
 
 def _inside(space: spaces.Box, action: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from rl_fn import random
 from rl_fn._src.policies.distributions import Distribution, gaussian
+from rl_fn._src.shapes import broadcast_sizes, sizes_of
 from rl_fn._src.signature import arguments, signature
 from rl_fn.struct import Nest
 
@@ -30,7 +31,7 @@ def add_gaussian_noise(
     Returns:
       `[..., A]` actions.
     """
-    noisy = a_t + stddev * random.normal(key, a_t.shape, a_t.dtype)
+    noisy = a_t + stddev * random.normal(key, sizes_of(a_t), a_t.dtype)
     if high is not None:
         noisy = tf.minimum(noisy, high)
     return noisy if low is None else tf.maximum(noisy, low)
@@ -68,7 +69,7 @@ def ornstein_uhlenbeck(
     """
     if is_first_t is not None:
         noise_tm1 = tf.where(is_first_t[..., tf.newaxis], tf.zeros_like(noise_tm1), noise_tm1)
-    return (1 - damping) * noise_tm1 + stddev * random.normal(key, noise_tm1.shape, noise_tm1.dtype)
+    return (1 - damping) * noise_tm1 + stddev * random.normal(key, sizes_of(noise_tm1), noise_tm1.dtype)
 
 
 @signature(
@@ -101,7 +102,8 @@ def add_dirichlet_noise(
       `[..., A]` probabilities.
     """
     legal = tf.ones_like(probs, tf.bool) if legal is None else legal
-    noise = random.dirichlet(key, tf.where(legal, concentration, 0), probs.shape)
+    shape = broadcast_sizes(sizes_of(probs), sizes_of(legal))
+    noise = random.dirichlet(key, tf.where(legal, concentration, 0), shape)
     return (1 - fraction) * probs + fraction * noise
 
 
@@ -121,7 +123,7 @@ def state_dependent_noise(key: random.Key, stddev: tf.Tensor, batch_shape: rando
     Returns:
       `[*batch_shape, F, A]`.
     """
-    return stddev * random.normal(key, (*batch_shape, *stddev.shape), stddev.dtype)
+    return stddev * random.normal(key, (*batch_shape, *sizes_of(stddev)), stddev.dtype)
 
 
 @signature(mean="float ... A", features="float ... F", matrix="float ... F A")
@@ -179,7 +181,7 @@ def perturb(key: random.Key, params: Nest, stddev: float | tf.Tensor) -> Nest:
         leaf = tf.convert_to_tensor(leaf)
         if not leaf.dtype.is_floating:
             return leaf
-        noise = random.normal(random.fold_in(key, index), leaf.shape, leaf.dtype)
+        noise = random.normal(random.fold_in(key, index), sizes_of(leaf), leaf.dtype)
         return leaf + tf.cast(stddev, leaf.dtype) * noise
 
     leaves = [noisy(index, leaf) for index, leaf in enumerate(tf.nest.flatten(params))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src.shapes import broadcast_sizes, sizes_of
 from rl_fn._src.signature import signature
 
 
@@ -46,7 +47,8 @@ def epsilon_greedy(
     """
     legal = _legal(q_values, legal)
     choice_key, explore_key = tf.unstack(random.split(key))
-    explore = random.bernoulli(explore_key, epsilon, q_values.shape[:-1])
+    batch = broadcast_sizes(sizes_of(q_values)[:-1], sizes_of(legal)[:-1], sizes_of(epsilon))
+    explore = random.bernoulli(explore_key, epsilon, batch)
     return _uniform_choice(choice_key, tf.where(explore[..., tf.newaxis], legal, _best(q_values, legal)))
 
 
@@ -106,13 +108,14 @@ def gumbel_softmax(
     Returns:
       `[..., A]`, each not negative and with sum 1.
     """
-    scores = logits + random.gumbel(key, logits.shape, logits.dtype)
-    legal = _legal(scores, legal)
+    legal = _legal(logits, legal)
+    batch = broadcast_sizes(sizes_of(logits)[:-1], sizes_of(legal)[:-1], sizes_of(temperature))
+    scores = logits + random.gumbel(key, [*batch, sizes_of(logits)[-1]], logits.dtype)
     relaxed = tf.nn.softmax(_boltzmann_logits(scores, temperature, legal))
     if not straight_through:
         return relaxed
     best = tf.argmax(_only(legal, scores), axis=-1, output_type=tf.int32)
-    return relaxed + tf.stop_gradient(tf.one_hot(best, logits.shape[-1], dtype=logits.dtype) - relaxed)
+    return relaxed + tf.stop_gradient(tf.one_hot(best, sizes_of(logits)[-1], dtype=logits.dtype) - relaxed)
 
 
 def _legal(q_values: tf.Tensor, legal: tf.Tensor | None) -> tf.Tensor:
@@ -143,5 +146,5 @@ def _uniform_probs(candidates: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 def _uniform_choice(key: random.Key, candidates: tf.Tensor) -> tf.Tensor:
     """One of the true entries of the last axis, each with the same probability."""
-    scores = random.uniform(key, candidates.shape)
-    return tf.argmax(tf.where(candidates, scores, tf.fill(candidates.shape, -1.0)), axis=-1, output_type=tf.int32)
+    scores = random.uniform(key, sizes_of(candidates))
+    return tf.argmax(tf.where(candidates, scores, tf.fill(sizes_of(candidates), -1.0)), axis=-1, output_type=tf.int32)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from rl_fn._src.shapes import sizes_of
+
 
 def cuts(like: tf.Tensor, truncated_t: tf.Tensor | None, mask_t: tf.Tensor | None) -> tf.Tensor:
     """Marks the rows after which nothing enters: the last one, truncated ones, those before padding.
@@ -16,7 +18,7 @@ def cuts(like: tf.Tensor, truncated_t: tf.Tensor | None, mask_t: tf.Tensor | Non
     Returns:
       `bool[T, ...]`, whose batch axes broadcast with those of `like`.
     """
-    length, *batch = like.shape
+    length, *batch = sizes_of(like)
     cut = tf.reshape(tf.range(length) == length - 1, [length, *[1] * len(batch)])
     if truncated_t is not None:
         cut = cut | truncated_t
@@ -32,7 +34,7 @@ def without_padding(mask_t: tf.Tensor | None, *sequences: tf.Tensor) -> tuple[tf
 
     def clean(x: tf.Tensor) -> tf.Tensor:
         missing = x.shape.rank - mask_t.shape.rank
-        mask = tf.reshape(mask_t, [*mask_t.shape, *[1] * missing])
+        mask = tf.reshape(mask_t, [*sizes_of(mask_t), *[1] * missing])
         return tf.where(mask, x, tf.zeros_like(x))
 
     return tuple(clean(x) if x.shape.rank else x for x in sequences)

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from rl_fn._src.returns.boundaries import cuts, trace, without_padding
 from rl_fn._src.returns.recurrence import solve_backwards
+from rl_fn._src.scan import scan
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.signature import signature
 
 
@@ -109,11 +111,21 @@ def n_step_returns(
         raise ValueError(f"n_step_returns: n is {n}, expected at least 1")
     r_t, discount_t, v_t = without_padding(mask_t, r_t, discount_t, v_t)
     weight = trace(lambda_, cuts(r_t, truncated_t, mask_t))
-    returns = v_t
-    for step in range(min(n, r_t.shape[0])):
+
+    def one_more(following: tf.Tensor) -> tf.Tensor:
+        return r_t + discount_t * ((1 - weight) * v_t + tf.math.multiply_no_nan(following, weight))
+
+    def from_next(returns: tf.Tensor) -> tf.Tensor:
         # Row t looks at the return over one reward less that starts at t + 1.
-        following = tf.concat([returns[1:], returns[:1]], axis=0) if step else v_t
-        returns = r_t + discount_t * ((1 - weight) * v_t + tf.math.multiply_no_nan(following, weight))
+        return tf.concat([returns[1:], returns[:1]], axis=0)
+
+    returns, length = one_more(v_t), sizes_of(r_t)[0]
+    if isinstance(length, int):
+        for _ in range(min(n, length) - 1):
+            returns = one_more(from_next(returns))
+    else:
+        more = tf.maximum(tf.minimum(min(n, tf.int32.max), length) - 1, 0)
+        returns, _ = scan(lambda returns, _: (one_more(from_next(returns)), None), returns, length=more)
     return without_padding(mask_t, returns)[0]
 
 

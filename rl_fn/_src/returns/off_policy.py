@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from rl_fn._src.returns.boundaries import cuts, trace, without_padding
 from rl_fn._src.returns.recurrence import solve_backwards
+from rl_fn._src.shapes import broadcast_sizes, sizes_of
 from rl_fn._src.signature import signature
 
 
@@ -191,14 +192,16 @@ def chosen(values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     Forwards this is a gather and backwards a mask: a sum over masked entries is several times slower
     than a gather, and the scatter that a gather has as its gradient slower than a mask.
     """
-    batch = tf.broadcast_static_shape(values.shape[:-1], indices.shape)
-    values = values if values.shape[:-1] == batch else tf.broadcast_to(values, [*batch, values.shape[-1]])
-    indices = indices if indices.shape == batch else tf.broadcast_to(indices, batch)
+    *before, num_entries = sizes_of(values)
+    batch = broadcast_sizes(before, sizes_of(indices))
+    # Nothing is broadcast where it is known that there is nothing to do.
+    values = values if values.shape[:-1].as_list() == batch else tf.broadcast_to(values, [*batch, num_entries])
+    indices = indices if indices.shape.as_list() == batch else tf.broadcast_to(indices, batch)
 
     @tf.custom_gradient
     def gather(values: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         def gradient(dy: tf.Tensor) -> tf.Tensor:
-            taken = tf.one_hot(indices, values.shape[-1], on_value=True, off_value=False, dtype=tf.bool)
+            taken = tf.one_hot(indices, num_entries, on_value=True, off_value=False, dtype=tf.bool)
             return tf.where(taken, dy[..., tf.newaxis], tf.zeros_like(values))
 
         return tf.gather(values, indices, batch_dims=len(batch)), gradient

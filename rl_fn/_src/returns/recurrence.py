@@ -7,11 +7,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from rl_fn._src.shapes import Size, broadcast_sizes, sizes_of
+from rl_fn._src.signature import signature
 from rl_fn._src.xla.backwards import scan_backwards
 
 Terms = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
 
+@signature(x="float T ...", decay="float T ...")
 def reverse_recurrence(x: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
     """Solves y_t = x_t + decay_t y_{t+1}, with y_T = 0, along the first axis.
 
@@ -24,7 +27,7 @@ def reverse_recurrence(x: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
     Returns:
       `[T, ...]`.
     """
-    return solve_backwards(lambda x, decay: (x, decay), x, decay)
+    return solve_backwards(_given, x, decay)
 
 
 def solve_backwards(terms: Terms, *inputs: Any) -> tf.Tensor:
@@ -45,13 +48,15 @@ def solve_backwards(terms: Terms, *inputs: Any) -> tf.Tensor:
       `[T, ...]`.
     """
     inputs = tuple(tf.convert_to_tensor(value) for value in inputs)
-    batch = tf.TensorShape([])
-    for value in inputs:
-        batch = tf.broadcast_static_shape(batch, value.shape[1:])
+    batch = broadcast_sizes(*[sizes_of(value)[1:] for value in inputs])
     return _solve(terms, batch, inputs)
 
 
-def _solve(terms: Terms, batch: tf.TensorShape, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
+def _given(x: tf.Tensor, decay: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return x, decay
+
+
+def _solve(terms: Terms, batch: list[Size], inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
     dtype = next(value.dtype for value in inputs if value.dtype.is_floating)
 
     def step(following: tf.Tensor, *rows: tf.Tensor) -> tf.Tensor:
@@ -67,7 +72,7 @@ def _solve(terms: Terms, batch: tf.TensorShape, inputs: tuple[tf.Tensor, ...]) -
                 x, decay = (term + tf.zeros_like(y) for term in terms(*inputs))
             # dx_t = dy_t + decay_{t-1} dx_{t-1}: the same recurrence with time reversed.
             earlier = tf.concat([tf.zeros_like(decay[:1]), decay[:-1]], axis=0)
-            dx = tf.reverse(reverse_recurrence(tf.reverse(dy, [0]), tf.reverse(earlier, [0])), [0])
+            dx = tf.reverse(solve_backwards(_given, tf.reverse(dy, [0]), tf.reverse(earlier, [0])), [0])
             # `y` is the result outside, not that of the loop here: it has a gradient of its own.
             later = tf.concat([y[1:], tf.zeros_like(y[:1])], axis=0)
             found = iter(tape.gradient([x, decay], floating, output_gradients=[dx, dx * later]))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
+
+from rl_fn._src.shapes import sizes_of
 
 _NARROW = 4  # columns of a kernel
 _SMALL = 1 << 14  # elements of the rows: below, one operation less is worth more
@@ -13,12 +17,11 @@ def affine(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
 
     One product of matrices whatever the batch axes: XLA makes a batched one of a higher rank.
     """
-    leading = inputs.shape[:-1]
-    known = leading.is_fully_defined()
-    rows = tf.reshape(inputs, [leading.num_elements() if known else -1, inputs.shape[-1]])
+    *batch, width = sizes_of(inputs)
+    rows = tf.reshape(inputs, [math.prod(batch), width])
     product = _narrow_product if kernel.shape[1] <= _NARROW else tf.matmul
     outputs = product(rows, kernel) + bias
-    return tf.reshape(outputs, [*(leading if known else tf.unstack(tf.shape(inputs)[:-1])), kernel.shape[1]])
+    return tf.reshape(outputs, [*batch, kernel.shape[1]])
 
 
 def convolve(images: tf.Tensor, kernel: tf.Tensor, size: int, stride: int) -> tf.Tensor:
@@ -50,9 +53,10 @@ def _narrow_product(rows: tf.Tensor, kernel: tf.Tensor) -> tuple:
 
     On a CPU that is ten times as fast as the products with narrow matrices that are the gradient of `tf.matmul`.
     """
+    num_rows, width = sizes_of(rows)
+    known = isinstance(num_rows, int) and isinstance(width, int)
     # XLA computes what a product with one vector is made of anew for each element, but not for a batch of two.
-    num_rows, width = (-1 if size is None else size for size in rows.shape)
-    parts = 2 if num_rows % 2 == 0 and num_rows * width > _SMALL else 1
+    parts = 2 if known and num_rows % 2 == 0 and num_rows * width > _SMALL else 1
     rows_in_parts = tf.reshape(rows, [parts, num_rows // parts, width])
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

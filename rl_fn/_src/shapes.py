@@ -1,0 +1,63 @@
+"""Sizes of axes, and refusals of tensors that would broadcast by accident.
+
+A size is an integer where it is known when a function is traced, and a scalar tensor where it is not. What is written
+with sizes works for a batch of any size (in a `tf.function` of an unknown axis, in an exported policy), and makes the
+same graph as plain integers where all of them are known.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+Size: TypeAlias = int | tf.Tensor  # an int32 scalar
+
+
+def sizes_of(tensor: tf.Tensor) -> list[Size]:
+    """The shape of a tensor of known rank, or of an array."""
+    return fill_sizes(tf.TensorShape(tensor.shape), lambda: tf.shape(tensor))
+
+
+def broadcast_sizes(*shapes: Sequence[Size]) -> list[Size]:
+    """The shape that tensors of these shapes have once they are broadcast against each other."""
+    static = [tf.TensorShape([size if isinstance(size, int) else None for size in shape]) for shape in shapes]
+    dynamic = lambda: functools.reduce(
+        tf.broadcast_dynamic_shape, [tf.convert_to_tensor(shape, tf.int32) for shape in shapes]
+    )
+    return fill_sizes(functools.reduce(tf.broadcast_static_shape, static), dynamic)
+
+
+def fill_sizes(static: tf.TensorShape, dynamic: Callable[[], tf.Tensor]) -> list[Size]:
+    """A shape, with what is not known of it taken from the shape at run time, a tensor."""
+    sizes = static.as_list()
+    if None not in sizes:
+        return sizes
+    at_run_time = dynamic()
+    return [at_run_time[axis] if size is None else size for axis, size in enumerate(sizes)]
+
+
+def check_shape(label: str, tensor: tf.Tensor, expected: Sequence[int | None], batched: bool = False) -> None:
+    """Refuses a tensor of another shape; with `batched` there may be any batch axes in front."""
+    shape, expected = tf.TensorShape(tensor.shape), list(expected)
+    own = shape[max(shape.rank - len(expected), 0) :] if batched else shape
+    if not own.is_compatible_with(expected):
+        axes = ", ".join(["..."] * batched + ["*" if size is None else str(size) for size in expected])
+        raise ValueError(f"{label} has shape {tuple(shape)}, expected [{axes}]")
+
+
+def check_broadcasts(function: str, shape: Sequence[Size], **parameters: Any) -> None:
+    """Refuses parameters that would broadcast a result to another shape than was asked for."""
+    wanted = tf.TensorShape([size if isinstance(size, int) else None for size in shape])
+    for name, value in parameters.items():
+        given = tf.TensorShape(getattr(value, "shape", ()))
+        beside = wanted[max(wanted.rank - given.rank, 0) :]
+        if given.rank > wanted.rank or any(
+            size != 1 and not tf.TensorShape([size]).is_compatible_with([other])
+            for size, other in zip(given, beside, strict=True)
+        ):
+            raise ValueError(
+                f"{function}: {name} has shape {tuple(given)}, which does not broadcast to {tuple(wanted)}"
+            )
