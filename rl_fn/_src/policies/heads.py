@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from rl_fn import random, struct
 from rl_fn._src.policies.distributions import Distribution, categorical, gaussian, multi_discrete
+from rl_fn._src.shapes import sizes_of
 
 # Up to here float64 knows every integer, and float32 can square the widths of the axes. Far larger bounds, such as the
 # largest number of a dtype, mean that there are none.

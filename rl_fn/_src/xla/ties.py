@@ -27,8 +27,8 @@ def false_per_copy(nest: Nest) -> tf.Tensor:
 def tied(nest: Nest, tie: tf.Tensor, large: bool = True) -> Nest:
     """The same values, one per copy wherever `tie`, from `false_per_copy`, is.
 
-    Unless `large`, leaves of more than 4,096 elements, or unknown numbers of them, are taken as they are: they are state that lives on the
-    device (a replay buffer), and adding a zero to them would copy them.
+    Unless `large`, leaves of more than 4,096 elements, or of an unknown number, are taken as they are: they are state
+    that lives on the device (a replay buffer), and adding a zero to them would copy them.
     """
 
     def tied_leaf(leaf: tf.Tensor) -> tf.Tensor:
