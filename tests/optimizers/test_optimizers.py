@@ -96,7 +96,7 @@ def test_rmsprop_with_epsilon_outside_the_root():
 
 @pytest.mark.parametrize("large", [1 << 14, 10, 2])  # elements: none of the parameters is larger, one, or all
 def test_flattened_optimizers_do_the_same_on_one_vector(large, monkeypatch):
-    monkeypatch.setattr(optimizers, "_LARGE", large)
+    monkeypatch.setattr("rl_fn._src.optimizers.flatten._LARGE", large)
     plain = optimizers.chain(optimizers.clip_by_global_norm(1.5), optimizers.adamw(0.1, weight_decay=0.02))
     flat = optimizers.flatten(plain)
     for expected, actual in zip(trajectory(plain), trajectory(flat), strict=True):
@@ -113,47 +113,6 @@ def test_flattened_optimizers_keep_large_parameters_apart():
         optimizers.flatten(optimizers.adam(0.1)).init({"a": tf.zeros(2), "b": tf.zeros(2, tf.float64)})
 
 
-def test_clipping_leaves_small_gradients_alone():
-    clip = optimizers.clip_by_global_norm(10.0)
-    grads = {"a": tf.constant([3.0, 4.0]), "b": tf.zeros(2)}
-    np.testing.assert_array_equal(clip.update(grads, (), None)[0]["a"], [3.0, 4.0])
-    np.testing.assert_allclose(optimizers.clip_by_global_norm(1.0).update(grads, (), None)[0]["a"], [0.6, 0.8])
-    np.testing.assert_array_equal(clip.update({"a": tf.zeros(2)}, (), None)[0]["a"], [0.0, 0.0])
-
-
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        (optimizers.linear_schedule(1.0, 0.0, 10), {0: 1.0, 5: 0.5, 10: 0.0, 20: 0.0}),
-        (optimizers.linear_schedule(1.0, 0.5, 10, begin=10), {0: 1.0, 10: 1.0, 15: 0.75, 30: 0.5}),
-        (optimizers.cosine_schedule(2.0, 10, final_fraction=0.1), {0: 2.0, 5: 1.1, 10: 0.2, 99: 0.2}),
-        (optimizers.exponential_schedule(1.0, 0.5, 10), {0: 1.0, 10: 0.5, 20: 0.25, 5: 0.5**0.5}),
-        (optimizers.exponential_schedule(1.0, 0.5, 10, staircase=True), {0: 1.0, 9: 1.0, 10: 0.5, 19: 0.5}),
-        (optimizers.piecewise_constant_schedule([10, 20], [3.0, 2.0, 1.0]), {0: 3.0, 10: 3.0, 11: 2.0, 21: 1.0}),
-    ],
-)
-def test_schedules(schedule, expected):
-    compiled = tf.function(schedule, jit_compile=True)
-    for step, value in expected.items():
-        np.testing.assert_allclose(compiled(tf.constant(step)), value, rtol=1e-6, atol=1e-7)
-
-
-@pytest.mark.parametrize(
-    ("ours", "keras"),
-    [
-        (optimizers.cosine_schedule(0.3, 10, 0.1), KERAS.schedules.CosineDecay(0.3, 10, alpha=0.1)),
-        (optimizers.exponential_schedule(0.3, 0.7, 10), KERAS.schedules.ExponentialDecay(0.3, 10, 0.7)),
-        (
-            optimizers.piecewise_constant_schedule([3, 7], [0.3, 0.2, 0.1]),
-            KERAS.schedules.PiecewiseConstantDecay([3, 7], [0.3, 0.2, 0.1]),
-        ),
-    ],
-)
-def test_schedules_agree_with_keras(ours, keras):
-    for step in range(15):
-        np.testing.assert_allclose(ours(tf.constant(step)), keras(step), rtol=1e-6)
-
-
 def test_a_learning_rate_may_be_a_tensor_per_copy():
     rates = tf.constant([0.1, 0.2])
 
@@ -168,13 +127,89 @@ def test_a_learning_rate_may_be_a_tensor_per_copy():
     np.testing.assert_allclose(updates(rates), [[-0.1], [-0.2]], rtol=1e-4)
 
 
-def test_bad_inputs_are_refused():
-    with pytest.raises(ValueError, match="steps is 0"):
-        optimizers.linear_schedule(1.0, 0.0, 0)
-    with pytest.raises(ValueError, match=r"boundaries \[3, 2\]"):
-        optimizers.piecewise_constant_schedule([3, 2], [1.0, 2.0, 3.0])
-    optimizer = optimizers.adamw(0.1)
-    with pytest.raises(ValueError, match="needs params"):
+def test_every_number_may_be_a_tensor():
+    number = tf.constant
+    pairs = [
+        (
+            optimizers.adamw(number(0.1), number(0.8), number(0.99), number(1e-3), number(0.02)),
+            optimizers.adamw(0.1, 0.8, 0.99, 1e-3, 0.02),
+        ),
+        (
+            optimizers.rmsprop(number(0.1), number(0.95), number(0.01), number(0.5), centered=True),
+            optimizers.rmsprop(0.1, 0.95, 0.01, 0.5, centered=True),
+        ),
+        (optimizers.sgd(number(0.1), number(0.9)), optimizers.sgd(0.1, 0.9)),
+        (
+            optimizers.chain(optimizers.clip(number(0.5)), optimizers.clip_by_global_norm(number(1.0))),
+            optimizers.chain(optimizers.clip(0.5), optimizers.clip_by_global_norm(1.0)),
+        ),
+    ]
+    for of_tensors, of_numbers in pairs:
+        for ours, expected in zip(trajectory(of_tensors)[:5], trajectory(of_numbers)[:5], strict=True):
+            for name in PARAMS:
+                np.testing.assert_allclose(ours[name], expected[name], rtol=1e-4, atol=1e-6)
+    double = optimizers.adam(tf.constant(0.1, tf.float64), epsilon=tf.constant(1e-8, tf.float64))
+    np.testing.assert_allclose(double.update(tf.ones(1), double.init(tf.zeros(1)))[0], [-0.1], rtol=1e-5)
+
+
+def test_only_the_chosen_parameters_decay():
+    params = {"kernel": tf.constant([[2.0]]), "bias": tf.constant([2.0])}
+    still = tf.nest.map_structure(tf.zeros_like, params)
+    kernels = lambda nest: tf.nest.map_structure(lambda leaf: leaf.shape.rank > 1, nest)
+    for mask in (kernels, {"kernel": True, "bias": False}):
+        optimizer = optimizers.adamw(0.5, weight_decay=0.1, mask=mask)
+        updates, _ = optimizer.update(still, optimizer.init(params), params)
+        np.testing.assert_allclose(updates["kernel"], [[-0.1]])
+        np.testing.assert_array_equal(updates["bias"], [0.0])
+
+
+def test_counts_do_not_overflow():
+    last = 2**31 - 1
+    for optimizer, zeros in (
+        (optimizers.adam(0.1), optimizers.AdamState(tf.constant(last), tf.zeros(1), tf.zeros(1))),
+        (optimizers.sgd(LINEAR), optimizers.ScheduleState(tf.constant(last))),
+    ):
+        updates, state = optimizer.update(tf.ones(1), zeros, tf.zeros(1))
+        assert state.count == last
+        assert np.all(np.isfinite(updates))
+
+
+def test_equal_gradients_leave_no_variance_below_zero():
+    optimizer = optimizers.rmsprop(0.1, decay=0.9, epsilon=1e-12, centered=True)
+    state = optimizer.init(tf.zeros(1))
+    for _ in range(200):
+        updates, state = optimizer.update(tf.constant([33.3]), state)
+        assert np.isfinite(updates[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: optimizers.adam(-1e-3), r"adam: learning_rate is -0.001, expected a number in \[0, inf\)"),
+        (lambda: optimizers.adam("fast"), "adam: learning_rate is 'fast', expected a number or a scalar tensor"),
+        (lambda: optimizers.adam(tf.ones(2)), r"adam: learning_rate is float32 \(2,\), expected a number or a scalar"),
+        (lambda: optimizers.adam(0.1, beta_1=1.0), r"adam: beta_1 is 1, expected a number in \[0, 1\)"),
+        (lambda: optimizers.scale_by_adam(beta_2=tf.constant(-0.5)), "scale_by_adam: beta_2 is -0.5"),
+        (lambda: optimizers.adamw(0.1, weight_decay=-1.0), "adamw: weight_decay is -1"),
+        (lambda: optimizers.rmsprop(0.1, decay=1.5), "rmsprop: decay is 1.5"),
+        (lambda: optimizers.rmsprop(0.1, epsilon=float("nan")), "rmsprop: epsilon is nan"),
+        (lambda: optimizers.sgd(0.1, momentum=1.0), "trace: decay is 1"),
+        (lambda: optimizers.sgd(0.1, nesterov=True), "sgd: nesterov is True and momentum 0"),
+        (lambda: optimizers.clip(0.0), r"clip: limit is 0, expected a number in \(0, inf\]"),
+        (lambda: optimizers.clip_by_global_norm(-1.0), "clip_by_global_norm: max_norm is -1"),
+        (lambda: optimizers.scale(None), "scale: factor is None"),
+        (lambda: optimizers.scale_by_schedule(0.1), "scale_by_schedule: schedule is 0.1, expected a function"),
+        (lambda: optimizers.add_decayed_weights(-0.1), "add_decayed_weights: weight_decay is -0.1"),
+    ],
+)
+def test_impossible_numbers_are_refused(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
+
+
+@pytest.mark.parametrize("optimizer", [optimizers.adamw(0.1), optimizers.add_decayed_weights(0.1)])
+def test_weight_decay_asks_for_the_parameters(optimizer):
+    with pytest.raises(ValueError, match="update needs params"):
         optimizer.update(tf.zeros(1), optimizer.init(tf.zeros(1)), None)
 
 

@@ -1,0 +1,1 @@
+"""See `rl_fn.optimizers`."""

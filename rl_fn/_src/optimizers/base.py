@@ -1,0 +1,88 @@
+"""What an optimiser is, and what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import tensorflow as tf
+
+from rl_fn._src import scalars
+from rl_fn.struct import Nest, Scalar
+
+Schedule: TypeAlias = Callable[[tf.Tensor], tf.Tensor]  # from the number of steps taken, int32[], to float32[]
+ScalarOrSchedule: TypeAlias = Scalar | Schedule
+
+_LAST = 2**31 - 1
+
+
+class Optimizer(NamedTuple):
+    """A pair of pure functions that turns gradients into updates, whole or a part of the way."""
+
+    init: Callable[[Nest], Nest]  # params -> opt_state
+    update: Callable[..., tuple[Nest, Nest]]  # (grads, opt_state, params) -> (updates, opt_state)
+    by_leaf: bool = False  # whether it tells leaves apart, by name or shape; then `flatten` cannot join them
+
+
+def apply_updates(params: Nest, updates: Nest) -> Nest:
+    """Adds updates to parameters, keeping the parameters' dtypes."""
+    return tf.nest.map_structure(lambda p, u: p + tf.cast(u, p.dtype), params, updates)
+
+
+def global_norm(nest: Nest) -> tf.Tensor:
+    """The Euclidean norm of all leaves together, a scalar of the widest of their dtypes."""
+    leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(nest)]
+    if not leaves:
+        return tf.zeros([])
+    widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: dtype.size)
+    return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(leaf, widest))) for leaf in leaves]))
+
+
+def chain(*optimizers: Optimizer) -> Optimizer:
+    """Applies transformations in order, each to what the one before returns.
+
+    Its state is the tuple of theirs.
+    """
+
+    def init(params: Nest) -> tuple:
+        return tuple(optimizer.init(params) for optimizer in optimizers)
+
+    def update(grads: Nest, states: tuple, params: Nest = None) -> tuple[Nest, tuple]:
+        next_states = []
+        for optimizer, state in zip(optimizers, states, strict=True):
+            grads, state = optimizer.update(grads, state, params)
+            next_states.append(state)
+        return grads, tuple(next_states)
+
+    return Optimizer(init, update, by_leaf=any(optimizer.by_leaf for optimizer in optimizers))
+
+
+def check_rate(label: str, rate: ScalarOrSchedule) -> None:
+    """Raises unless it is a function or a number from 0."""
+    if not callable(rate):
+        scalars.check(label, rate, "[0, inf)")
+
+
+def rate_at(rate: ScalarOrSchedule, count: tf.Tensor) -> tf.Tensor:
+    """A learning rate after `count` steps, float32[]."""
+    return tf.cast(rate(count) if callable(rate) else rate, tf.float32)
+
+
+def after(count: tf.Tensor) -> tf.Tensor:
+    """The next count of steps; the last there is stays."""
+    return tf.minimum(count, _LAST - 1) + 1
+
+
+def zeros_like(params: Nest) -> Nest:
+    """As the parameters, all zero."""
+    return tf.nest.map_structure(tf.zeros_like, params)
+
+
+def times(factor: Scalar, leaf: tf.Tensor) -> tf.Tensor:
+    """The product, in the leaf's dtype."""
+    return scalars.cast(factor, leaf.dtype) * leaf
+
+
+def mix(decay: Scalar, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """A running mean: `decay` of the old and the rest of the new."""
+    return times(decay, old) + times(1 - decay, new)
