@@ -78,7 +78,8 @@ class HParams:
                 f"{type(self).__name__} has {', '.join(sorted(undeclared))} and is no dataclass: "
                 "put @dataclasses.dataclass(frozen=True) above it"
             )
-        for name, allowed in described(self.__class__).items():
+        struct: Any = type(self)
+        for name, allowed in described(struct).items():
             object.__setattr__(self, name, allowed.checked(getattr(self, name)))
 
     @property
