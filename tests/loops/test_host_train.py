@@ -85,7 +85,9 @@ def test_trajectories_are_time_major_and_continue_each_other():
     np.testing.assert_array_equal([e.count for e in episodes], [last[:7].sum(), last[7:].sum()])
     assert sum(e.length_sum for e in episodes) == 7 * 2 + 4 * 3
     assert sum(e.return_sum for e in episodes) == whole.reward[:12].sum() + whole.reward[12:, 0].sum()
-    assert learner.drain() == {"acted": 0 + 1}
+    metrics, means = loops.summarize(loops.StepReport(learner.drain(), episodes[1]), 2)
+    assert metrics == {"acted": (0 + 1) / 2}
+    assert means.count == episodes[1].count
 
 
 def test_metrics_mean_what_they_do_in_the_compiled_loop():
