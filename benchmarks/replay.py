@@ -188,7 +188,7 @@ def host_of(num: int, repetitions: int) -> list[dict[str, Any]]:
 
     def step(state: Any, items: Any, seed: tf.Tensor) -> Any:
         state = buffer.add(state, items)
-        return state, buffer.sample(state, random.key(seed), BATCH)
+        return state, buffer.sample(state, random.key(seed), BATCH).items
 
     ours = loops.compile(step, buffer.init())
     peer = flashbax.make_item_buffer(CAPACITY, 1, BATCH, False, True)
@@ -264,7 +264,7 @@ def run(capacity):
         state, key = carry
         keys = random.split(key)
         state = buffer.add(state, {"x": random.uniform(keys[0], [16, 256])})
-        return (state, keys[1]), {"mean": tf.reduce_mean(buffer.sample(state, keys[0], 64)["x"])}
+        return (state, keys[1]), {"mean": tf.reduce_mean(buffer.sample(state, keys[0], 64).items["x"])}
     program = loops.compile(step, (buffer.init(), random.key(0)))
     program.run(capacity // 16 + 10)
 

@@ -21,16 +21,14 @@ Storage keeps the dtypes of the specification. Inside `loops.compile` the state 
 as a step samples after it has added: what is read before a write and not used for it, a compiler copies.
 """
 
-from rl_fn._src.replay.base import Replay, ReplayState, Store
+from rl_fn._src.replay.base import Replay, ReplayState, Sample, Store
 from rl_fn._src.replay.dataset import contents, export_steps, import_steps, restore, save
 from rl_fn._src.replay.frames import FramesState, frames
 from rl_fn._src.replay.hindsight import hindsight
 from rl_fn._src.replay.minari import from_minari, to_minari
-from rl_fn._src.replay.mixture import Mixture, mixture
+from rl_fn._src.replay.mixture import mixture
 from rl_fn._src.replay.n_step import NStepState, NStepTransition, n_step, n_step_items
 from rl_fn._src.replay.prioritized import (
-    PrioritizedReplay,
-    PrioritizedSample,
     PrioritizedState,
     prioritized,
     prioritized_from,
@@ -43,15 +41,13 @@ from rl_fn._src.replay.uniform import items, uniform, uniform_from
 
 __all__ = [
     "FramesState",
-    "Mixture",
     "NStepState",
     "NStepTransition",
-    "PrioritizedReplay",
-    "PrioritizedSample",
     "PrioritizedState",
     "Queue",
     "Replay",
     "ReplayState",
+    "Sample",
     "Sequence",
     "Store",
     "Taken",

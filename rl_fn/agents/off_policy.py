@@ -56,11 +56,7 @@ class OffPolicyState(NamedTuple):
         return OffPolicyPolicy(self.learner.actor_params, self.updates)
 
 
-class Sampled(NamedTuple):
-    """What a gradient step learns from."""
-
-    items: replay.NStepTransition  # [N, ...]
-    weights: tf.Tensor  # float32[N]: importance weights, one where sampling is uniform
+Sampled = replay.Sample  # of `replay.NStepTransition`s
 
 
 class Learned(NamedTuple):
@@ -84,7 +80,7 @@ class TargetLearner(NamedTuple):
 
 
 def update_from_replay(
-    buffer: replay.Replay | replay.PrioritizedReplay,
+    buffer: replay.Replay,
     gradient_step: Callable[[Any, Sampled, random.Key], tuple[Any, Learned]],
     hparams: OffPolicyHParams,
     beta: Callable[[tf.Tensor], tf.Tensor] = lambda updates: tf.ones([]),
@@ -101,20 +97,14 @@ def update_from_replay(
 
     def update(state: OffPolicyState, trajectory: Transition, key: random.Key) -> tuple[OffPolicyState, Metrics]:
         stored = buffer.add(state.replay, trajectory._replace(extras={}))
-        ready = buffer.store.count(stored) >= hparams.learning_starts - (hparams.n_step - 1) * hparams.num_envs
+        ready = buffer.is_ready(stored, hparams.learning_starts - (hparams.n_step - 1) * hparams.num_envs)
 
         def one(carry: tuple[Any, Any], key: random.Key) -> tuple[tuple[Any, Any], Metrics]:
             learner, stored = carry
             sample_key, step_key = tf.unstack(random.split(key))
-            if isinstance(buffer, replay.PrioritizedReplay):
-                drawn = buffer.sample(stored, sample_key, hparams.batch_size, beta(state.updates))
-                learner, learned = gradient_step(learner, Sampled(drawn.items, drawn.weights), step_key)
-                # Compiled, a priority that is not a number leaves the old one.
-                priorities = tf.where(ready, learned.priorities, float("nan"))
-                stored = buffer.update(stored, drawn.slots, priorities)
-            else:
-                items = buffer.sample(stored, sample_key, hparams.batch_size)
-                learner, learned = gradient_step(learner, Sampled(items, tf.ones([hparams.batch_size])), step_key)
+            drawn = buffer.sample(stored, sample_key, hparams.batch_size, beta(state.updates))
+            learner, learned = gradient_step(learner, drawn, step_key)
+            stored = buffer.update(stored, tf.where(ready, drawn.slots, -1), learned.priorities)
             return (learner, stored), learned.metrics
 
         (learner, stored), metrics = scan(one, (state.learner, stored), random.split(key, hparams.gradient_steps))

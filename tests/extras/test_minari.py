@@ -76,4 +76,4 @@ def test_a_buffer_is_exported_and_filled_again():
     offline = replay.uniform(100, spec)
     state = offline.add(offline.init(), replay.from_minari("test/buffer-v0"))
     assert int(state.size) == T * B
-    assert offline.sample(state, random.key(0), 5).observation.shape == (5, 3)
+    assert offline.sample(state, random.key(0), 5).items.observation.shape == (5, 3)

@@ -19,6 +19,7 @@ from scipy import stats
 from rl_fn import random
 from rl_fn._src.scan import scan
 from rl_fn.replay import Store
+from rl_fn.struct import Transition
 
 MAX_OPERATIONS = 6
 
@@ -59,16 +60,20 @@ class Player:
     Args:
       store: the store.
       sizes: operation i adds the next `sizes[i - 1]` elements of the tape.
+      cuts: whether there is one more operation behind these, which cuts the streams.
     """
 
-    def __init__(self, store: Store, sizes: Sequence[int]):
+    def __init__(self, store: Store, sizes: Sequence[int], cuts: bool = False):
         self.store, self.sizes = store, sizes
 
         def play(ops: tf.Tensor, tape: Any) -> tuple:
             def step(carry: Any, op: tf.Tensor) -> tuple[Any, None]:
                 state, used = carry
                 grow = lambda size: (store.add(state, slice_of(tape, used, size))[0], used + size)
-                return tf.switch_case(op, [lambda: carry, *(lambda s=size: grow(s) for size in sizes)]), None
+                branches = [lambda: carry, *(lambda s=size: grow(s) for size in sizes)]
+                if cuts:
+                    branches.append(lambda: (store.cut(state)[0], used))
+                return tf.switch_case(op, branches), None
 
             (state, _), _ = scan(step, (store.init(), tf.constant(0)), ops)
             return look(store, state)
@@ -78,7 +83,16 @@ class Player:
     def play(self, ops: Sequence[int], tape: Any) -> tuple[int, tuple]:
         """Runs the operations; returns how much of the tape was used, and what `look` sees at the end."""
         seen = self._play(padded(ops), tape)
-        return sum(self.sizes[op - 1] for op in ops), tf.nest.map_structure(np.asarray, seen)
+        return sum([0, *self.sizes, 0][op] for op in ops), tf.nest.map_structure(np.asarray, seen)
+
+    def cut_at(self, ops: Sequence[int], tape: Transition) -> Transition:
+        """The tape with its streams cut where the operations do so."""
+        used, truncated = 0, tape.truncated.copy()
+        for op in ops:
+            used += [0, *self.sizes, 0][op]
+            if op > len(self.sizes) and used:
+                truncated[used - 1] |= ~tape.terminated[used - 1]
+        return tape._replace(truncated=truncated)
 
 
 def padded(ops: Sequence[int]) -> tf.Tensor:

@@ -208,6 +208,7 @@ def test_copies_equal_single_buffers():
     def run(key, tape):
         state = buffer.init()
         for begin, end in ((0, 3), (3, 7)):
+            state = buffer.cut(state)
             state = buffer.add(state, tf.nest.map_structure(lambda leaf, b=begin, e=end: leaf[b:e], tape))
         return state, buffer.sample(state, key, 6)
 
@@ -228,6 +229,7 @@ def test_bad_inputs_are_refused():
     make = lambda inner: replay.steps(10, inner, num_streams=1)
     assert_refuses("padding is 'last'", replay.frames, 9, SPEC, num_streams=1, make_store=make, padding="last")
     assert_refuses("with axis 2", replay.frames, 9, SPEC, num_streams=1, make_store=make, stack_axis=2)
+    assert_refuses("spec is a dict, expected a Transition", replay.frames, 9, {}, num_streams=1, make_store=make)
     nested = SPEC._replace(observation={"image": SPEC.observation})
     assert_refuses("expected a tensor", replay.frames, 9, nested, num_streams=1, make_store=make)
     assert_refuses("the store has 1 streams, expected 2", replay.frames, 9, SPEC, num_streams=2, make_store=make)

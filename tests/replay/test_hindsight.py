@@ -84,21 +84,18 @@ def episode_of(tape, t, b, first, last):
     return begin, end
 
 
-END = [
-    np.array([[episode_of(tape, t, b, 0, TOTAL)[1] for b in range(STREAMS)] for t in range(TOTAL)]) for tape in TAPES
-]
-PLAYER = Player(store_of("final", terminated_fn=arrived), SIZES)
+PLAYER = Player(store_of("final", terminated_fn=arrived), SIZES, cuts=True)
 
 
 @many_examples
-@hypothesis.given(operations(len(SIZES)), strategies.integers(0, len(TAPES) - 1))
+@hypothesis.given(operations(len(SIZES) + 1), strategies.integers(0, len(TAPES) - 1))
 def test_the_last_achievement_becomes_the_goal(ops, seed):
-    tape = TAPES[seed]
     used, seen = PLAYER.play(ops, DEVICE_TAPES[seed])
+    tape = PLAYER.cut_at(ops, TAPES[seed])
     first = max(0, used - TIMES)
     kept = tf.nest.map_structure(lambda leaf: leaf[first:used].reshape([-1, *leaf.shape[2:]]), tape)
     times, streams = (grid[first:used].ravel() for grid in np.indices([TOTAL, STREAMS]))
-    ends = np.minimum(END[seed][times, streams], used - 1)
+    ends = [episode_of(tape, t, b, first, used)[1] for t, b in zip(times, streams, strict=True)]
     goal = tape.next_observation["achieved_goal"][ends, streams]
     items = kept._replace(
         observation={**kept.observation, "desired_goal": goal},
@@ -129,7 +126,7 @@ def test_goals_are_drawn_evenly_from_the_steps_allowed(strategy):
 def test_a_share_of_the_items_keeps_its_goal_and_reward():
     store = store_of(ratio=0.75)
     state, _ = store.add(store.init(), tf.nest.map_structure(lambda leaf: leaf[:7], TAPES[0]))
-    items = replay.uniform_from(store).sample(state, random.key(0), 4_000)
+    items = replay.uniform_from(store).sample(state, random.key(0), 4_000).items
     kept = np.asarray(items.observation["desired_goal"])[:, 0] == -1
     assert_frequencies(kept.astype(int), np.array([0.75, 0.25]))
     np.testing.assert_array_equal(np.asarray(items.reward) == -100, kept)
@@ -143,7 +140,7 @@ def test_copies_equal_single_buffers():
         state = buffer.init()
         for begin, end in ((0, 4), (4, 9)):
             part = tf.nest.map_structure(lambda leaf, b=begin, e=end: leaf[b:e], DEVICE_TAPES[0])
-            state = buffer.add(state, part._replace(reward=part.reward + reward))
+            state = buffer.cut(buffer.add(state, part._replace(reward=part.reward + reward)))
         return state, buffer.sample(state, key, 6)
 
     keys, rewards = random.split(random.key(0), 3), tf.constant([0.0, 1.0, 2.0])
@@ -164,7 +161,7 @@ def test_a_compiled_step_updates_in_place():
         state, count = carry
         part = tf.nest.map_structure(lambda leaf: leaf[:3], DEVICE_TAPES[0])
         state = buffer.add(state, part._replace(reward=part.reward + tf.cast(count, tf.float32)))
-        batch = buffer.sample(state, random.fold_in(random.key(0), count), 16)
+        batch = buffer.sample(state, random.fold_in(random.key(0), count), 16).items
         return (state, count + 1), {"mean": tf.reduce_mean(batch.reward)}
 
     assert_in_place(loops.compile(step, (buffer.init(), tf.constant(0))), times * STREAMS)
@@ -173,6 +170,8 @@ def test_a_compiled_step_updates_in_place():
 def test_bad_inputs_are_refused():
     assert_refuses("strategy is 'past'", store_of, "past")
     assert_refuses("ratio is 1.5", store_of, ratio=1.5)
+    assert_refuses("num_streams is 0", store_of, streams=0)
+    assert_refuses("spec is a dict, expected a Transition", replay.hindsight, 8, {}, num_streams=1, reward_fn=distance)
     flat = SPEC._replace(observation=GOAL)
     make = lambda spec: replay.hindsight(8, spec, num_streams=1, reward_fn=distance)
     assert_refuses(r"observation has \[\], expected achieved_goal and desired_goal", make, flat)

@@ -23,9 +23,10 @@ def test_every_batch_has_the_same_shares(proportions, batch_size, expected):
     for index in range(len(proportions)):
         state = mixture.add(state, numbered(100 * index, 30), index)
     drawn = compiled(lambda key: mixture.sample(state, key, batch_size))(random.key(0))
-    ids = np.asarray(drawn["id"])
+    ids = np.asarray(drawn.items["id"])
     np.testing.assert_array_equal(ids // 100, np.repeat(range(len(proportions)), expected))
-    np.testing.assert_array_equal(drawn["pixels"], numbered(0, 400)["pixels"][ids])
+    np.testing.assert_array_equal(drawn.items["pixels"], numbered(0, 400)["pixels"][ids])
+    np.testing.assert_array_equal(drawn.slots, 50 * (ids // 100) + ids % 100)
 
 
 def test_sequences_and_priorities_are_joined_along_the_items():
@@ -42,9 +43,33 @@ def test_sequences_and_priorities_are_joined_along_the_items():
     np.testing.assert_array_equal(batch.items.steps["id"][0], batch.items.start)
     np.testing.assert_array_equal(batch.items.start // 1000, [0, 0, 1, 1, 1, 1, 1, 1])
     assert batch.slots.shape == batch.weights.shape == (8,)
-    # The buffers' own functions take what belongs to them.
-    updated = make().update(state[1], batch.slots[2:], tf.fill([6], 5.0))
-    assert float(updated.max_priority) == 5.0
+
+
+def test_priorities_go_to_the_buffer_of_each_item():
+    make = lambda: replay.prioritized(4, SCALAR, alpha=1.0)
+    mixture = replay.mixture([make(), replay.uniform(3, SCALAR), make()], [1, 1, 1])
+    state = mixture.init()
+    for index in range(3):
+        state = mixture.add(state, numbered(0, 3), index)
+    # Slots are numbered through: 0 ... 3, 4 ... 6 and 7 ... 10; in any order, and parts of a batch.
+    for update in (mixture.update, compiled(mixture.update)):
+        after = update(state, tf.constant([9, 0, 5, -1]), tf.constant([5.0, 2.0, 8.0, 9.0]))
+        np.testing.assert_allclose(after[0].weights[0][:4], [2.0, 1.0, 1.0, 0.0])
+        np.testing.assert_allclose(after[2].weights[0][:4], [1.0, 1.0, 5.0, 0.0])
+        assert (float(after[0].max_priority), float(after[2].max_priority)) == (2.0, 5.0)
+    plain = replay.mixture([replay.uniform(3, SCALAR)] * 2, [1, 1])
+    plain.update(plain.init(), [0, 1])
+
+
+def test_it_is_ready_when_every_buffer_with_a_share_is_and_they_hold_so_many_together():
+    mixture = replay.mixture([replay.uniform(5, SCALAR)] * 3, [1, 1, 0])
+    ready = compiled(mixture.is_ready)
+    state = mixture.add(mixture.init(), numbered(0, 4))  # to the first, where no index is given
+    assert int(state[0].size) == 4
+    assert not ready(state, tf.constant(1))
+    state = mixture.add(state, numbered(0, 1), 1)
+    assert [bool(ready(state, tf.constant(num))) for num in (0, 5, 6)] == [True, True, False]
+    assert_refuses("min_items is 11, but the buffer keeps no more than 10 items", mixture.is_ready, state, 11)
 
 
 def test_copies_equal_single_mixtures():
@@ -73,3 +98,10 @@ def test_bad_inputs_are_refused():
     assert_refuses("0 buffers", replay.mixture, [], [])
     assert_refuses(r"proportions are \[-1, 2\]", replay.mixture, [buffer, buffer], [-1, 2])
     assert_refuses(r"proportions are \[0, 0\]", replay.mixture, [buffer, buffer], [0, 0])
+    assert_refuses(r"proportions are \[1, nan\]", replay.mixture, [buffer, buffer], [1, float("nan")])
+    mixture = replay.mixture([buffer, buffer], [1, 1])
+    assert_refuses("a buffer is a mixture itself", replay.mixture, [buffer, mixture], [1, 1])
+    state = mixture.add(mixture.add(mixture.init(), numbered(0, 1)), numbered(0, 1), 1)
+    assert_refuses(r"slots hold 10, expected values in \[0, 10\)", mixture.update, state, [10], [1.0])
+    assert_refuses("batch_size is 0", mixture.sample, state, random.key(0), 0)
+    assert_refuses("a mixture keeps no steps of its own", replay.contents, mixture, state)

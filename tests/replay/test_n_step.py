@@ -1,5 +1,3 @@
-import functools
-
 import hypothesis
 import numpy as np
 import pytest
@@ -52,27 +50,45 @@ DEVICE_TAPES = [tf.nest.map_structure(tf.constant, tape) for tape in TAPES]
 
 
 def n_step_by_definition(tape, t, b, n):
+    """The reward and the discount over n steps, and when the last of them was."""
     reward, discount = 0.0, 1.0
     for k in range(t, t + n):
         reward += discount * tape.reward[k, b]
         discount *= 0.0 if tape.terminated[k, b] else GAMMA
         if tape.terminated[k, b] or tape.truncated[k, b]:
             break
+    return reward, discount, k
+
+
+def all_by_definition(tape, begin, end, n):
+    """The transitions over n steps from those of the times [begin, end), [T * B, ...]."""
+    t, b = (grid.ravel() for grid in np.mgrid[begin:end, :STREAMS])
+    found = [n_step_by_definition(tape, *place, n) for place in zip(t, b, strict=True)]
+    reward, discount, last = np.array(found, np.float32).reshape([-1, 3]).T
     return replay.NStepTransition(
         observation={"id": tape.observation["id"][t, b]},
         action=tape.action[t, b],
-        reward=np.float32(reward),
-        discount=np.float32(discount),
-        next_observation={"id": tape.next_observation["id"][k, b]},
+        reward=reward,
+        discount=discount,
+        next_observation={"id": tape.next_observation["id"][last.astype(int), b]},
         extras={"log_prob": tape.extras["log_prob"][t, b]},
     )
 
 
-@functools.cache
-def all_by_definition(seed, n):
-    """Every transition over n steps of a tape, [T * B, ...]."""
-    every = [n_step_by_definition(TAPES[seed], t, b, n) for t in range(TOTAL - n + 1) for b in range(STREAMS)]
-    return tf.nest.map_structure(lambda *leaves: np.stack(leaves), *every)
+def items_kept(ops, n):
+    """From when to when the steps are items of `n_step_items`, in a ring of TIMES per stream."""
+    begin = end = used = pending = 0
+    for op in ops:
+        num = [0, *SIZES, n - 1][op]
+        is_cut = op > len(SIZES)
+        if not is_cut:
+            used += num
+        end = max(end, used if is_cut else used - n + 1)
+        # What is put together before there are n steps takes room as well.
+        void = n - 1 - pending - (num - min(num, TIMES))
+        begin = max(begin, end - TIMES + min(max(void, 0), min(num, TIMES)))
+        pending = 0 if is_cut else min(pending + num, n - 1)
+    return begin, max(end, begin)
 
 
 @pytest.mark.parametrize("n", [1, 3, 5])
@@ -82,21 +98,21 @@ def test_its_items_are_the_n_step_transitions(n, when):
         store = replay.n_step(STREAMS * TIMES, SPEC, num_streams=STREAMS, n=n, gamma=GAMMA)
     else:
         store = replay.n_step_items(STREAMS * TIMES, SPEC, num_streams=STREAMS, n=n, gamma=GAMMA)
-    player = Player(store, SIZES)
+    player = Player(store, SIZES, cuts=True)
 
     @hypothesis.settings(many_examples, max_examples=many_examples.max_examples // 3 + 1)
-    @hypothesis.given(operations(len(SIZES)), strategies.integers(0, len(TAPES) - 1))
+    @hypothesis.given(operations(len(SIZES) + 1), strategies.integers(0, len(TAPES) - 1))
     def follows(ops, seed):
         used, seen = player.play(ops, DEVICE_TAPES[seed])
-        complete = max(0, used - n + 1)
-        # Put together when sampled, the oldest n - 1 steps have room in the ring and are no items.
-        oldest = used - TIMES if when == "sampled" else complete - TIMES
-        rows = slice(STREAMS * max(0, oldest), STREAMS * complete)
-        items = tf.nest.map_structure(lambda leaf: leaf[rows], all_by_definition(seed, n))
-        kept = tf.nest.map_structure(
-            lambda leaf: leaf[max(0, used - TIMES) : used].reshape([-1, *leaf.shape[2:]]), TAPES[seed]
-        )
-        assert_holds(seen, items, kept if when == "sampled" else items)
+        tape = player.cut_at(ops, TAPES[seed])
+        if when == "sampled":
+            # The oldest n - 1 steps have room in the ring, and the newest are no items yet, cut or not.
+            first = max(0, used - TIMES)
+            items = all_by_definition(tape, first, max(first, used - n + 1), n)
+            kept = tf.nest.map_structure(lambda leaf: leaf[first:used].reshape([-1, *leaf.shape[2:]]), tape)
+        else:
+            items = kept = all_by_definition(tape, *items_kept(ops, n), n)
+        assert_holds(seen, items, kept)
 
     follows()
 
@@ -119,7 +135,8 @@ def test_copies_equal_single_buffers(make):
     def run(key, gamma, reward):
         buffer = replay.uniform_from(make(10, SPEC, num_streams=STREAMS, n=3, gamma=gamma))
         part = tf.nest.map_structure(lambda leaf: leaf[:4], DEVICE_TAPES[0])
-        state = buffer.add(buffer.init(), part._replace(reward=part.reward + reward))
+        state = buffer.cut(buffer.add(buffer.init(), part._replace(reward=part.reward + reward)))
+        state = buffer.add(state, tf.nest.map_structure(lambda leaf: leaf[4:6], DEVICE_TAPES[0]))
         return state, buffer.sample(state, key, 6)
 
     args = random.split(random.key(0), 3), tf.constant([0.5, 0.25, 1.0]), tf.constant([0.0, 1.0, 2.0])
@@ -138,3 +155,7 @@ def test_bad_numbers_are_refused():
         store = make(12, SPEC, num_streams=3, n=2, gamma=0.9)
         part = tf.nest.map_structure(lambda leaf: leaf[:4], TAPES[0])
         assert_refuses("items have 2 streams, expected num_streams = 3", store.add, store.init(), part)
+        assert_refuses(r"gamma is 99, expected a number in \[0, 1\]", make, 10, SPEC, num_streams=2, n=1, gamma=99.0)
+        assert_refuses("spec is a dict, expected a Transition", make, 10, {}, num_streams=2, n=1, gamma=0.9)
+    of_five = lambda n: replay.n_step(10, SPEC, num_streams=2, n=n, gamma=0.9)
+    assert_refuses(r"n is 6, expected an integer in \[1, 5\]", of_five, 6)

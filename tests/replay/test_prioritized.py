@@ -40,7 +40,8 @@ def player(buffer):
             return tf.switch_case(op, [*branches, lambda: (buffer.update(state, slots, priorities), used)]), None
 
         (state, _), _ = scan(step, (buffer.init(), tf.constant(0)), (ops, slots, priorities))
-        return state.weights, state.max_priority, buffer.sample(state, key, DRAWS, beta=0.5)
+        ready = [buffer.is_ready(state), buffer.is_ready(state, 3)]
+        return state.weights, state.max_priority, buffer.sample(state, key, DRAWS, beta=0.5), ready
 
     return compiled(play)
 
@@ -100,14 +101,17 @@ def test_it_follows_the_model(name):
             else:
                 model.add(SIZES[op - 1])
         key = tf.constant([0, seed], tf.uint32)
-        weights, highest, drawn = tf.nest.map_structure(np.asarray, PLAYERS[name](padded(ops), slots, priorities, key))
+        weights, highest, drawn, ready = tf.nest.map_structure(
+            np.asarray, PLAYERS[name](padded(ops), slots, priorities, key)
+        )
         held = model.by_slot()
         np.testing.assert_allclose(weights[0][:CAPACITY], np.sqrt(held) if name == "proportional" else held, rtol=1e-6)
         assert highest == model.highest
+        assert ready == [bool(held.any()), len(model.priorities) >= 3 and bool(held.any())]
+        assert np.isfinite(drawn.weights).all()
         if held.any():
             chances = model.probabilities(name)
-            np.testing.assert_allclose(drawn.probabilities, chances[drawn.slots], rtol=1e-5)
-            assert (drawn.probabilities > 0).all()
+            assert (chances[drawn.slots] > 0).all()
             expected = (len(model.priorities) * chances[drawn.slots]) ** -0.5
             np.testing.assert_allclose(drawn.weights, expected / expected.max(), rtol=1e-5)
             np.testing.assert_array_equal(drawn.items["id"] % CAPACITY, drawn.slots)
@@ -131,14 +135,52 @@ def test_sampling_frequencies(name):
 def test_beta_and_alpha_may_be_tensors_and_do_what_they_say(name):
     state = BUFFERS[name].add(BUFFERS[name].init(), numbered(0, CAPACITY))
     state = BUFFERS[name].update(state, [0, 1, 2], [9.0, 4.0, 0.01])
+    model = Model()
+    model.add(CAPACITY)
+    model.update([0, 1, 2], [9.0, 4.0, 0.01])
     none = BUFFERS[name].sample(state, random.key(0), 50, beta=tf.constant(0.0))
     np.testing.assert_allclose(none.weights, 1.0)
     full = BUFFERS[name].sample(state, random.key(0), 50, beta=1.0)
-    np.testing.assert_allclose(full.weights * full.probabilities, tf.reduce_min(full.probabilities), rtol=1e-5)
+    chances = model.probabilities(name)[full.slots]
+    np.testing.assert_allclose(full.weights * chances, np.full(50, chances.min()), rtol=1e-5)
     if name == "proportional":
         flat = replay.prioritized(CAPACITY, SCALAR, alpha=tf.constant(0.0))
         state = flat.update(flat.add(flat.init(), numbered(0, CAPACITY)), [0, 1], [9.0, 0.01])
-        np.testing.assert_allclose(flat.sample(state, random.key(0), 8).probabilities, 1 / CAPACITY, rtol=1e-6)
+        np.testing.assert_allclose(flat.sample(state, random.key(0), 8).weights, np.ones(8), rtol=1e-6)
+        assert_frequencies(flat.sample(state, random.key(0), 1_000).slots, np.ones(CAPACITY))
+
+
+@pytest.mark.parametrize("name", BUFFERS)
+@pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])
+def test_an_empty_buffer_gives_numbers_and_takes_nothing(name, beta):
+    buffer = BUFFERS[name]
+
+    @compiled
+    def run(state, key):
+        drawn = buffer.sample(state, key, DRAWS, beta)
+        return drawn, buffer.is_ready(state), buffer.update(state, drawn.slots, tf.fill([DRAWS], 7.0))
+
+    empty = buffer.init()
+    drawn, ready, after = run(empty, random.key(0))
+    assert not ready
+    np.testing.assert_allclose(drawn.weights, np.ones(DRAWS), rtol=1e-5)
+    for one, other in zip(tf.nest.flatten(after), tf.nest.flatten(empty), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # The same where there are items of which none can be drawn: then their priorities change.
+    state = buffer.update(buffer.add(empty, numbered(0, 2)), [0, 1], [0.0, 0.0])
+    drawn, ready, after = run(state, random.key(0))
+    assert not ready
+    np.testing.assert_allclose(drawn.weights, np.ones(DRAWS), rtol=1e-5)
+    assert all(np.all(np.isfinite(leaf)) for leaf in tf.nest.flatten(after))
+
+
+def test_a_slot_of_minus_one_is_none():
+    buffer = BUFFERS["proportional"]
+    state = buffer.add(buffer.init(), numbered(0, 3))
+    for update in (buffer.update, compiled(buffer.update)):
+        after = update(state, tf.constant([-1, 1, -1]), tf.constant([9.0, 4.0, 9.0]))
+        np.testing.assert_allclose(after.weights[0][:CAPACITY], [1.0, 2.0, 1.0, 0.0, 0.0])
+        assert after.max_priority == 4.0
 
 
 def test_new_items_come_in_at_the_highest_priority():
@@ -205,10 +247,15 @@ def test_other_bad_inputs_are_refused_by_name():
     buffer = BUFFERS["proportional"]
     state = buffer.add(buffer.init(), numbered(0, 3))
     assert_refuses(r"slots hold 5, expected values in \[0, 5\)", buffer.update, state, [0, 5], [1.0, 1.0])
+    assert_refuses(r"slots hold -2, expected .* or -1 for none", buffer.update, state, [0, -2], [1.0, 1.0])
+    assert_refuses("priorities are None, but this buffer samples by them", buffer.update, state, [0], None)
     assert_refuses(r"slots have shape \(2,\) and priorities \(1,\)", buffer.update, state, [0, 1], [1.0])
     assert_refuses("slots are float32", buffer.update, state, [0.0], [1.0])
-    assert_refuses(r"alpha is -1, expected a number in \[0, inf\]", replay.prioritized, 3, SCALAR, -1.0)
+    assert_refuses(r"alpha is -1, expected a number in \[0, inf\)", replay.prioritized, 3, SCALAR, -1.0)
     assert_refuses(r"alpha is -1", replay.rank_prioritized, 3, SCALAR, -1.0)
+    assert_refuses("alpha is a tensor, expected a number", replay.rank_prioritized, 3, SCALAR, tf.constant(0.5))
+    assert_refuses("batch_size is 0", buffer.sample, state, random.key(0), 0)
+    assert_refuses("min_items is 6, but the buffer keeps no more than 5", buffer.is_ready, state, 6)
     assert_refuses(r"beta is 1.5, expected a number in \[0, 1\]", buffer.sample, state, random.key(0), 2, 1.5)
     with pytest.raises(ValueError, match="nothing to sample"):
         buffer.sample(buffer.init(), random.key(0), 2)

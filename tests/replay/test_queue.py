@@ -61,6 +61,7 @@ def test_it_is_a_list_that_is_taken_from_the_front(ops):
             assert list(ids[:size]) == [*model[:size], *[-1] * size][:size]
             model = model[size:]
     assert int(state.size) == len(model)
+    assert [bool(QUEUE.is_ready(state, num)) for num in (1, 3)] == [len(model) >= 1, len(model) >= 3]
 
 
 def test_copies_equal_single_queues():
@@ -97,3 +98,4 @@ def test_what_does_not_fit_is_refused():
         QUEUE.take(state, 4)
     assert_refuses("6 items do not fit", QUEUE.add, QUEUE.init(), numbered(0, 6))
     assert_refuses("capacity is 0", replay.queue, 0, SCALAR)
+    assert_refuses("6 items are waited for, but it holds at most 5", QUEUE.is_ready, QUEUE.init(), 6)

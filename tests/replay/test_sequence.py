@@ -82,7 +82,7 @@ def test_all_complete_sequences_are_sampled_alike_and_no_others(streams, length,
         return buffer.sample(state, key, 5_000)
 
     drawn = run(random.key(0))
-    steps = np.asarray((drawn.items if prioritized else drawn).steps["id"])
+    steps = np.asarray(drawn.items.steps["id"])
     assert steps.shape == (length, 5_000)
     np.testing.assert_array_equal(np.diff(steps, axis=0), streams)
     possible = np.zeros(TOTAL * streams)

@@ -37,7 +37,7 @@ def test_it_is_a_list_that_forgets_its_oldest(ops):
 def test_sampling_is_uniform(added):
     buffer = replay.uniform(CAPACITY, SCALAR)
     state = buffer.add(buffer.init(), numbered(0, added))
-    drawn = compiled(lambda key: buffer.sample(state, key, 20_000))(random.key(1))["id"]
+    drawn = compiled(lambda key: buffer.sample(state, key, 20_000))(random.key(1)).items["id"]
     live = np.arange(added)[-CAPACITY:]
     assert_frequencies(np.asarray(drawn) - live[0], np.ones(len(live)))
 
@@ -50,7 +50,7 @@ def test_a_counter_that_has_gone_round_many_times_does_not_matter():
         state = buffer.add(state, numbered(first, 3))
         assert 0 <= int(state.position) < CAPACITY
         assert int(state.size) <= CAPACITY
-    drawn = buffer.sample(state, random.key(0), 200)["id"]
+    drawn = buffer.sample(state, random.key(0), 200).items["id"]
     assert set(np.asarray(drawn)) == set(range(55, 60))
 
 
@@ -71,7 +71,7 @@ def test_storage_keeps_the_dtypes():
     buffer = replay.uniform(4, spec)
     added = {name: tf.cast([[0, 1], [1, 3]], dtype) for name, dtype in _DTYPES.items()}
     state = buffer.add(buffer.init(), added)
-    drawn = buffer.sample(state, random.key(0), 8)
+    drawn = buffer.sample(state, random.key(0), 8).items
     for name, dtype in _DTYPES.items():
         assert state.storage[name].dtype == drawn[name].dtype == dtype  # a matrix for each dtype
         rows = {tuple(row) for row in np.asarray(tf.cast(drawn[name], tf.float64))}
@@ -110,7 +110,7 @@ def test_a_compiled_step_updates_in_place(added, drawn):
         drawn_key, key = tf.unstack(random.split(key))
         values = random.uniform(drawn_key, [added, 3])
         state = buffer.add(state, {"x": values, "y": tf.cast(values[:, 0] * 255, tf.uint8)})
-        batch = buffer.sample(state, key, drawn)
+        batch = buffer.sample(state, key, drawn).items
         return (state, key), {"mean": tf.reduce_mean(batch["x"]) + tf.reduce_mean(tf.cast(batch["y"], tf.float32))}
 
     assert_in_place(loops.compile(step, (buffer.init(), random.key(0))), capacity)
@@ -136,3 +136,40 @@ def test_impossible_capacities_and_empty_buffers_are_refused():
     buffer = replay.uniform(CAPACITY, SCALAR)
     with pytest.raises(ValueError, match="nothing to sample"):
         buffer.sample(buffer.init(), random.key(0), 2)
+    state = buffer.add(buffer.init(), numbered(0, 1))
+    assert_refuses("batch_size is 0, expected an integer in", buffer.sample, state, random.key(0), 0)
+    assert_refuses("min_items is 6, but the buffer keeps no more than 5 items", buffer.is_ready, state, 6)
+
+
+def test_a_sample_says_where_it_comes_from_and_weighs_all_alike():
+    buffer = replay.uniform(CAPACITY, SCALAR)
+    state = buffer.add(buffer.init(), numbered(0, 7))
+    drawn = buffer.sample(state, random.key(0), 50, beta=0.5)
+    np.testing.assert_array_equal(drawn.items["id"] % CAPACITY, drawn.slots)
+    np.testing.assert_array_equal(drawn.weights, np.ones(50))
+    assert drawn.weights.dtype == tf.float32
+
+
+def test_there_are_no_priorities_to_update():
+    buffer = replay.uniform(CAPACITY, SCALAR)
+    state = buffer.add(buffer.init(), numbered(0, 3))
+    assert buffer.update(state, [0, 1], [9.0, 1.0]) is state
+    assert buffer.update(state, [0, 1]) is state
+
+
+def test_it_is_ready_when_there_are_so_many_items_and_at_least_one():
+    buffer = replay.uniform(CAPACITY, SCALAR)
+    ready = compiled(buffer.is_ready)
+    state, seen = buffer.init(), []
+    for added in (0, 2, 1, 4):
+        if added:
+            state = buffer.add(state, numbered(0, added))
+        seen.append([bool(ready(state, tf.constant(num))) for num in (-3, 0, 1, 3, 5)])
+    assert seen == [
+        [False, False, False, False, False],
+        [True, True, True, False, False],
+        [True, True, True, True, False],
+        [True, True, True, True, True],
+    ]
+    assert bool(buffer.is_ready(state))
+    assert not bool(buffer.is_ready(buffer.init(), 0))

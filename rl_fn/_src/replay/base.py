@@ -1,4 +1,4 @@
-"""What all buffers share: the ring, the two protocols, and the check of what is added."""
+"""What all buffers share: the ring, the two protocols, and the checks of what they are given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rl_fn import random
 from rl_fn._src.replay.rows import Rows
-from rl_fn.struct import Nest, named_leaves
+from rl_fn.struct import Nest, Transition, named_leaves
 
 # Rows are numbered in int32, and sums of two row numbers must not overflow.
 _MAX_ROWS = 2**30
@@ -41,9 +41,12 @@ class Store(NamedTuple):
     """
 
     num_slots: int
+    max_items: int  # that stay once the ring is full
     num_streams: int | None  # of rows [T, B, ...], in this order; None where rows are independent, [N, ...]
     init: Callable[[], State]
     add: Callable[[State, Nest], tuple[State, tuple[Changes, ...]]]  # the changes, in their order
+    # Where what is added next does not follow what was added last: the streams end here, as truncated.
+    cut: Callable[[State], tuple[State, tuple[Changes, ...]]]
     count: Callable[[State], tf.Tensor]  # int32[]: how many items there are
     nth: Callable[[State, tf.Tensor], tf.Tensor]  # the slots of the n-th oldest items, n in [0, count)
     is_item: Callable[[State, tf.Tensor], tf.Tensor]  # which slots hold an item
@@ -52,13 +55,61 @@ class Store(NamedTuple):
     read_rows: Callable[[State, tf.Tensor], Nest]  # the n-th oldest rows, as they were added
 
 
+class Sample(NamedTuple):
+    """A batch, of whatever buffer."""
+
+    items: Nest  # [N, ...]; the steps of sequences [length, N, ...]
+    slots: tf.Tensor  # int32[N]: where the items are; what `update` wants to know
+    weights: tf.Tensor  # float32[N]: importance weights, at most 1; all 1 where sampling is uniform
+
+
 class Replay(NamedTuple):
-    """A buffer: pure functions over its state."""
+    """A buffer: pure functions over its state. All buffers have the same, so a learner need not know which it has."""
 
     init: Callable[[], State]
-    add: Callable[[State, Nest], State]
-    sample: Callable[[State, random.Key, int], Nest]  # the last argument is the number of items
-    store: Store
+    # (state, items) -> state; what items are, is up to the store
+    add: Callable[..., State]
+    # (state, key, batch_size, beta=1.0) -> Sample; beta is the exponent of importance weights
+    sample: Callable[..., Sample]
+    # (state, slots, priorities) -> state; a buffer without priorities stays as it is. A slot of -1 is none
+    update: Callable[..., State]
+    # (state, min_items=1) -> bool[]: whether that many items are there, at least one, and some can be drawn.
+    # Compiled, a sample before that is finite and means nothing
+    is_ready: Callable[..., tf.Tensor]
+    # state -> state, where streams of steps were interrupted: what is added next does not follow. The last steps
+    # become truncated ones with their true successors, and no item goes across
+    cut: Callable[[State], State]
+    store: Store | None  # of this buffer's state; a mixture has none of its own
+
+
+def buffer(
+    store: Store,
+    sample: Callable[..., Sample],
+    update: Callable[..., State],
+    can_draw: Callable[[State], tf.Tensor] = lambda state: tf.constant(True),
+) -> Replay:
+    """A store together with how its items are sampled; `can_draw` says whether any of those there can be."""
+
+    def is_ready(state: State, min_items: int | tf.Tensor = 1) -> tf.Tensor:
+        check_min_items(min_items, store.max_items)
+        return (store.count(state) >= tf.maximum(min_items, 1)) & can_draw(state)
+
+    return Replay(
+        init=store.init,
+        add=lambda state, added: store.add(state, added)[0],
+        sample=sample,
+        update=update,
+        is_ready=is_ready,
+        cut=lambda state: store.cut(state)[0],
+        store=store,
+    )
+
+
+def within(store: Store, **others: Any) -> Store:
+    """The same store where its state is the field `items` of a larger one; `others` are the functions that differ."""
+    inside = lambda function: lambda state, *args: function(state.items, *args)
+    names = ("count", "nth", "is_item", "read", "num_rows", "read_rows")
+    return store._replace(**{**{name: inside(getattr(store, name)) for name in names}, **others})
 
 
 def check_size(label: str, value: int, low: int = 1, high: int = _MAX_ROWS) -> None:
@@ -71,6 +122,27 @@ def check_not_empty(label: str, count: tf.Tensor) -> None:
     """Raises ValueError where there is nothing to sample, if that is known when the function is called."""
     if tf.get_static_value(count) == 0:
         raise ValueError(f"{label}: there is nothing to sample yet")
+
+
+def check_min_items(min_items: int | tf.Tensor, max_items: int) -> None:
+    """Raises ValueError where a buffer is asked to wait for more items than it can hold, if that is known."""
+    known = tf.get_static_value(min_items)
+    if known is not None and known > max_items:
+        raise ValueError(f"replay.is_ready: min_items is {known}, but the buffer keeps no more than {max_items} items")
+
+
+def check_slots(slots: tf.Tensor, num_slots: int) -> None:
+    """Raises ValueError where slots are impossible, as far as they are known; -1 is none."""
+    known = tf.get_static_value(slots)
+    if known is not None and ((known < -1) | (known >= num_slots)).any():
+        worst = known[(known < -1) | (known >= num_slots)][0]
+        raise ValueError(f"replay.update: slots hold {worst}, expected values in [0, {num_slots}), or -1 for none")
+
+
+def check_transition(label: str, spec: Any) -> None:
+    """Raises TypeError where the specification of a step is no Transition."""
+    if not isinstance(spec, Transition):
+        raise TypeError(f"{label}: spec is a {type(spec).__name__}, expected a Transition of tf.TensorSpec")
 
 
 def convert_items(items: Nest, spec: Nest, leading: str = "N") -> tuple[Nest, tuple[int, ...]]:
@@ -148,20 +220,21 @@ def append(
       items: each leaf `[num, ...]`.
       num: how many.
       rows: the size of the ring.
-      skip: int32[], leaves out the first so many; has an effect only while the ring is empty.
+      skip: int32[], leaves out the first so many, which takes the room of as many of the oldest from a full ring.
 
     Returns:
       The state; and where the last min(num, rows) items went, in order.
     """
     kept = min(num, rows)
     begin = wrap(state.position + (num - kept) % rows, rows)
-    grown = state.size + kept
     position = wrap(state.position + num % rows, rows)
+    order, size = tf.range(kept), tf.minimum(state.size + kept, rows)
     if skip is not None:
-        # What is left out goes before the first item, where an empty ring holds nothing.
-        skip = tf.where(state.size == 0, tf.clip_by_value(skip - (num - kept), 0, kept), 0)
-        begin, grown, position = wrap(begin - skip, rows), grown - skip, wrap(position - skip, rows)
-    places = wrap(begin + tf.range(kept), rows)
+        # What is left out goes behind the last item, where the next ones will overwrite it.
+        skip = tf.clip_by_value(skip - (num - kept), 0, kept)
+        order, size = wrap(order - skip, kept), tf.minimum(state.size + kept - skip, rows - skip)
+        position = wrap(position - skip, rows)
+    places = wrap(begin + order, rows)
     items = tf.nest.map_structure(lambda leaf: leaf[num - kept :], items)
     storage = layout.write(state.storage, places, items)
-    return ReplayState(storage, position, tf.minimum(grown, rows)), places
+    return ReplayState(storage, position, size), places

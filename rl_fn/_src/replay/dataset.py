@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rl_fn._src.replay.base import Replay, State
-from rl_fn._src.replay.prioritized import PrioritizedReplay, PrioritizedState
+from rl_fn._src.replay.base import Replay, State, Store
 from rl_fn.struct import Nest, named_leaves
 
 _INDEX = "leaves.json"
@@ -42,6 +41,8 @@ def save(path: str | os.PathLike[str], state: Nest) -> None:
 def restore(path: str | os.PathLike[str], like: Nest) -> Nest:
     """Reads a state.
 
+    Where steps are added to it that do not follow its last ones, `cut` it before.
+
     Args:
       path: the folder that `save` has written.
       like: a nest of the same structure, such as `buffer.init()`, or of `tf.TensorSpec`.
@@ -56,7 +57,7 @@ def restore(path: str | os.PathLike[str], like: Nest) -> Nest:
     return tf.nest.map_structure(tf.constant, _read(path, like, leading_axes=0))
 
 
-def contents(buffer: Replay | PrioritizedReplay, state: State, chunk: int = 16_384) -> Nest:
+def contents(buffer: Replay, state: State, chunk: int = 16_384) -> Nest:
     """All steps or items that a buffer keeps, as they were added, oldest first.
 
     Args:
@@ -66,31 +67,34 @@ def contents(buffer: Replay | PrioritizedReplay, state: State, chunk: int = 16_3
 
     Returns:
       A nest of arrays `[N, ...]`, or, of a store of streams, `[T, B, ...]`.
+
+    Raises:
+      ValueError: if the buffer is a mixture, whose buffers have the steps.
     """
-    kept, rows = _rows(buffer, state)
-    parts = list(_chunks(buffer, kept, rows, chunk))
+    store = _store(buffer)
+    parts = list(_chunks(store, state, chunk))
     if not parts:
-        parts = [tf.nest.map_structure(lambda leaf: leaf[:0], buffer.store.read_rows(kept, tf.range(1)))]
+        parts = [tf.nest.map_structure(lambda leaf: leaf[:0], store.read_rows(state, tf.range(1)))]
     flat = tf.nest.map_structure(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *parts)
-    return tf.nest.map_structure(lambda leaf: leaf.reshape(_shape(buffer, leaf.shape)), flat)
+    return tf.nest.map_structure(lambda leaf: leaf.reshape(_shape(store, leaf.shape)), flat)
 
 
-def export_steps(
-    path: str | os.PathLike[str], buffer: Replay | PrioritizedReplay, state: State, chunk: int = 16_384
-) -> None:
+def export_steps(path: str | os.PathLike[str], buffer: Replay, state: State, chunk: int = 16_384) -> None:
     """Writes what `contents` returns to a new folder, holding no more than `chunk` rows in memory.
 
     Raises:
       FileExistsError: if there is something of that name already.
+      ValueError: as from `contents`.
     """
-    kept, rows = _rows(buffer, state)
+    store = _store(buffer)
+    rows = int(store.num_rows(state))
     with _Writer(path) as writer:
         files: list[np.ndarray] = []
-        spec = buffer.store.read_rows(kept, tf.range(1))
+        spec = store.read_rows(state, tf.range(1))
         for name, leaf in named_leaves(spec):
-            files.append(writer.create(name, _shape(buffer, (rows, *leaf.shape[1:])), leaf.dtype))
+            files.append(writer.create(name, _shape(store, (rows, *leaf.shape[1:])), leaf.dtype))
         begin = 0
-        for part in _chunks(buffer, kept, rows, chunk):
+        for part in _chunks(store, state, chunk):
             leaves = [np.asarray(leaf) for _, leaf in named_leaves(part)]
             for file, leaf in zip(files, leaves, strict=True):
                 file.reshape([rows, *leaf.shape[1:]])[begin : begin + len(leaf)] = leaf
@@ -106,7 +110,7 @@ def import_steps(path: str | os.PathLike[str], spec: Nest) -> Nest:
 
     Returns:
       A nest of arrays `[N, ...]` or `[T, B, ...]` that are read from disk as they are used. Slices of them
-      can be added to a buffer.
+      can be added to a buffer; where others follow that belong to another run, `cut` it between them.
 
     Raises:
       ValueError: if the leaves, their shapes or their dtypes are not those of the specification.
@@ -190,16 +194,18 @@ def _plain(dtype: tf.DType) -> np.dtype:
     return dtype if dtype.isbuiltin == 1 else np.dtype(f"u{dtype.itemsize}")
 
 
-def _rows(buffer: Replay | PrioritizedReplay, state: State) -> tuple[State, int]:
-    kept = state.items if isinstance(state, PrioritizedState) else state
-    return kept, int(buffer.store.num_rows(kept))
+def _store(buffer: Replay) -> Store:
+    if buffer.store is None:
+        raise ValueError("replay: a mixture keeps no steps of its own, ask for those of its buffers")
+    return buffer.store
 
 
-def _chunks(buffer: Replay | PrioritizedReplay, kept: State, rows: int, chunk: int) -> Iterator[Nest]:
+def _chunks(store: Store, state: State, chunk: int) -> Iterator[Nest]:
+    rows = int(store.num_rows(state))
     for begin in range(0, rows, chunk):
-        yield buffer.store.read_rows(kept, tf.range(begin, min(begin + chunk, rows)))
+        yield store.read_rows(state, tf.range(begin, min(begin + chunk, rows)))
 
 
-def _shape(buffer: Replay | PrioritizedReplay, shape: Any) -> tuple[int, ...]:
-    streams = buffer.store.num_streams
+def _shape(store: Store, shape: Any) -> tuple[int, ...]:
+    streams = store.num_streams
     return tuple(shape) if streams is None else (shape[0] // streams, streams, *shape[1:])

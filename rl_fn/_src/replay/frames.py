@@ -65,6 +65,7 @@ def frames(
         is added at once than the frames can hold.
     """
     base.check_size("replay.frames: capacity", capacity)
+    base.check_transition("replay.frames", spec)
     shape = spec.observation.shape if isinstance(spec.observation, tf.TensorSpec) else None
     if shape is None or spec.next_observation != spec.observation or not -shape.rank <= stack_axis < shape.rank:
         raise ValueError(f"replay.frames: observation is {spec.observation}, expected a tensor with axis {stack_axis}")
@@ -124,6 +125,11 @@ def frames(
             is_first=tf.concat([begins[num:], added.is_last[-1:]], axis=0),
         ), (forgotten, *changes)
 
+    def cut(state: FramesState) -> tuple[FramesState, tuple[Changes, ...]]:
+        items, changes = store.cut(state.items)
+        is_first = tf.concat([state.is_first[:-1], tf.ones([1, num_streams], tf.bool)], axis=0)
+        return state._replace(items=items, is_first=is_first), changes
+
     def newest(observation: tf.Tensor) -> tf.Tensor:
         return tf.gather(observation, depth - 1, axis=2 + axis)
 
@@ -154,16 +160,14 @@ def frames(
         order.insert(leading + axis, order.pop(leading))
         return tf.transpose(stack, order)
 
-    return Store(
-        num_slots=store.num_slots,
-        num_streams=num_streams,
+    return base.within(
+        store,
+        # In a long episode, a frame lasts for fewer steps than there are frames, by those that its stack goes back.
+        max_items=min(store.max_items, capacity - depth * num_streams - (store.num_slots - store.max_items)),
         init=init,
         add=add,
-        count=lambda state: store.count(state.items),
-        nth=lambda state, n: store.nth(state.items, n),
-        is_item=lambda state, slots: store.is_item(state.items, slots),
+        cut=cut,
         read=lambda state, slots, key: rebuilt(state, store.read(state.items, slots, key)),
-        num_rows=lambda state: store.num_rows(state.items),
         read_rows=lambda state, n: rebuilt(state, store.read_rows(state.items, n)),
     )
 

@@ -51,6 +51,7 @@ def hindsight(
 
     Returns:
       A Store. `add` takes a Transition `[T, B, ...]`; items are Transitions, and rows those that were added.
+      `cut` ends the episodes with their last steps, as truncated.
 
     Raises:
       ValueError: if the strategy or the ratio is impossible, or observations are not such dicts; otherwise
@@ -60,11 +61,11 @@ def hindsight(
         raise ValueError(f"replay.hindsight: strategy is {strategy!r}, expected 'future', 'final' or 'episode'")
     if not 0.0 <= ratio <= 1.0:
         raise ValueError(f"replay.hindsight: ratio is {ratio}, expected a number in [0, 1]")
+    base.check_transition("replay.hindsight", spec)
     for name in ("observation", "next_observation"):
         keys = getattr(spec, name).keys() if isinstance(getattr(spec, name), dict) else ()
         if not {"achieved_goal", "desired_goal"} <= set(keys):
             raise ValueError(f"replay.hindsight: {name} has {sorted(keys)}, expected achieved_goal and desired_goal")
-    times = capacity // num_streams
 
     row_spec = _Row(spec, tf.TensorSpec([], tf.int32))
     layout = Rows(row_spec)
@@ -99,16 +100,17 @@ def hindsight(
     def reach(state: ReplayState, slots: tf.Tensor, direction: int) -> tf.Tensor:
         """How many steps of the same episode follow (1) or precede (-1) in the buffer, int32[N]."""
         older = base.age(state, slots, capacity) // num_streams
-        room = state.size // num_streams - 1 - older if direction > 0 else older
+        # None in an empty buffer, whatever is read from it.
+        room = tf.maximum(state.size // num_streams - 1 - older, 0) if direction > 0 else older
         episode_of = lambda rows: layout.read_number(state.storage.steps, rows, places.episode)
         own, found = episode_of(slots), tf.zeros_like(slots)
-        for step in reversed([2**power for power in range((times - 1).bit_length())]):
+        for step in reversed([2**power for power in range((capacity // num_streams - 1).bit_length())]):
             further = tf.minimum(found + step, room)
             same = episode_of(moved(slots, direction * further)) == own
             found = tf.where(same, further, found)
         return found
 
-    store = windows(capacity, row_spec, num_streams, 1, 1, None, read)
+    store = windows(capacity, row_spec, num_streams, 1, 1, None, read, step_of=lambda row: row.step)
 
     def add(state: ReplayState, added: Nest) -> tuple[ReplayState, tuple[Changes, ...]]:
         added, (_, streams) = base.convert_items(added, spec, "T B")

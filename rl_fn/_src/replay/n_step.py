@@ -7,6 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src import scalars
 from rl_fn._src.replay import base
 from rl_fn._src.replay.base import Changes, ReplayState, Store
 from rl_fn._src.replay.rows import Rows
@@ -58,12 +59,17 @@ def n_step(capacity: int, spec: Transition, *, num_streams: int, n: int, gamma: 
       gamma: the discount of one step; may be a scalar tensor.
 
     Returns:
-      A Store. `add` takes a Transition `[T, B, ...]`; items are NStepTransitions.
+      A Store. `add` takes a Transition `[T, B, ...]`; items are NStepTransitions. `cut` marks the last step
+      of each stream as truncated, so that items end there.
 
     Raises:
-      ValueError: as from `sequences`.
+      ValueError: as from `sequences`, and if n is more than the steps of a stream or gamma not in [0, 1].
+      TypeError: if the specification is no Transition.
     """
-    base.check_size("replay: n", n)
+    base.check_transition("replay.n_step", spec)
+    base.check_size("replay: num_streams", num_streams)
+    base.check_size("replay: n", n, high=max(capacity // num_streams, 1))
+    scalars.check("replay: gamma", gamma, "[0, 1]")
 
     layout = Rows(spec)
     places: Transition = layout.places
@@ -98,13 +104,17 @@ def n_step_items(capacity: int, spec: Transition, *, num_streams: int, n: int, g
       gamma: the discount of one step; may be a scalar tensor.
 
     Returns:
-      A Store. `add` takes a Transition `[T, B, ...]`; items are NStepTransitions.
+      A Store. `add` takes a Transition `[T, B, ...]`; items are NStepTransitions. `cut` makes items of the
+      steps that wait, up to the last of each stream, as if that were truncated.
 
     Raises:
-      ValueError: as from `items`.
+      ValueError: as from `items`, and if gamma is not in [0, 1].
+      TypeError: if the specification is no Transition.
     """
+    base.check_transition("replay.n_step_items", spec)
     base.check_size("replay: n", n)
     base.check_size("replay: num_streams", num_streams)
+    scalars.check("replay: gamma", gamma, "[0, 1]")
     item_spec = NStepTransition(
         spec.observation, spec.action, spec.reward, spec.reward, spec.next_observation, spec.extras
     )
@@ -118,6 +128,21 @@ def n_step_items(capacity: int, spec: Transition, *, num_streams: int, n: int, g
         added, (num, streams) = base.convert_items(added, spec, "T B")
         if streams != num_streams:
             raise ValueError(f"add: items have {streams} streams, expected num_streams = {num_streams}")
+        kept, pending, changes = follow(state, added, num)
+        return NStepState(kept, pending, tf.minimum(state.num_pending + num, n - 1)), changes
+
+    def cut(state: NStepState) -> tuple[NStepState, tuple[Changes, ...]]:
+        if n == 1:
+            return state, ()  # nothing is pending
+        ended = state.pending.truncated[-1:] | ~state.pending.terminated[-1:]
+        pending = state.pending._replace(truncated=tf.concat([state.pending.truncated[:-1], ended], axis=0))
+        # Any steps may follow: none of them counts.
+        blank = tf.nest.map_structure(tf.zeros_like, pending)
+        kept, pending, changes = follow(state._replace(pending=pending), blank, n - 1)
+        return NStepState(kept, pending, num_pending=tf.constant(0)), changes
+
+    def follow(state: NStepState, added: Transition, num: int) -> tuple[ReplayState, Transition, tuple[Changes, ...]]:
+        """Makes items of the steps that have n - 1 behind them now; returns the others."""
         steps = tf.nest.map_structure(lambda old, new: tf.concat([old, new], axis=0), state.pending, added)
         windows_of = lambda leaf: tf.stack([leaf[k : k + num] for k in range(n)])
         reward, discount, last = _accumulate(
@@ -136,23 +161,11 @@ def n_step_items(capacity: int, spec: Transition, *, num_streams: int, n: int, g
             extras=first(steps.extras),
         )
         # Until n - 1 steps are pending, the first rows are none.
-        skip = num_streams * (n - 1 - state.num_pending)
+        skip = None if n == 1 else num_streams * (n - 1 - state.num_pending)
         kept, changes = add_items(state.items, made, item_spec, layout, capacity, skip)
-        pending = tf.nest.map_structure(lambda leaf: leaf[num:], steps)
-        return NStepState(kept, pending, tf.minimum(state.num_pending + num, n - 1)), changes
+        return kept, tf.nest.map_structure(lambda leaf: leaf[num:], steps), changes
 
-    return Store(
-        num_slots=capacity,
-        num_streams=None,
-        init=init,
-        add=add,
-        count=lambda state: store.count(state.items),
-        nth=lambda state, n: store.nth(state.items, n),
-        is_item=lambda state, slots: store.is_item(state.items, slots),
-        read=lambda state, slots, key: store.read(state.items, slots, key),
-        num_rows=lambda state: store.num_rows(state.items),
-        read_rows=lambda state, n: store.read_rows(state.items, n),
-    )
+    return base.within(store, init=init, add=add, cut=cut)
 
 
 def _accumulate(

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src import scalars
 from rl_fn._src.replay import base, sum_tree
-from rl_fn._src.replay.base import Changes, State, Store
+from rl_fn._src.replay.base import Changes, Replay, Sample, State, Store
 from rl_fn._src.replay.uniform import items
 from rl_fn._src.xla import in_place
 from rl_fn.struct import Nest, Scalar
@@ -30,23 +31,6 @@ class PrioritizedState(NamedTuple):
         return self.items.size
 
 
-class PrioritizedSample(NamedTuple):
-    items: Nest  # [N, ...]
-    slots: tf.Tensor  # int32[N]: what `update` wants to know
-    probabilities: tf.Tensor  # float32[N]: of being drawn
-    weights: tf.Tensor  # float32[N]: importance weights, at most 1
-
-
-class PrioritizedReplay(NamedTuple):
-    """A buffer: pure functions over its state."""
-
-    init: Callable[[], PrioritizedState]
-    add: Callable[[PrioritizedState, Nest], PrioritizedState]
-    sample: Callable[..., PrioritizedSample]  # (state, key, batch_size, beta=1.0)
-    update: Callable[[PrioritizedState, tf.Tensor, tf.Tensor], PrioritizedState]
-    store: Store
-
-
 class _Weights(NamedTuple):
     """How weights by slot are held, set and drawn from; the first vector holds the weights themselves."""
 
@@ -56,7 +40,7 @@ class _Weights(NamedTuple):
     exponent: Scalar
 
 
-def prioritized(capacity: int, spec: Nest, alpha: Scalar = 0.6) -> PrioritizedReplay:
+def prioritized(capacity: int, spec: Nest, alpha: Scalar = 0.6) -> Replay:
     """A ring of items that are sampled in proportion to `priority ** alpha`.
 
     Args:
@@ -65,12 +49,12 @@ def prioritized(capacity: int, spec: Nest, alpha: Scalar = 0.6) -> PrioritizedRe
       alpha: 0 samples uniformly, 1 in proportion to the priority.
 
     Returns:
-      A PrioritizedReplay; see `prioritized_from`.
+      A Replay; see `prioritized_from`.
     """
     return prioritized_from(items(capacity, spec), alpha)
 
 
-def prioritized_from(store: Store, alpha: Scalar = 0.6) -> PrioritizedReplay:
+def prioritized_from(store: Store, alpha: Scalar = 0.6) -> Replay:
     """Samples the items of any store in proportion to `priority ** alpha`; Schaul et al. (2016), equation 1.
 
     A batch of N is stratified: one item from each of N equal parts of the total. Items come in with the
@@ -81,20 +65,20 @@ def prioritized_from(store: Store, alpha: Scalar = 0.6) -> PrioritizedReplay:
       alpha: 0 samples uniformly, 1 in proportion to the priority; a constant of the buffer.
 
     Returns:
-      A PrioritizedReplay.
-      `sample(state, key, batch_size, beta=1.0)` returns a PrioritizedSample. Its weights are
-      `(count * probability) ** -beta`, divided by the largest in the batch; beta, in [0, 1], may be a
-      tensor, so that a schedule can raise it. Items of priority zero are never drawn; there must be one
-      of another priority.
+      A Replay.
+      `sample(state, key, batch_size, beta=1.0)` returns a Sample. Its weights are `(count * probability) ** -beta`,
+      divided by the largest in the batch; beta, in [0, 1], may be a tensor, so that a schedule can raise it.
+      Items of priority zero are never drawn.
       `update(state, slots, priorities)` takes `[N]` slots and `[N]` priorities, at least 0. Of several for
-      one slot the last counts. Slots whose item has left the buffer are ignored. Negative, infinite and
-      NaN priorities are refused where they are known when the function is called; compiled, they leave
-      the priority as it was.
+      one slot the last counts. Slots whose item has left the buffer are ignored, and so is -1. Negative,
+      infinite and NaN priorities are refused where they are known when the function is called; compiled,
+      they leave the priority as it was, and slots that cannot be are ignored.
+      `is_ready(state, min_items)` is true when so many items are there and one of them has a priority above zero.
 
     Raises:
       ValueError: as said; and if alpha is negative.
     """
-    _check_range("replay: alpha", alpha, 0.0, float("inf"))
+    scalars.check("replay: alpha", alpha, "[0, inf)")
 
     weights = _Weights(
         init=sum_tree.init,
@@ -105,12 +89,12 @@ def prioritized_from(store: Store, alpha: Scalar = 0.6) -> PrioritizedReplay:
     return _replay(store, weights)
 
 
-def rank_prioritized(capacity: int, spec: Nest, alpha: float = 0.7) -> PrioritizedReplay:
+def rank_prioritized(capacity: int, spec: Nest, alpha: float = 0.7) -> Replay:
     """A ring of items that are sampled by the rank of their priority; see `rank_prioritized_from`."""
     return rank_prioritized_from(items(capacity, spec), alpha)
 
 
-def rank_prioritized_from(store: Store, alpha: float = 0.7) -> PrioritizedReplay:
+def rank_prioritized_from(store: Store, alpha: float = 0.7) -> Replay:
     """Samples the items of any store with probability proportional to `rank ** -alpha`.
 
     Schaul et al. (2016), section 3.3. Rank 1 is the largest priority; equal ones are ranked by slot. The
@@ -121,12 +105,15 @@ def rank_prioritized_from(store: Store, alpha: float = 0.7) -> PrioritizedReplay
       alpha: 0 samples uniformly.
 
     Returns:
-      A PrioritizedReplay; its functions are those that `prioritized_from` describes.
+      A Replay; its functions are those that `prioritized_from` describes.
 
     Raises:
       ValueError: as there.
+      TypeError: if alpha is a tensor.
     """
-    _check_range("replay: alpha", alpha, 0.0, float("inf"))
+    if tf.is_tensor(alpha):
+        raise TypeError("replay: alpha is a tensor, expected a number: the sums over ranks are made once")
+    scalars.check("replay: alpha", alpha, "[0, inf)")
     # Element r is the sum over the ranks 1 ... r.
     sums = np.concatenate([[0.0], np.cumsum(np.arange(1, store.num_slots + 1, dtype=np.float64) ** -alpha)])
 
@@ -135,7 +122,7 @@ def rank_prioritized_from(store: Store, alpha: float = 0.7) -> PrioritizedReplay
         order = tf.argsort(priorities, direction="DESCENDING", stable=True)
         ranks = tf.constant(sums)
         count = tf.reduce_sum(tf.cast(priorities > 0, tf.int32))
-        whole = tf.gather(ranks, count)
+        whole = tf.maximum(tf.gather(ranks, count), 1.0)  # rank 1 alone counts 1
         parts = random.uniform(key, [num], dtype=tf.float64)
         target = (tf.range(num, dtype=tf.float64) + parts) / num * whole
         below = tf.zeros([num], tf.int32)  # the number of ranks whose sum the target reaches
@@ -155,7 +142,7 @@ def rank_prioritized_from(store: Store, alpha: float = 0.7) -> PrioritizedReplay
     return _replay(store, weights)
 
 
-def _replay(store: Store, weights: _Weights) -> PrioritizedReplay:
+def _replay(store: Store, weights: _Weights) -> Replay:
     def weight_of(priority: tf.Tensor) -> tf.Tensor:
         weight = tf.clip_by_value(priority ** tf.cast(weights.exponent, tf.float32), sum_tree.SMALLEST, _LARGEST)
         return tf.where(priority > 0, weight, 0.0)
@@ -167,24 +154,32 @@ def _replay(store: Store, weights: _Weights) -> PrioritizedReplay:
         kept = tf.where(change.is_new, newest, in_place.take(held[0], change.slots))
         return weights.set(held, change.slots, tf.where(change.is_item, kept, 0.0))
 
-    def add(state: PrioritizedState, added: Nest) -> PrioritizedState:
-        kept, changes = store.add(state.items, added)
+    def changed(state: PrioritizedState, kept: State, changes: tuple[Changes, ...]) -> PrioritizedState:
         held, newest = state.weights, weight_of(state.max_priority)
         for change in changes:
             held = follow(held, change, newest)
         return PrioritizedState(kept, held, state.max_priority)
 
-    def sample(state: PrioritizedState, key: random.Key, batch_size: int, beta: Scalar = 1.0) -> PrioritizedSample:
-        _check_range("replay.sample: beta", beta, 0.0, 1.0)
+    def add(state: PrioritizedState, added: Nest) -> tuple[PrioritizedState, tuple[Changes, ...]]:
+        kept, changes = store.add(state.items, added)
+        return changed(state, kept, changes), changes
+
+    def cut(state: PrioritizedState) -> tuple[PrioritizedState, tuple[Changes, ...]]:
+        kept, changes = store.cut(state.items)
+        return changed(state, kept, changes), changes
+
+    def sample(state: PrioritizedState, key: random.Key, batch_size: int, beta: Scalar = 1.0) -> Sample:
+        base.check_size("replay.sample: batch_size", batch_size)
+        scalars.check("replay.sample: beta", beta, "[0, 1]")
         count = store.count(state.items)
         base.check_not_empty("replay.sample", count)
         slots, probabilities = weights.draw(state.weights, key, batch_size)
-        expected = tf.maximum(probabilities, sum_tree.SMALLEST) * tf.cast(count, tf.float32)
+        # Nothing is drawn from an empty buffer, and the weights of that are numbers too.
+        expected = tf.maximum(probabilities, sum_tree.SMALLEST) * tf.cast(tf.maximum(count, 1), tf.float32)
         log_weights = -tf.cast(beta, tf.float32) * tf.math.log(expected)
-        return PrioritizedSample(
+        return Sample(
             items=store.read(state.items, slots, random.fold_in(key, 0)),
             slots=slots,
-            probabilities=probabilities,
             weights=tf.exp(log_weights - tf.reduce_max(log_weights)),
         )
 
@@ -202,7 +197,8 @@ def _replay(store: Store, weights: _Weights) -> PrioritizedReplay:
             max_priority=tf.maximum(state.max_priority, tf.reduce_max(tf.where(usable, priorities, 0.0))),
         )
 
-    return PrioritizedReplay(init, add, sample, update, store)
+    own = base.within(store, init=init, add=add, cut=cut)
+    return base.buffer(own, sample, update, can_draw=lambda state: tf.reduce_any(state.weights[-1] > 0))
 
 
 def _last_of_each(slots: tf.Tensor, usable: tf.Tensor) -> tf.Tensor:
@@ -211,7 +207,9 @@ def _last_of_each(slots: tf.Tensor, usable: tf.Tensor) -> tf.Tensor:
     return tf.reduce_max(tf.where(same, tf.range(slots.shape[0]), -1), axis=-1)
 
 
-def _check_update(slots: tf.Tensor, priorities: tf.Tensor, num_slots: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _check_update(slots: tf.Tensor, priorities: tf.Tensor | None, num_slots: int) -> tuple[tf.Tensor, tf.Tensor]:
+    if priorities is None:
+        raise ValueError("replay.update: priorities are None, but this buffer samples by them")
     slots, priorities = tf.convert_to_tensor(slots), tf.convert_to_tensor(priorities)
     if not slots.dtype.is_integer or not priorities.dtype.is_floating:
         raise ValueError(
@@ -228,14 +226,5 @@ def _check_update(slots: tf.Tensor, priorities: tf.Tensor, num_slots: int) -> tu
         bad = ~(np.isfinite(known.astype(np.float64)) & (known >= 0))
         if bad.any():
             raise ValueError(f"replay.update: priorities hold {known[bad][0]}, expected finite numbers from 0")
-    known = tf.get_static_value(slots)
-    if known is not None and ((known < 0) | (known >= num_slots)).any():
-        worst = known[(known < 0) | (known >= num_slots)][0]
-        raise ValueError(f"replay.update: slots hold {worst}, expected values in [0, {num_slots})")
+    base.check_slots(slots, num_slots)
     return tf.cast(slots, tf.int32), tf.cast(priorities, tf.float32)
-
-
-def _check_range(label: str, value: Scalar, low: float, high: float) -> None:
-    known = value if isinstance(value, float | int) else tf.get_static_value(value)
-    if known is not None and not low <= float(known) <= high:
-        raise ValueError(f"{label} is {float(known):g}, expected a number in [{low:g}, {high:g}]")

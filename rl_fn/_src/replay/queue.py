@@ -24,6 +24,7 @@ class Queue(NamedTuple):
     init: Callable[[], ReplayState]
     add: Callable[[ReplayState, Nest], ReplayState]
     take: Callable[[ReplayState, int], tuple[ReplayState, Taken]]
+    is_ready: Callable[..., tf.Tensor]  # (state, num=1) -> bool[]: whether so many can be taken
 
 
 def queue(capacity: int, spec: Nest) -> Queue:
@@ -65,4 +66,10 @@ def queue(capacity: int, spec: Nest) -> Queue:
         taken = Taken(tf.nest.map_structure(blank, items), is_item)
         return state._replace(size=tf.maximum(state.size - num, 0)), taken
 
-    return Queue(lambda: base.empty_ring(layout.zeros(capacity)), add, take)
+    def is_ready(state: ReplayState, num: int | tf.Tensor = 1) -> tf.Tensor:
+        known = tf.get_static_value(num)
+        if known is not None and known > capacity:
+            raise ValueError(f"replay.queue: {known} items are waited for, but it holds at most {capacity}")
+        return state.size >= num
+
+    return Queue(lambda: base.empty_ring(layout.zeros(capacity)), add, take, is_ready)

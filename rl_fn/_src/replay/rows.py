@@ -102,6 +102,17 @@ class Rows:
     def read_number(self, storage: Storage, index: tf.Tensor, place: Place) -> tf.Tensor:
         """Reads one scalar leaf of the rows int32[...], and nothing beside it."""
         wide = storage[place.dtype]
-        if wide.shape.num_elements() >= 2**31:
-            index = tf.cast(index, tf.int64)
-        return in_place.take(tf.reshape(wide, [-1]), index * wide.shape[1] + place.begin)
+        return in_place.take(tf.reshape(wide, [-1]), _element(wide, index, place))
+
+    def write_number(self, storage: Storage, index: tf.Tensor, place: Place, values: tf.Tensor) -> Storage:
+        """Writes one scalar leaf of the rows int32[N], which must differ."""
+        wide = storage[place.dtype]
+        flat = in_place.put(tf.reshape(wide, [-1]), _element(wide, index, place), values)
+        return {**storage, place.dtype: tf.reshape(flat, wide.shape)}
+
+
+def _element(wide: tf.Tensor, index: tf.Tensor, place: Place) -> tf.Tensor:
+    """Where a scalar leaf of rows is in the matrix as a vector."""
+    if wide.shape.num_elements() >= 2**31:
+        index = tf.cast(index, tf.int64)
+    return index * wide.shape[1] + place.begin

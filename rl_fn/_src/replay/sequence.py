@@ -10,7 +10,7 @@ import tensorflow as tf
 from rl_fn import random, struct
 from rl_fn._src.replay import base
 from rl_fn._src.replay.base import Changes, ReplayState, Store
-from rl_fn._src.replay.rows import Rows, Storage
+from rl_fn._src.replay.rows import Place, Rows, Storage
 from rl_fn._src.xla import in_place
 from rl_fn.struct import Nest
 
@@ -50,10 +50,12 @@ def sequences(
 
     Returns:
       A Store. `add` takes steps `[T, B, ...]` that follow those added before, or, with a `start_spec`, a
-      Sequence. Items are Sequences, their steps `[length, N, ...]`.
+      Sequence. Items are Sequences, their steps `[length, N, ...]`. `cut` marks the last step of each stream as
+      truncated, where the steps have such a flag, as a Transition has.
 
     Raises:
-      ValueError: if the numbers do not fit; or, when steps are added, their structure, shape or dtype.
+      ValueError: if the numbers do not fit; or, when steps are added, their structure, shape or dtype; by `cut`,
+        if steps have no flags `terminated` and `truncated`.
     """
 
     steps_layout, starts_layout = Rows(spec), Rows(() if start_spec is None else start_spec)
@@ -96,11 +98,13 @@ def windows(
     period: int,
     start_spec: Nest | None,
     read: ReadWindows,
+    step_of: Callable[[Nest], Nest] = lambda row: row,
 ) -> Store:
     """A store whose items are made by `read` out of `length` successive steps; see `sequences`.
 
     The rows of the ring are the steps in the order of time, and of streams within it. Items are
-    numbered in the same order, so a slot is the row of the first step where the period is 1.
+    numbered in the same order, so a slot is the row of the first step where the period is 1. Where a row
+    is more than a step, `step_of` takes the step from it.
     """
     base.check_size("replay: num_streams", num_streams)
     base.check_size("replay: period", period)
@@ -152,6 +156,18 @@ def windows(
         slots = slots_from(begin, -(-touched // period))
         return state, (Changes(slots, is_complete(state, slots), is_complete(state, slots, kept)),)
 
+    def cut(state: ReplayState) -> tuple[ReplayState, tuple[Changes, ...]]:
+        flags = _flags(step_of(layout.steps.places))
+        if flags is None and length == 1:
+            return state, ()  # no item depends on another
+        if flags is None:
+            raise ValueError("replay.cut: steps have no bool[] `terminated` and `truncated` to say where a stream ends")
+        newest = base.wrap(state.position - num_streams + tf.range(num_streams), capacity)
+        terminated, truncated = (layout.steps.read_number(state.storage.steps, newest, place) for place in flags)
+        truncated |= ~terminated & (state.size > 0)
+        steps = layout.steps.write_number(state.storage.steps, newest, flags[1], truncated)
+        return state._replace(storage=state.storage._replace(steps=steps)), ()
+
     def put_starts(starts: Storage, added: Nest, time: tf.Tensor, kept: int) -> Storage:
         """Keeps what was before the steps where sequences begin; `added` belongs to the steps from `time` on."""
         num = -(-kept // period)
@@ -180,9 +196,12 @@ def windows(
 
     return Store(
         num_slots=capacity // period,
+        # Of a full ring the first beginning may be up to `period - 1` steps behind the oldest.
+        max_items=max((times - length + 1) // period, 1) * num_streams,
         num_streams=num_streams,
         init=init,
         add=add,
+        cut=cut,
         count=count,
         nth=nth,
         is_item=is_complete,
@@ -190,3 +209,12 @@ def windows(
         num_rows=lambda state: state.size,
         read_rows=lambda state, n: layout.steps.read(state.storage.steps, base.nth_row(state, n, capacity)),
     )
+
+
+def _flags(step: Nest) -> tuple[Place, Place] | None:
+    """Where a step says that its episode ends, if it does."""
+    field = step.get if isinstance(step, dict) else lambda name: getattr(step, name, None)
+    terminated, truncated = field("terminated"), field("truncated")
+    if not (isinstance(terminated, Place) and isinstance(truncated, Place)):
+        return None
+    return (terminated, truncated) if terminated.dtype == truncated.dtype == "bool" else None
