@@ -59,10 +59,11 @@ class Player:
 
     Args:
       store: the store.
-      sizes: operation i adds the next `sizes[i - 1]` elements of the tape; the one behind these cuts the streams.
+      sizes: operation i adds the next `sizes[i - 1]` elements of the tape.
+      cuts: whether there is one more operation behind these, which cuts the streams.
     """
 
-    def __init__(self, store: Store, sizes: Sequence[int]):
+    def __init__(self, store: Store, sizes: Sequence[int], cuts: bool = False):
         self.store, self.sizes = store, sizes
 
         def play(ops: tf.Tensor, tape: Any) -> tuple:
@@ -70,7 +71,9 @@ class Player:
                 state, used = carry
                 grow = lambda size: (store.add(state, slice_of(tape, used, size))[0], used + size)
                 branches = [lambda: carry, *(lambda s=size: grow(s) for size in sizes)]
-                return tf.switch_case(op, [*branches, lambda: (store.cut(state)[0], used)]), None
+                if cuts:
+                    branches.append(lambda: (store.cut(state)[0], used))
+                return tf.switch_case(op, branches), None
 
             (state, _), _ = scan(step, (store.init(), tf.constant(0)), ops)
             return look(store, state)

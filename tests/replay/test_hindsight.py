@@ -84,7 +84,7 @@ def episode_of(tape, t, b, first, last):
     return begin, end
 
 
-PLAYER = Player(store_of("final", terminated_fn=arrived), SIZES)
+PLAYER = Player(store_of("final", terminated_fn=arrived), SIZES, cuts=True)
 
 
 @many_examples

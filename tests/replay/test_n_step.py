@@ -98,7 +98,7 @@ def test_its_items_are_the_n_step_transitions(n, when):
         store = replay.n_step(STREAMS * TIMES, SPEC, num_streams=STREAMS, n=n, gamma=GAMMA)
     else:
         store = replay.n_step_items(STREAMS * TIMES, SPEC, num_streams=STREAMS, n=n, gamma=GAMMA)
-    player = Player(store, SIZES)
+    player = Player(store, SIZES, cuts=True)
 
     @hypothesis.settings(many_examples, max_examples=many_examples.max_examples // 3 + 1)
     @hypothesis.given(operations(len(SIZES) + 1), strategies.integers(0, len(TAPES) - 1))
