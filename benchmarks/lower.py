@@ -15,8 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
-from rl_fn import envs, random, sets
-from rl_fn.runs.runners import compiled_runner
+from rl_fn import envs, loops, random, sets
 
 # Sets that name a compiled environment; the others are for any environment, and their agents are among these.
 SETS = [name for name, named in sets.SETS.items() if named.env in envs.COMPILED]
@@ -36,9 +35,8 @@ def lower(name: str, platform: str) -> Lowered:
     values = sets.make(named)
     env = envs.make(f"compiled:{named.env}", **named.env_kwargs)
     agent = sets.agent_module(named.agent).make(env.spec, values)
-    runner = compiled_runner(agent, env, values, copies=1, eval_episodes=1)
-    state = runner.init(random.key(0))
-    compiled = runner.compile(state)
+    state = loops.init_state(agent, env, random.key(0))
+    compiled = loops.compile(loops.train_step(agent, env), state)
     start = time.perf_counter()
     hlo = compiled.lower(platform)
     return Lowered(hlo, len(tf.nest.flatten(state)), time.perf_counter() - start)

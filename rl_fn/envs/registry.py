@@ -61,6 +61,22 @@ def for_evaluation(name: str) -> dict[str, Any]:
     return {"evaluation": True} if judged else {}
 
 
+def judged(env: Any, num_envs: int, **more: Any) -> Any:
+    """Host environments like those at hand, made with the arguments with which a policy is judged.
+
+    Args:
+      env: host environments that `make` made.
+      num_envs: how many.
+      **more: what else they are made with.
+
+    Raises:
+      ValueError: if they cannot be made, or nobody knows how `env` was made.
+    """
+    if not hasattr(env, "remake"):
+        raise ValueError(f"{env.spec.name} was handed over as it is, so that no other can be made like it")
+    return env.remake(num_envs, **{**for_evaluation(env.spec.name), **more})
+
+
 def gymnasium_spec(name: str, others: Iterable[str] = ()) -> Any:
     """What Gymnasium's registry holds of a name, also of `module:name`.
 
@@ -124,7 +140,9 @@ def _host(prefix: str, name: str, num_envs: int | None, kwargs: dict[str, Any]) 
         inspect.signature(make_host).bind(name, num_envs=num_envs, **kwargs)
     except TypeError as error:
         raise ValueError(f"{prefix}:{name} takes other arguments: {error}") from None
-    return make_host(name, num_envs=num_envs, **kwargs)
+    env = make_host(name, num_envs=num_envs, **kwargs)
+    env.remake = lambda num_envs, **more: _host(prefix, name, num_envs, {**kwargs, **more})  # others like it
+    return env
 
 
 def _unknown(name: str, choices: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +62,11 @@ def list_iterations(folder: Path) -> list[int]:
     """The iterations of a folder's checkpoints, oldest first."""
     matches = (_NAME.fullmatch(path.name) for path in folder.glob("*.npz"))
     return sorted(int(match[1]) for match in matches if match)
+
+
+def list_complete(folders: Sequence[Path]) -> list[int]:
+    """The iterations of which all of these folders have a checkpoint, oldest first."""
+    return sorted(set.intersection(*[set(list_iterations(folder)) for folder in folders]))
 
 
 def path_of(folder: Path, iteration: int) -> Path:
