@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn.agents.base import ActorStep, Agent
+from rl_fn.agents.base import ActorStep, Agent, Schedule
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.struct import EnvSpec
 
@@ -37,6 +37,7 @@ def agent() -> Agent:
         return ActorStep(tf.fill([observation.shape[0]], policy), actor_state + 1, {})
 
     return Agent(
+        Schedule(num_envs=1, rollout_length=1),
         init=lambda key: None,
         init_actor=lambda num: tf.zeros([num], tf.int32),
         act=act,

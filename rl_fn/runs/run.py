@@ -10,7 +10,6 @@ output_dir/run_0/         one folder per copy
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
@@ -27,7 +26,7 @@ from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
 from rl_fn.media import films
 from rl_fn.runs import checkpoint, folder
-from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
+from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values, read_json
 from rl_fn.runs.report import Evaluation, Report, from_chunk
 from rl_fn.runs.reporters import Films, Reporter, TensorBoard
 from rl_fn.runs.runner import make_runner
@@ -205,7 +204,7 @@ class Run:
         """Makes the folders and takes up the newest complete checkpoint; iterating does it where nobody has.
 
         Raises:
-          ValueError: if the checkpoint is damaged or belongs to another agent.
+          ValueError: if the checkpoint or the summary is damaged or belongs to another agent.
           OSError: if a folder cannot be written.
         """
         if self._started:
@@ -213,7 +212,7 @@ class Run:
         folder.prepare(self.config.output_dir, self._contents)
         paths = [self.folder(copy) / folder.SUMMARY for copy in range(self.config.copies)]
         if all(path.exists() for path in paths):
-            self.summaries, self.iteration = [json.loads(path.read_text()) for path in paths], self._iterations
+            self.summaries, self.iteration = [read_json(path) for path in paths], self._iterations
             self.notes.append(f"{self.config.output_dir} holds this run, finished; nothing to do")
         else:
             self._restore()
