@@ -1,20 +1,13 @@
 """What of films and lists needs no further package; the files themselves are read back in tests/extras."""
 
 import importlib.util
-import io
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from gymnasium import spaces
-from rich.console import Console
 
-from rl_fn import commands, envs, loops, random
-from rl_fn.commands import listing
+from rl_fn import envs, loops, random
 from rl_fn.envs import registry
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import atari, procgen
@@ -205,64 +198,3 @@ def test_procgen_tasks():
     ]:
         with pytest.raises(ValueError, match=message):
             procgen.procgen_env(**arguments)
-
-
-def listed(capsys, *flags):
-    commands.main(["envs", *flags])
-    return capsys.readouterr().out
-
-
-def test_environments_are_listed_by_kind(capsys):
-    out = listed(capsys)
-    for text in ("compiled:", "gymnasium:", "gym:", "atari:", "procgen:", "envpool:", "CartPole-v1", "coinrun"):
-        assert text in out
-    assert "coinrun" not in listed(capsys, "--kind", "gym")
-    assert "CartPole-v1" not in listed(capsys, "--match", "COINR")
-    for flags, message in [
-        (["--kind", "gmy"], "unknown kind 'gmy'; the nearest is 'gym'"),
-        (["--match", "nothing of that name"], "no environment has 'nothing of that name' in its name"),
-    ]:
-        with pytest.raises(SystemExit):
-            commands.main(["envs", *flags])
-        assert message in capsys.readouterr().err
-
-
-def test_spaces_are_shown_on_demand():
-    console = Console(width=200, record=True, quiet=False, file=io.StringIO())
-    listing.show("compiled", "cartpole", with_spaces=True, console=console)
-    assert "float32[4]" in (out := console.export_text())
-    assert "2 choices" in out
-    nested = spaces.Dict({"place": spaces.Discrete(3), "both": spaces.Tuple([spaces.Box(0, 1, [2], np.float32)])})
-    assert listing.describe(nested) == "{both: (float32[2]), place: 3 choices}"
-
-
-def test_listing_and_help_need_no_tensorflow():
-    check = (
-        "import sys; from rl_fn.commands import main; main(['envs', '--match', 'cartpole']); "
-        "assert not {'tensorflow', 'pygame', 'imageio', 'matplotlib'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[1], check=True, capture_output=True)
-
-
-def test_mistakes_in_what_to_play_get_one_sentence(tmp_path, capsys):
-    run = tmp_path / "run_0"
-    run.mkdir()
-
-    def refusal(config=None, *flags):
-        if config is not None:
-            (run / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
-        with pytest.raises(SystemExit) as exit_info:
-            commands.main(["play", "--run", str(run), *flags])
-        assert exit_info.value.code == 2
-        return capsys.readouterr().err
-
-    good = {"env": "CartPole-v1", "agent": "ppo", "hparams": {}}
-    assert "holds no run" in refusal()
-    assert "cannot be read" in refusal("{")
-    assert "cannot be read" in refusal({"env": "CartPole-v1"})
-    assert "has no checkpoint yet" in refusal(good)
-    (run / "checkpoints").mkdir()
-    (run / "checkpoints" / "iteration_000000000001.npz").write_bytes(b"")
-    assert "was trained by 'ddpgg'" in refusal({**good, "agent": "ddpgg"})
-    assert "is damaged" in refusal(good)
-    assert "episodes is 0" in refusal(good, "--episodes", "0")

@@ -7,6 +7,7 @@ import importlib
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
@@ -32,15 +33,15 @@ def import_module(name: str) -> ModuleType:
     A script finds the modules beside it, and so does `python -m`; an installed command does not by itself.
 
     Raises:
-      ValueError: if there is none of that name, or it imports what there is not.
+      ValueError: if it cannot be imported; the message says why, and where in it.
     """
     folder = os.getcwd()
     if folder not in sys.path and "" not in sys.path:
         sys.path.insert(0, folder)
     try:
         return importlib.import_module(name)
-    except (ImportError, TypeError, ValueError) as error:  # the latter two for names that no module can have
-        raise ValueError(f"module {name!r} cannot be imported ({error})") from None
+    except Exception as error:  # whatever the module does
+        raise ValueError(f"module {name!r} cannot be imported ({_reason(error)})") from error
 
 
 def is_reference(text: str) -> bool:
@@ -60,3 +61,11 @@ def resolve(reference: str) -> Any:
         return getattr(found, name)
     except AttributeError:
         raise ValueError(f"module {module!r} has no {name!r}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong in a module, and where, where that is in the module."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+    where = f" in {theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else ""
+    return f"{' '.join(str(error).split()) or type(error).__name__}{where}"

@@ -96,6 +96,13 @@ def register(
 
 def make(name: str, num_envs: int | None = None, **kwargs: Any) -> Any:
     """See `rl_fn.envs.make`."""
+    env = _made(name, num_envs, kwargs)
+    if hasattr(env, "num_envs"):
+        env.remake = lambda num_envs, **more: make(name, num_envs, **{**kwargs, **more})  # others like it
+    return env
+
+
+def _made(name: str, num_envs: int | None, kwargs: dict[str, Any]) -> Any:
     prefix, colon, rest = name.partition(":")
     if colon and prefix in LIBRARIES:
         return _of_library(prefix, rest, num_envs, kwargs)
@@ -129,6 +136,22 @@ def _entry(name: str) -> Entry | None:
     if colon and prefix in LIBRARIES:
         return None
     return _entries.get(name.rpartition(":")[2])
+
+
+def judged_like(env: Any, num_envs: int, **more: Any) -> Any:
+    """Host environments like those at hand, made with the arguments with which a policy is judged.
+
+    Args:
+      env: host environments that `make` made.
+      num_envs: how many.
+      **more: what else they are made with.
+
+    Raises:
+      ValueError: if they cannot be made, or nobody knows how `env` was made.
+    """
+    if not hasattr(env, "remake"):
+        raise ValueError(f"{env.spec.name} was handed over as it is, so that no other can be made like it")
+    return env.remake(num_envs, **{**for_evaluation(env.spec.name), **more})
 
 
 def _import_module_of(name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +30,8 @@ def read_curve(output_dir: Path, tag: str = "eval/return_mean") -> Curve:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
-    folders = sorted(output_dir.glob("run_*"), key=lambda folder: int(folder.name.removeprefix("run_")))
+    folders = [folder for folder in output_dir.glob("run_*") if re.fullmatch(r"run_\d+", folder.name)]
+    folders.sort(key=lambda folder: int(folder.name.removeprefix("run_")))
     if not folders:
         raise ValueError(f"{output_dir} holds no run: there is no folder run_0 in it")
     series = []
@@ -43,7 +45,7 @@ def read_curve(output_dir: Path, tag: str = "eval/return_mean") -> Curve:
     steps = sorted(set.intersection(*[set(points) for points in series]))
     config = json.loads((folders[0] / "config.json").read_text())
     values = np.array([[points[step] for step in steps] for points in series])
-    return Curve(f"{config['hparams_set']} on {config['env']}", np.array(steps), values)
+    return Curve(f"{config['hparams'] or output_dir.name} on {config['env']}", np.array(steps), values)
 
 
 def plot(curves: Sequence[Curve], path: Path, ylabel: str = "evaluation return") -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from rl_fn import envs, random
+from rl_fn import random
 from rl_fn._src.loops.chunks import Stop, Stopped, never
 from rl_fn._src.loops.evaluate import step_limit
 from rl_fn._src.loops.host_actors import HostPlayer
@@ -135,22 +135,18 @@ def record_episode(agent: Agent, env: Any, policy: Nest, key: random.Key) -> tup
     return np.stack([moment.picture for moment in moments]), sum(moment.reward for moment in moments)
 
 
-def single(name: str, env: Any, **kwargs: Any) -> Any:
-    """The environment to record: `env` if it is a compiled one, else one host environment of that name, with pictures.
+def single(env: Any) -> Any:
+    """The environment to record: `env` if it is a compiled one, else one of the same, with pictures.
 
     Atari is played as it is judged: whole games on raw scores.
 
     Args:
-      name: of the environment.
-      env: the environment.
-      **kwargs: what a host environment was made with.
+      env: the environment; one on the host must come from `envs.make`.
 
     Raises:
       ValueError: if it cannot be made.
     """
-    if isinstance(env, Env):
-        return env
-    return envs.make(name, num_envs=1, **{**kwargs, "render_mode": "rgb_array", **registry.for_evaluation(name)})
+    return env if isinstance(env, Env) else registry.judged_like(env, 1, render_mode="rgb_array")
 
 
 def file_name(env_steps: int, episode_return: float, episode: int | None = None) -> str:

@@ -1,1 +1,49 @@
-"""Training runs in a folder."""
+"""Runs: any agent in any environment, with checkpoints, resume, evaluation, TensorBoard, films and a summary.
+
+run = rl.runs.Run(agent, env, "runs/mine", train_steps=100_000, seed=0)
+for report in run:
+    print(report.env_steps, report.metrics["episode_return"])
+
+`RunConfig` describes a run in names and numbers, `Run.from_config` makes it; `load` makes what a run has learned.
+`checkpoint` saves and restores states, `reporters` are what watches a run.
+
+TensorFlow is loaded with the first run, not with this package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rl_fn.runs.config import RunConfig
+
+if TYPE_CHECKING:
+    from rl_fn.runs import checkpoint, reporters
+    from rl_fn.runs.loading import Loaded, load
+    from rl_fn.runs.report import Report
+    from rl_fn.runs.run import ReporterError, Run
+
+__all__ = [
+    "Loaded",
+    "Report",
+    "ReporterError",
+    "Run",
+    "RunConfig",
+    "checkpoint",
+    "load",
+    "reporters",
+]
+
+_HOMES = {
+    **dict.fromkeys(("Loaded", "load"), "rl_fn.runs.loading"),
+    "Report": "rl_fn.runs.report",
+    **dict.fromkeys(("ReporterError", "Run"), "rl_fn.runs.run"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +62,20 @@ def list_iterations(folder: Path) -> list[int]:
     """The iterations of a folder's checkpoints, oldest first."""
     matches = (_NAME.fullmatch(path.name) for path in folder.glob("*.npz"))
     return sorted(int(match[1]) for match in matches if match)
+
+
+def list_complete(folders: Sequence[Path]) -> list[int]:
+    """The iterations of which all of these folders have a checkpoint, oldest first."""
+    return sorted(set.intersection(*[set(list_iterations(folder)) for folder in folders]))
+
+
+def save_copies(folders: Sequence[Path], iteration: int, states: Sequence[Nest], metadata: dict[str, Any]) -> None:
+    """Writes a checkpoint of each copy of a run, and keeps only the newest ones."""
+    for folder, state in zip(folders, states, strict=True):
+        save(folder, iteration, state, metadata)
+    # Only now do all copies have this one, so only now may an older one go.
+    for folder in folders:
+        keep_newest(folder)
 
 
 def path_of(folder: Path, iteration: int) -> Path:

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -24,6 +25,11 @@ def test_curves_hold_every_seed(run):
     assert curve.values.shape == (2, 16)
     assert curve.env_steps[-1] == 4032
     assert np.all(np.diff(curve.env_steps) > 0)
+
+
+def test_other_folders_beside_the_copies_are_ignored(run):
+    shutil.copytree(run / "run_0", run / "run_0_backup")
+    assert curves.read_curve(run).values.shape == (2, 16)
 
 
 def test_the_command_draws_a_picture(run, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -92,7 +93,7 @@ def imageio_rate(path):
 
 def test_films_of_host_environments(tmp_path):
     for name in ("gymnasium:CartPole-v1", "ALE/Breakout-v5"):
-        env = films.single(name, envs.make(name))
+        env = films.single(envs.make(name))
         agent = drawn.agent()
         recorder = films.Recorder(agent, env, folder=tmp_path / name)
         (episode_return,) = recorder(POLICY, random.key(1), 0)
@@ -172,6 +173,16 @@ def test_the_commands_record_and_the_run_stays_the_same(tmp_path, drawn_env, cap
         "step_00000640_episode_0_return_6.0.mp4",
         "step_00000640_episode_1_return_6.0.mp4",
     ]
+
+
+def test_a_package_of_ones_own_is_filmed(tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[1] / "own")
+    small = ["--eval_episodes", "2", "--train_steps", "160", "--no_compilation_cache", "--record_video"]
+    commands.main(["train", "--import", "my_package", "--hparams", "corridor", "--output_dir", str(tmp_path), *small])
+    commands.main(["play", "--import", "my_package", "--run", str(tmp_path / "run_0"), "--record_video"])
+    names = sorted(path.name for path in (tmp_path / "run_0" / "videos").glob("*.mp4"))
+    assert len(names) == 20 + 3
+    assert iio.imread(tmp_path / "run_0" / "videos" / names[0], plugin="FFMPEG").shape[1:] == (16, 64, 3)
 
 
 def test_without_a_display_rendering_is_refused_at_once(tmp_path, drawn_env, no_display, capsys):

@@ -1,0 +1,304 @@
+"""What a run is made from: the flags of `rl-fn train`, the content of config.json and the arguments of Run alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_fn import envs, sets
+from rl_fn._src import naming
+from rl_fn.envs import registry
+from rl_fn.sets import modules
+
+FILE = "config.json"
+RECORDS = ("copy", "versions", "command")  # what config.json says beside
+# What `env_kwargs` may not have -> where it belongs
+_NOT_KWARGS = {
+    "name": "use --env",
+    "num_envs": "it is a hyper-parameter, use --hparam_override",
+    "render_mode": "use --render or --record_video",
+}
+_KINDS = {
+    "Path": "a folder",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "an integer",
+    "str": "a text",
+    "tuple[str, ...]": "names of modules",
+    "Mapping[str, Any]": "values by name",
+}
+
+
+def setting(
+    doc: str,
+    default: Any = dataclasses.MISSING,
+    *,
+    metavar: str | None = None,
+    flag: str | None = None,
+    choices: Sequence[str] = (),
+    low: float = -math.inf,
+    high: float = math.inf,
+) -> Any:
+    """A field, with what the command line says of it.
+
+    Args:
+      doc: one line.
+      default: the default value.
+      metavar: what stands for the value in the help.
+      flag: the flag, where it is not the field's name; "" for none.
+      choices: the texts allowed.
+      low: the smallest value allowed.
+      high: the largest value allowed.
+    """
+    metadata = {"doc": doc, "metavar": metavar, "flag": flag, "choices": tuple(choices), "low": low, "high": high}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """The settings of a run. Values are checked when the struct is made.
+
+    Values by name may also be given as a text, "learning_rate=1e-3,num_envs=16", and names of modules as "a,b".
+
+    Raises:
+      ValueError: for a value that is impossible or of the wrong type, naming the setting, what was given and what is
+        allowed; for an unknown set or hyper-parameter; if a module cannot be imported.
+    """
+
+    hparams: str | None = setting(
+        f"The set of hyper-parameters: a file of your own, NAME.toml, or one of {', '.join(sets.SETS)}.", metavar="NAME"
+    )
+    output_dir: Path = setting("Everything the run writes goes here.", metavar="DIR")
+    sys: str = setting("Where to run.", "local", choices=("local",))
+    env: str | None = setting("The environment, where it is not that of the set.", None, metavar="NAME")
+    env_kwargs: Mapping[str, Any] = setting(
+        'What the environment is made with, such as "size=10".', {}, metavar="NAME=VALUE,..."
+    )
+    env_backend: str | None = setting(
+        "Where environments of other libraries are stepped: in turn, in threads, or in processes.",
+        None,
+        choices=("sync", "thread", "process"),
+    )
+    env_timeout: float | None = setting("Seconds in which such an environment must answer.", None, metavar="N")
+    hparam_override: Mapping[str, Any] = setting(
+        'Such as "learning_rate=1e-3,num_envs=16".', {}, metavar="NAME=VALUE,..."
+    )
+    train_steps: int | None = setting("Environment steps, where not those of the set.", None, metavar="N", low=1)
+    eval_episodes: int = setting("Whole episodes per evaluation; 0 for none.", 100, metavar="N", low=0)
+    copies: int = setting("Train the seeds seed, seed + 1, ... side by side in one program.", 1, metavar="N", low=1)
+    seed: int = setting("The same seed and settings give the same bits.", 0, metavar="N", low=0, high=2**64 - 1)
+    checkpoint_seconds: float = setting(
+        "Save the state at least so often; 0 for every chance.", 20.0, metavar="N", low=0, high=3600
+    )
+    record_video: bool = setting("Record films at each evaluation, to run_0/videos.", False)
+    video_episodes: int = setting("Episodes to record or show at each evaluation.", 1, metavar="N", low=1)
+    render: bool = setting("Show episodes at each evaluation, in a window.", False)
+    imports: tuple[str, ...] = setting(
+        "A module of your own, which registers environments and sets; may be given again.",
+        (),
+        metavar="MODULE",
+        flag="import",
+    )
+    agent: str | None = setting("The module of the agent, where it is not that of the set.", None, flag="")
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+        if self.seed + self.copies > 2**64:
+            raise ValueError(f"seed is {self.seed}, expected at most 2**64 - copies")
+        for name, instead in _NOT_KWARGS.items():
+            if name in self.env_kwargs:
+                raise ValueError(f"env_kwargs cannot have {name}: {instead}")
+        modules.import_named(self.imports)
+        if self.is_named:
+            if (self.env or self._named().env) is None:
+                raise ValueError(f"set {self.hparams!r} names no environment; name one with --env")
+            self.make_hparams()
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the agent can be made by its name; a script's own has none."""
+        return self.agent is not None or self.hparams is not None
+
+    def resolved(self) -> RunConfig:
+        """The same run, whatever sets may hold later: agent, environment and all hyper-parameters are told."""
+        if not self.is_named:
+            return self
+        named, hparams = self._named(), self.make_hparams()
+        env = self.env or named.env
+        # The set's arguments belong to the set's environment.
+        theirs = named.env_kwargs if env == named.env else {}
+        return dataclasses.replace(
+            self,
+            agent=named.agent,
+            env=env,
+            env_kwargs={**theirs, **self.env_kwargs},
+            hparam_override=hparam_values(hparams),
+            train_steps=hparams.train_steps,
+        )
+
+    def make_hparams(self) -> Any:
+        """The agent's struct of hyper-parameters."""
+        steps = {} if self.train_steps is None else {"train_steps": self.train_steps}
+        return sets.make(self._named(), self.hparam_override, **steps)
+
+    def make_env(self, num_envs: int) -> envs.Env | envs.HostEnv:
+        """The environment, as many of it side by side where it is stepped on the host."""
+        if self.env is None:
+            raise ValueError("env is None, expected the name of an environment")
+        given = {"backend": self.env_backend, "timeout": self.env_timeout}
+        given = {name: value for name, value in given.items() if value is not None}
+        return envs.make(self.env, num_envs, **{**self.env_kwargs, **given})
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON holds them."""
+        content = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        return json.loads(json.dumps(content, default=_plain))
+
+    @classmethod
+    def from_json(cls, path: Path | str) -> RunConfig:
+        """Reads a file: the config.json of a run, or one like it.
+
+        A module that the file names must have been imported already, or be part of what the user asked to import.
+
+        Raises:
+          ValueError: if the file cannot be read, or says something that cannot be.
+        """
+        path = Path(path)
+        content = read_json(path)
+        content = {name: value for name, value in content.items() if name not in RECORDS}
+        names = [item.name for item in dataclasses.fields(cls)]
+        for name in content:
+            if name not in names:
+                raise ValueError(f"{path} has {name!r}; the nearest setting is {naming.nearest(name, names)!r}")
+        if missing := {"hparams", "output_dir"} - set(content):
+            raise ValueError(f"{path} does not say {' and '.join(sorted(missing))}")
+        _check_modules(path, content)
+        try:
+            return cls(**content)
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be used: {error}") from None
+
+    @classmethod
+    def read(cls, folder: Path | str) -> RunConfig:
+        """Reads the settings of a run from its folder, or that of one of its copies, wherever it is now.
+
+        Raises:
+          ValueError: if there is no run, and as `from_json`.
+        """
+        folder = Path(folder)
+        copy = folder / "run_0" if (folder / "run_0" / FILE).is_file() else folder
+        if not (copy / FILE).is_file():
+            raise ValueError(f"{folder} holds no run: there is no {FILE} in it")
+        return dataclasses.replace(cls.from_json(copy / FILE), output_dir=copy.absolute().parent)
+
+    def _named(self) -> sets.NamedSet:
+        if self.agent is not None:
+            return sets.NamedSet(self.agent, None, {}, "")
+        return sets.find(str(self.hparams))
+
+
+def hparam_values(hparams: Any) -> dict[str, Any]:
+    """The hyper-parameters of a script's own agent by name, but for `train_steps`, which is a setting of the run.
+
+    Args:
+      hparams: a struct, a dict or None.
+
+    Raises:
+      ValueError: if it is something else.
+    """
+    if dataclasses.is_dataclass(hparams) and not isinstance(hparams, type):
+        values = {item.name: getattr(hparams, item.name) for item in dataclasses.fields(hparams)}
+    elif hparams is None or isinstance(hparams, Mapping):
+        values = dict(hparams or {})
+    else:
+        raise ValueError(f"hparams is {hparams!r}, expected a struct of hyper-parameters or a dict")
+    return {name: value for name, value in values.items() if name != "train_steps"}
+
+
+def agreed_train_steps(train_steps: int | None, hparams: Any, schedule: Any) -> int | None:
+    """The environment steps of a script's own run: those told, or those of its hyper-parameters.
+
+    Raises:
+      ValueError: if nobody says, or the hyper-parameters say something else than the run or the agent's schedule.
+    """
+    theirs = getattr(hparams, "schedule", schedule)
+    if theirs != schedule:
+        raise ValueError(f"the agent is for {schedule}, and hparams are for {theirs}")
+    told = hparams.get("train_steps") if isinstance(hparams, Mapping) else getattr(hparams, "train_steps", None)
+    if train_steps is None and told is None:
+        raise ValueError("train_steps is None, expected the environment steps of the run, or hparams that say them")
+    if train_steps is not None and told not in (None, train_steps):
+        raise ValueError(f"train_steps is {train_steps}, and that of hparams {told}")
+    return train_steps or told
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a file that holds values by name.
+
+    Raises:
+      ValueError: if it cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} cannot be read: it does not hold values by name")
+    return content
+
+
+def _check_modules(path: Path, content: dict[str, Any]) -> None:
+    """Checks that nothing would be imported only because a file says so."""
+    imports, agent, env = content.get("imports"), content.get("agent"), content.get("env")
+    for name in imports if isinstance(imports, list) else []:
+        modules.check(str(name), path)
+    if isinstance(agent, str):
+        modules.check_agent(agent, path)
+    if isinstance(env, str):
+        prefix, _, rest = env.partition(":")
+        of_gymnasium = rest if prefix == "gymnasium" else "" if prefix in (*registry.LIBRARIES, "compiled") else env
+        if module := of_gymnasium.rpartition(":")[0]:
+            modules.check(module, path)
+
+
+def _checked(item: dataclasses.Field, value: Any) -> Any:
+    """The value in the type of its field; raises ValueError if it is of another, or out of bounds."""
+    kind, _, none = str(item.type).partition(" | ")
+    choices, low, high = (item.metadata[name] for name in ("choices", "low", "high"))
+    if none and value is None:
+        return value
+    match kind, value:
+        case "Mapping[str, Any]", str():
+            return sets.parse_overrides(value)
+        case "Mapping[str, Any]", Mapping():
+            # As they come back from JSON, which has no tuples.
+            return {str(key): tuple(part) if isinstance(part, list) else part for key, part in value.items()}
+        case "tuple[str, ...]", tuple() | list() | str() if all(isinstance(part, str) for part in value):
+            return modules.names(value)
+        case ("Path", Path()) | ("Path", str()) if str(value):
+            return Path(value).expanduser()
+        case "bool", bool():
+            return value
+        case "str", str() if value and value in (choices or [value]):
+            return value
+        case ("int", int()) | ("float", int() | float()) if not isinstance(value, bool) and low <= value <= high:
+            return value if kind == "int" else float(value)
+    allowed = [f"one of {', '.join(choices)}" if choices else _KINDS[kind]]
+    if low > -math.inf:
+        allowed.append(f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}")
+    raise ValueError(f"{item.name} is {value!r}, expected {' '.join(allowed)}")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know, as near to it as can be."""
+    value = value.numpy() if hasattr(value, "numpy") else value
+    return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -1,0 +1,49 @@
+"""Where a run's environments are compiled together with the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from rl_fn import loops, random
+from rl_fn.agents.base import Agent
+from rl_fn.envs.base import Env
+from rl_fn.struct import Nest
+
+
+class Local:
+    """Rollouts and updates in one program; several copies of that side by side.
+
+    Args:
+      agent: the agent.
+      env: the environment.
+      eval_env: that of the evaluation.
+      copies: how many runs side by side.
+      eval_episodes: whole episodes per evaluation and copy.
+    """
+
+    def __init__(self, agent: Agent, env: Env, eval_env: Env, copies: int, eval_episodes: int):
+        self._agent, self._env, self._copies = agent, env, copies
+        self._play = loops.evaluate(agent, eval_env, eval_episodes, copies=copies > 1)
+
+    def init(self, key: random.Key) -> Nest:
+        """See Runner."""
+        return loops.init_state(self._agent, self._env, key)
+
+    def compile(self, state: Nest) -> loops.Compiled:
+        """See Runner."""
+        step = loops.train_step(self._agent, self._env)
+        return loops.compile(loops.vectorize(step) if self._copies > 1 else step, state)
+
+    def train(self, compiled: loops.Compiled, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
+        """See Runner."""
+        return loops.train(compiled, iterations, **options)
+
+    def evaluate(self, policy: Nest, keys: list[random.Key], stop: loops.Stop) -> loops.Evaluation:
+        """See Runner."""
+        return self._play(policy, tf.stack(keys) if self._copies > 1 else keys[0], stop)
+
+    def close(self) -> None:
+        """See Runner."""

@@ -1,0 +1,62 @@
+"""What a run reports between two compiled chunks."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from rl_fn import loops
+from rl_fn.agents.base import Schedule
+
+
+class Report(NamedTuple):
+    """Where a run stands. With several copies, what each copy has of its own has a leading axis for them."""
+
+    iteration: int  # rollouts and updates so far
+    env_steps: int  # so far, of each copy
+    agent_metrics: dict[str, np.ndarray]  # means over the chunk; a name with nothing to report is not there
+    episodes: loops.EpisodeMeans
+    evaluation: loops.Evaluation | None  # where one was made
+    is_pause: bool  # at each twentieth of a run: where evaluations and films belong
+    steps_per_second: float  # over all copies; with the time for compiling, where the chunk `compiled`
+    compiled: bool
+
+    @property
+    def metrics(self) -> dict[str, np.ndarray]:
+        """The agent's metrics, and episode_return, episode_length and episode_count where it has none of that name."""
+        return {
+            "episode_return": self.episodes.episode_return,
+            "episode_length": self.episodes.episode_length,
+            "episode_count": self.episodes.count,
+            **self.agent_metrics,
+        }
+
+
+def make_report(
+    iteration: int,
+    chunk: loops.Chunk | None,
+    evaluation: loops.Evaluation | None,
+    is_pause: bool,
+    schedule: Schedule,
+    copies: int,
+) -> Report:
+    """Makes a report of what a loop hands over; without a chunk it is only of an evaluation."""
+    nothing = np.full([copies] if copies > 1 else [], np.nan)
+    return Report(
+        iteration=iteration,
+        env_steps=iteration * schedule.steps,
+        agent_metrics=chunk.metrics if chunk else {},
+        episodes=chunk.episodes if chunk else loops.EpisodeMeans(nothing, nothing, nothing),
+        evaluation=evaluation,
+        is_pause=is_pause,
+        steps_per_second=schedule.steps * copies * chunk.iterations / chunk.seconds if chunk else math.nan,
+        compiled=chunk.compiled if chunk else True,
+    )
+
+
+def mean(values: np.ndarray) -> float:
+    """The mean of what is not NaN, NaN where nothing is left."""
+    values = np.asarray(values, np.float64)
+    return float(values[~np.isnan(values)].mean()) if (~np.isnan(values)).any() else math.nan

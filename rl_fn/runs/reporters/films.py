@@ -1,0 +1,53 @@
+"""Films of a run's evaluations, or a window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rl_fn import random
+from rl_fn.agents.base import Agent
+from rl_fn.media import films
+from rl_fn.runs.report import Report
+
+_VIDEO = 2  # folded into the seed's key
+
+
+class Films:
+    """Plays episodes at each evaluation, to films, in a window, or both; the first copy stands for all.
+
+    Args:
+      agent: whose `act` chooses.
+      env: a compiled environment, or one host environment with pictures.
+      folder: where films go; None for none.
+      window: whether to open a window.
+      episodes: how many at a time.
+
+    Raises:
+      ValueError: at once, for whatever is missing: pictures, a package, a display.
+    """
+
+    def __init__(self, agent: Agent, env: Any, *, folder: Path | None = None, window: bool = False, episodes: int = 1):
+        self._recorder = films.Recorder(agent, env, folder=folder, window=window, episodes=episodes)
+
+    @classmethod
+    def of(cls, run: Any, env: Any) -> Films:
+        """What the settings of a Run ask for, in an environment to be shown."""
+        config = run.config
+        videos = run.folder() / "videos" if config.record_video else None
+        return cls(run.agent, env, folder=videos, window=config.render, episodes=config.video_episodes)
+
+    def start(self, run: Any) -> None:
+        """See Reporter."""
+        self._run = run
+
+    def report(self, report: Report) -> None:
+        """See Reporter."""
+        if report.is_pause:
+            key = random.fold_in(random.key(self._run.config.seed), _VIDEO)
+            key = random.fold_in(key, report.iteration)
+            self._recorder(self._run.policy_of(0), key, report.env_steps, self._run.is_stopping)
+
+    def close(self) -> None:
+        """See Reporter."""
+        self._recorder.close()

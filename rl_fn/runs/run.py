@@ -1,0 +1,351 @@
+"""A run: any agent in any environment, trained in an output folder.
+
+output_dir/run_0/         one folder per copy
+    config.json           every setting and hyper-parameter, versions, the command line
+    events.out.tfevents.* TensorBoard
+    checkpoints/          the newest three
+    videos/               with `record_video`
+    summary.json          at the end
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from rl_fn import loops, random, sets, struct
+from rl_fn.agents.base import Agent
+from rl_fn.envs.base import Env
+from rl_fn.envs.host.base import HostEnv
+from rl_fn.media import films
+from rl_fn.runs import checkpoint, folder
+from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values, read_json
+from rl_fn.runs.report import Report, make_report
+from rl_fn.runs.reporters import Films, Reporter, TensorBoard
+from rl_fn.runs.runner import make_runner
+from rl_fn.runs.summary import Timing, summarize
+from rl_fn.struct import Nest
+
+EVALUATIONS = 20  # during a run, evenly spaced
+POINTS = 200  # at least so many reports
+_EVALUATION = 1  # folded into the seed's key
+
+
+class ReporterError(RuntimeError):
+    """A reporter has failed; what the run has learned so far is in a checkpoint."""
+
+
+class Run:
+    """An agent trained in an environment, with checkpoints, evaluations, TensorBoard and a summary in a folder.
+
+        run = Run(agent, env, "runs/mine", train_steps=100_000, seed=0)
+        for report in run:
+            print(report.env_steps, report.metrics["episode_return"])
+
+    Iterating trains, and hands over between compiled chunks; who leaves the loop early finds the state saved. Where
+    the folder holds a part of this very run, it goes on from there, to the bits that it would have come to anyway.
+    A run prints nothing and handles no signals, so it works in a thread, and many work in one process.
+
+    Args:
+      agent: the agent.
+      env: a compiled environment, or host environments, as many as the agent's schedule says.
+      output_dir: the folder.
+      train_steps: environment steps of each copy; may be left to `hparams`.
+      seed: of copy 0; copy i has the seed `seed + i`.
+      copies: how many seeds side by side, in one program; only in compiled environments.
+      eval_episodes: whole episodes per evaluation and copy; 0 for no evaluations.
+      checkpoint_seconds: the state is saved at least so often; 0 for every chance.
+      record_video: whether to record films of copy 0 at each evaluation, to its folder `videos`.
+      video_episodes: episodes to record, or to show.
+      render: whether to show them in a window.
+      hparams: the agent's hyper-parameters, a struct or a dict, to be kept in config.json.
+      eval_env: where evaluations happen: an environment, or a function from a number to so many host environments;
+        unless given, what `envs.judged` says of a compiled one, and host environments made as those of the training.
+      reporters: what watches the run, in place of `[TensorBoard()]`; films are added where they are asked for.
+
+    Raises:
+      ValueError: at once, for settings that cannot be, or if the folder holds another run.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        env: Env | HostEnv,
+        output_dir: Path | str,
+        *,
+        train_steps: int | None = None,
+        seed: int = 0,
+        copies: int = 1,
+        eval_episodes: int = 100,
+        checkpoint_seconds: float = 20.0,
+        record_video: bool = False,
+        video_episodes: int = 1,
+        render: bool = False,
+        hparams: Any = None,
+        eval_env: Env | HostEnv | Callable[[int], HostEnv] | None = None,
+        reporters: Sequence[Reporter] | None = None,
+    ):
+        config = RunConfig(
+            hparams=None,
+            output_dir=Path(output_dir),
+            env=env.spec.name,
+            hparam_override=hparam_values(hparams),
+            train_steps=agreed_train_steps(train_steps, hparams, agent.schedule),
+            seed=seed,
+            copies=copies,
+            eval_episodes=eval_episodes,
+            checkpoint_seconds=checkpoint_seconds,
+            record_video=record_video,
+            video_episodes=video_episodes,
+            render=render,
+        )
+        self._set_up(agent, env, config, eval_env, reporters, owned=[])
+
+    @classmethod
+    def from_config(cls, config: RunConfig, reporters: Sequence[Reporter] | None = None) -> Run:
+        """Makes the run that a RunConfig describes; `reporters` are as for Run.
+
+        Raises:
+          ValueError: as Run, and for an environment or an agent that cannot be made.
+        """
+        if not config.is_named:
+            raise ValueError(f"{config.output_dir} is the run of an agent without a name: only its script can make it")
+        config = config.resolved()
+        hparams = config.make_hparams()
+        env = config.make_env(hparams.num_envs)
+        owned = [] if isinstance(env, Env) else [env]
+        run = cls.__new__(cls)
+        try:
+            agent = sets.agent_module(str(config.agent)).make(env.spec, hparams)
+            run._set_up(agent, env, config, None, reporters, owned)
+        except BaseException:
+            for made in owned:
+                made.close()
+            raise
+        return run
+
+    def _set_up(
+        self,
+        agent: Agent,
+        env: Env | HostEnv,
+        config: RunConfig,
+        eval_env: Any,
+        reporters: Sequence[Reporter] | None,
+        owned: list[HostEnv],
+    ) -> None:
+        self.agent, self.env, self.config = agent, env, config
+        self.iteration = 0  # rollouts and updates so far
+        self.summaries: list[dict[str, Any]] | None = None  # of each copy, once the run has come to its end
+        self._iterations = math.ceil((config.train_steps or 0) / agent.schedule.steps)
+        self._pause_every = math.ceil(self._iterations / EVALUATIONS)
+        self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes)
+        self._checkpoints = [self.folder(copy) / "checkpoints" for copy in range(config.copies)]
+        self._keys = [random.key(config.seed + copy) for copy in range(config.copies)]
+        self._owned = owned  # made by the run, and closed with it
+        self._contents = folder.contents(config)
+        self.notes = list(folder.check(config.output_dir, self._contents))  # sentences that people should be told
+        self.reporters: list[Reporter] = [TensorBoard()] if reporters is None else list(reporters)
+        if config.record_video or config.render:
+            shown = films.single(env)
+            self._owned += [] if isinstance(shown, Env) else [shown]
+            self.reporters.append(Films.of(self, shown))
+        self._made_at = time.monotonic()
+        self._first_step_seconds: float | None = None
+        self._timing = Timing()
+        self._stopping = threading.Event()
+        self._started = False
+        self._state: Nest = None  # to begin with, until it is compiled
+        self._compiled: loops.Compiled | None = None
+        self._saved_iteration = 0  # of the newest checkpoint
+        self._saved_at = self._made_at
+        self._evaluation: loops.Evaluation | None = None  # the newest, unless it was broken off
+        self._is_evaluation_due = False  # for that reason
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps so far, of each copy."""
+        return self.iteration * self.agent.schedule.steps
+
+    @property
+    def total_steps(self) -> int:
+        """Environment steps of the whole run, of each copy: `train_steps` in whole rollouts."""
+        return self._iterations * self.agent.schedule.steps
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """What summary.json of the first copy says, once the run has come to its end."""
+        return self.summaries[0] if self.summaries else None
+
+    @property
+    def policy(self) -> Nest:
+        """A copy of the newest policy; its leaves have a leading axis for the copies, where there are several."""
+        return self._compile().read(lambda state: state.agent.policy)
+
+    def policy_of(self, copy: int) -> Nest:
+        """A copy of the newest policy of one copy of the run."""
+        return self._of(self.policy, copy)
+
+    def folder(self, copy: int = 0) -> Path:
+        """Where a copy's files go."""
+        return self.config.output_dir / f"run_{copy}"
+
+    def stop(self) -> None:
+        """Ends the run soon, with a checkpoint. Any thread may call this, and a handler of signals."""
+        self._stopping.set()
+
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop: what takes its time in a reporter may ask, and raise `loops.Stopped`."""
+        return self._stopping.is_set()
+
+    def start(self) -> None:
+        """Makes the folders and takes up the newest complete checkpoint; iterating does it where nobody has.
+
+        Raises:
+          ValueError: if the checkpoint or the summary is damaged or belongs to another agent.
+          OSError: if a folder cannot be written.
+        """
+        if self._started:
+            return
+        config = self.config
+        folder.prepare(config.output_dir, self._contents)
+        paths = [self.folder(copy) / folder.SUMMARY for copy in range(config.copies)]
+        if all(path.exists() for path in paths):
+            self.summaries, self.iteration = [read_json(path) for path in paths], self._iterations
+            self.notes.append(f"{config.output_dir} holds this run, finished; nothing to do")
+        else:
+            self._restore()
+            if self.iteration:
+                self.notes.append(f"going on from the checkpoint at {self.env_steps:,} steps in {config.output_dir}")
+            if self.iteration and not isinstance(self.env, Env):
+                name = self.env.spec.name
+                self.notes.append(f"{name} is no part of the checkpoint: its environments begin new episodes")
+        self._started = True
+
+    def close(self) -> None:
+        """Closes the environments that the run has made, as it does by itself at its end."""
+        self._runner.close()
+        while self._owned:
+            self._owned.pop().close()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Report]:
+        self.start()
+        if self.summaries is None and not self.is_stopping():
+            with ExitStack() as stack:
+                for reporter in self.reporters:
+                    self._tell(reporter, "start", self)
+                    stack.callback(self._tell, reporter, "close")
+                yield from self._train()
+            if self.iteration == self._iterations:
+                self._summarize()
+        self.close()
+
+    def _train(self) -> Iterator[Report]:
+        compiled = self._compile()
+        if self._is_evaluation_due:  # it was told to stop in the middle of one
+            yield from self._handed_over(None)
+        for chunk in self._runner.train(
+            compiled,
+            self._iterations,
+            start=self.iteration,
+            max_chunk=math.ceil(self._iterations / POINTS),
+            pause_every=self._pause_every,
+            stop=self.is_stopping,
+        ):
+            self.iteration, self._timing = chunk.iteration, self._timing.after(chunk)
+            self._first_step_seconds = self._first_step_seconds or time.monotonic() - self._made_at
+            yield from self._handed_over(chunk)
+        self._save()
+
+    def _handed_over(self, chunk: loops.Chunk | None) -> Iterator[Report]:
+        """What happens between two chunks; the state is whole there, and is saved where anything ends the run."""
+        try:
+            is_pause = self.iteration % self._pause_every == 0 or self.iteration == self._iterations
+            evaluation = self._evaluate() if is_pause and self.config.eval_episodes else None
+            report = make_report(self.iteration, chunk, evaluation, is_pause, self.agent.schedule, self.config.copies)
+            for reporter in self.reporters:
+                self._tell(reporter, "report", report)
+        except Exception:
+            self._save()
+            raise
+        is_old = time.monotonic() - self._saved_at >= self.config.checkpoint_seconds
+        if is_old or self.iteration == self._iterations or self.is_stopping():
+            self._save()
+        try:
+            yield report
+        except GeneratorExit:
+            self._save()
+            raise
+
+    def _tell(self, reporter: Reporter, what: str, *args: Any) -> None:
+        try:
+            with suppress(loops.Stopped):
+                getattr(reporter, what)(*args)
+        except Exception as error:
+            name = type(reporter).__name__
+            raise ReporterError(f"reporter {name} failed in {what} at {self.env_steps:,} steps: {error}") from error
+
+    def _evaluate(self) -> loops.Evaluation | None:  # None where the run was told to stop before they ended
+        keys = [random.fold_in(random.fold_in(key, _EVALUATION), self.iteration) for key in self._keys]
+        try:
+            self._evaluation = self._runner.evaluate(self.policy, keys, self.is_stopping)
+        except loops.Stopped:
+            self._evaluation = None
+        self._is_evaluation_due = self._evaluation is None
+        return self._evaluation
+
+    def _restore(self) -> None:
+        """Makes the state to begin with: that of the newest complete checkpoint if there is one."""
+        states = [self._runner.init(key) for key in self._keys]
+        if complete := checkpoint.list_complete(self._checkpoints):
+            self.iteration = self._saved_iteration = complete[-1]
+            loaded = [checkpoint.load(checkpoint.path_of(one, self.iteration)) for one in self._checkpoints]
+            states = [checkpoint.restore(one, like) for one, like in zip(loaded, states, strict=True)]
+            self._timing = Timing(**loaded[0].metadata["progress"])
+            self._is_evaluation_due = loaded[0].metadata["is_evaluation_due"] and self.config.eval_episodes > 0
+        self._state = struct.stack(states) if len(states) > 1 else states[0]
+
+    def _compile(self) -> loops.Compiled:
+        if self._compiled is None:
+            self.start()
+            if self._state is None:  # where the run was finished before
+                self._restore()
+            self._compiled, self._state = self._runner.compile(self._state), None
+        return self._compiled
+
+    def _save(self) -> None:
+        if self._saved_iteration == self.iteration:
+            return
+        told = {"progress": self._timing._asdict(), "is_evaluation_due": self._is_evaluation_due}
+        checkpoint.save_copies(self._checkpoints, self.iteration, self._states(), told)
+        self._saved_iteration, self._saved_at = self.iteration, time.monotonic()
+
+    def _states(self) -> list[Nest]:
+        """The state of each copy, as NumPy arrays."""
+        state = tf.nest.map_structure(lambda leaf: leaf.numpy(), self._compile().read())
+        return [self._of(state, copy) for copy in range(self.config.copies)]
+
+    def _of(self, nest: Nest, copy: int) -> Nest:
+        return tf.nest.map_structure(lambda leaf: leaf[copy], nest) if self.config.copies > 1 else nest
+
+    def _summarize(self) -> None:
+        """Writes what the run has come to, unless it was told to stop while its last evaluation was played."""
+        if self.config.eval_episodes and not (self._evaluation or self._evaluate()):
+            return
+        digests = [checkpoint.digest(state) for state in self._states()]
+        summaries = summarize(self, self._evaluation, self._timing, self._first_step_seconds, digests)
+        for copy, summary in enumerate(summaries):
+            folder.write_json(self.folder(copy) / folder.SUMMARY, summary)
+        self.summaries = summaries

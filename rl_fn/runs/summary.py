@@ -1,0 +1,66 @@
+"""What a run has come to, in numbers: the content of summary.json."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rl_fn import loops
+
+
+class Timing(NamedTuple):
+    """How long a run has taken so far; kept in each checkpoint."""
+
+    train_seconds: float = 0.0  # compiled calls, compilation included
+    running_seconds: float = 0.0  # of these, without compilation
+    running_iterations: int = 0  # done in `running_seconds`
+
+    def after(self, chunk: loops.Chunk) -> Timing:
+        """The times with those of a chunk."""
+        running = not chunk.compiled
+        return Timing(
+            train_seconds=self.train_seconds + chunk.seconds,
+            running_seconds=self.running_seconds + running * chunk.seconds,
+            running_iterations=self.running_iterations + running * chunk.iterations,
+        )
+
+
+def summarize(
+    run: Any,
+    evaluation: loops.Evaluation | None,
+    timing: Timing,
+    first_step_seconds: float | None,
+    digests: list[str],
+) -> list[dict[str, Any]]:
+    """What summary.json of each copy holds.
+
+    Args:
+      run: the Run, at its end.
+      evaluation: the last.
+      timing: of the whole run, also before it was resumed.
+      first_step_seconds: from the making of the run to its first chunk, compilation included.
+      digests: of the state of each copy.
+    """
+    speed = run.agent.schedule.steps * timing.running_iterations / max(timing.running_seconds, 1e-9)
+    returns, _, finished = map(np.atleast_2d, evaluation) if evaluation else (None, None, None)
+    return [
+        {
+            "agent": run.config.agent,
+            "env": run.env.spec.name,
+            "hparams": run.config.hparams,
+            "seed": run.config.seed + copy,
+            "env_steps": run.env_steps,
+            "updates": run.iteration,
+            "eval_return_mean": None if returns is None else float(returns[copy].mean()),
+            "eval_return_std": None if returns is None else float(returns[copy].std()),
+            "eval_episodes": run.config.eval_episodes,
+            "eval_episodes_unfinished": None if finished is None else int((~finished[copy]).sum()),
+            "env_steps_per_second": speed,
+            "env_steps_per_second_all_copies": speed * run.config.copies,
+            "first_step_seconds": first_step_seconds,
+            "train_seconds": timing.train_seconds,
+            "state_digest": digest,
+        }
+        for copy, digest in enumerate(digests)
+    ]

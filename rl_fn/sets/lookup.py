@@ -1,0 +1,74 @@
+"""Sets by their name, or from a file of the user's own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rl_fn._src import naming
+from rl_fn.sets import modules
+from rl_fn.sets.registry import SETS, NamedSet
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SUFFIX = ".toml"
+# what a file may say -> of which type
+_KEYS = {"agent": str, "env": str, "env_kwargs": dict, "doc": str, "values": dict}
+
+
+def find(name: str) -> NamedSet:
+    """Looks a set up by its name, or reads it from a file if the name ends with `.toml`.
+
+    Raises:
+      ValueError: if there is none of that name, naming the nearest; for a file, as `read_toml`.
+    """
+    if name.endswith(SUFFIX):
+        return read_toml(Path(name))
+    if name not in SETS:
+        raise ValueError(naming.unknown("hyper-parameter set", name, SETS))
+    return SETS[name]
+
+
+def read_toml(path: Path) -> NamedSet:
+    """Reads a set from a file.
+
+        agent = "dqn"
+        env = "DeepSea-bsuite"
+        env_kwargs = { size = 10 }
+        doc = "Double DQN on a deeper sea."
+
+        [values]
+        learning_rate = 1e-3
+
+    Only `agent` must be there.
+
+    Raises:
+      ValueError: if the file cannot be read, says something else, or names an agent in a module that the user has not
+        named (see `modules.check`).
+    """
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    for key, value in content.items():
+        _check(path, key, value)
+    if "agent" not in content:
+        raise ValueError(f"{path} names no agent")
+    modules.check_agent(content["agent"], path)
+    return NamedSet(**{"env": None, "values": {}, "doc": "", **content})
+
+
+def _check(path: Path, key: str, value: Any) -> None:
+    if key not in _KEYS:
+        raise ValueError(
+            f"{path} has {key!r}; the nearest is {naming.nearest(key, _KEYS)!r}, there are: {', '.join(_KEYS)}"
+        )
+    if not isinstance(value, _KEYS[key]):
+        kind = {str: "a text", dict: "a table"}[_KEYS[key]]
+        raise ValueError(f"{path}: {key} is {value!r}, expected {kind}")

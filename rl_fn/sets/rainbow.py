@@ -1,0 +1,27 @@
+"""Sets for `rl_fn.agents.rainbow`."""
+
+from rl_fn.sets.registry import register
+
+register(
+    "rainbow",
+    agent="rainbow",
+    doc="Rainbow with its defaults, for any discrete environment.",
+)
+
+register(
+    "rainbow_cartpole",
+    agent="rainbow",
+    env="CartPole-v1",
+    values={
+        "train_steps": 50_000,
+        "num_envs": 4,
+        "gradient_steps": 4,
+        "gamma": 0.98,
+        "v_min": 0.0,
+        "v_max": 50.0,
+        "noise_deviation": 0.1,
+        "learning_rate": 1e-3,
+        "target_period": 100,
+    },
+    doc="Rainbow on CartPole, one gradient step per environment step.",
+)

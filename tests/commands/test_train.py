@@ -1,0 +1,203 @@
+"""`rl-fn train`: what it starts, says and leaves; in this process where another would show no more."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rl_fn import commands
+from tests.commands.processes import ROOT, finish, start, summary, train
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, cache):
+    folder = tmp_path_factory.mktemp("finished")
+    code, out, error = finish(start(*train(folder), XDG_CACHE_HOME=cache))
+    assert code == 0, error
+    return folder, out, error
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs the command in this process; the exit code, what it printed, and what it said."""
+
+    def run(*args):
+        capsys.readouterr()
+        try:
+            commands.main(list(map(str, args)))
+            code = 0
+        except SystemExit as error:
+            code = error.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_run_leaves_what_it_promises(finished):
+    folder, out, error = finished
+    assert "evaluation return" in out
+    assert "steps/s" in error
+    content = summary(folder)
+    keys = (
+        "agent env seed env_steps updates eval_return_mean eval_return_std eval_episodes env_steps_per_second "
+        "first_step_seconds train_seconds state_digest"
+    )
+    assert set(keys.split()) <= set(content)
+    assert (content["agent"], content["env"], content["seed"]) == ("ppo", "CartPole-v1", 0)
+    assert content["env_steps"] == content["updates"] * 4 * 16 >= 4_000
+    assert content["eval_episodes"] == 5
+    assert len(content["state_digest"]) == 64
+    config = json.loads((folder / "run_0" / "config.json").read_text())
+    assert config["hparam_override"]["rollout_length"] == 16
+    assert config["versions"]["tensorflow"]
+    assert "--hparams" in config["command"]
+    assert list((folder / "run_0" / "checkpoints").glob("iteration_*.npz"))
+
+
+def test_tensorboard_has_the_curves(finished):
+    events = EventAccumulator(str(finished[0] / "run_0"), size_guidance={"tensors": 0}).Reload()
+    tags = set(events.Tags()["tensors"])
+    assert {"train/episode_return", "eval/return_mean", "agent/policy_loss", "train/env_steps_per_second"} <= tags
+    assert [event.step for event in events.Tensors("eval/return_mean")][-1] == summary(finished[0])["env_steps"]
+
+
+def test_the_script_is_the_command_and_the_same_seed_gives_the_same_bits(finished, tmp_path, cache):
+    script = [sys.executable, "experiments/train.py", *train(tmp_path)[1:]]
+    subprocess.run(script, cwd=ROOT, check=True, env={**os.environ, "XDG_CACHE_HOME": cache, "PYTHONPATH": str(ROOT)})
+    assert summary(tmp_path)["state_digest"] == summary(finished[0])["state_digest"]
+
+
+def test_a_finished_run_is_left_alone(finished, run):
+    before = (finished[0] / "run_0" / "summary.json").stat().st_mtime_ns
+    code, out, error = run(*train(finished[0]))
+    assert code == 0
+    assert "finished; nothing to do" in error
+    assert "evaluation return" in out
+    assert (finished[0] / "run_0" / "summary.json").stat().st_mtime_ns == before
+
+
+def test_killed_and_resumed_gives_the_same_bits(tmp_path, cache, run):
+    assert run(*train(tmp_path / "whole", steps=30_000))[0] == 0
+    folder = tmp_path / "killed"
+    command = train(folder, steps=30_000)
+    checkpoints = folder / "run_0" / "checkpoints"
+    for kills in range(2):
+        seen = set(checkpoints.glob("iteration_*"))
+        process = start(*command, "--checkpoint_seconds", 0, XDG_CACHE_HOME=cache)
+        while process.poll() is None and len(set(checkpoints.glob("iteration_*")) - seen) < 1 + kills:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    code, _, error = run(*command)
+    assert code == 0, error
+    assert "going on from the checkpoint" in error
+    assert summary(folder)["state_digest"] == summary(tmp_path / "whole")["state_digest"]
+
+
+def test_an_interrupt_saves_and_stops_soon_and_the_cache_can_be_switched_off(tmp_path, finished, cache):
+    assert list(Path(cache).rglob("*.pb"))
+    off = tmp_path / "off"
+    command = train(tmp_path / "run", "--no_compilation_cache", "--checkpoint_seconds", 0, steps=100_000_000)
+    process = start(*command, XDG_CACHE_HOME=str(off))
+    checkpoints = tmp_path / "run" / "run_0" / "checkpoints"
+    while not list(checkpoints.glob("iteration_*")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    begin = time.perf_counter()
+    process.send_signal(signal.SIGINT)
+    code, _, error = finish(process)
+    assert time.perf_counter() - begin < 8  # two seconds of training, and leaving Python on a busy machine
+    assert code == 130
+    assert "the same command goes on from there" in error
+    assert "Traceback" not in error
+    assert not off.exists()
+
+
+def test_copies_have_folders_of_their_own_and_resume_together(tmp_path, run):
+    command = train(tmp_path, "--copies", 3, "--seed", 5)
+    assert run(*command)[0] == 0
+    digests = set()
+    for copy in range(3):
+        content = summary(tmp_path, copy)
+        assert content["seed"] == 5 + copy
+        digests.add(content["state_digest"])
+        (tmp_path / f"run_{copy}" / "summary.json").unlink()
+    assert len(digests) == 3
+    code, _, error = run(*command)
+    assert code == 0
+    assert "going on from the checkpoint" in error
+    assert {summary(tmp_path, copy)["state_digest"] for copy in range(3)} == digests
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--hparams", "ppo_cartpol"], "the nearest is 'ppo_cartpole'"),
+        (["--hparams", "ppo"], "name one with --env"),
+        (["--hparams", "nowhere/my.toml"], "nowhere/my.toml cannot be read: No such file"),
+        (["--hparams", "ppo_cartpole", "--env", "CartPool-v1"], "the nearest is 'CartPole-v1'"),
+        (["--hparams", "ppo_cartpole", "--hparam_override", "learning_rat=1"], "the nearest is 'learning_rate'"),
+        (
+            ["--hparams", "ppo_cartpole", "--hparam_override", "num_envs=many"],
+            "num_envs is 'many', expected an integer",
+        ),
+        (["--hparams", "ppo_cartpole", "--hparam_override", "gamma=2"], "gamma is 2, expected a number at least 0"),
+        (["--hparams", "ppo_cartpole", "--train_steps", "0"], "train_steps is 0, expected an integer at least 1"),
+        (["--hparams", "ppo_cartpole", "--copies", "0"], "copies is 0, expected an integer at least 1"),
+        (["--hparams", "ppo_cartpole", "--checkpoint_seconds", "-1"], "checkpoint_seconds is -1.0, expected a number"),
+        (["--hparams", "ppo_cartpole", "--seed", "-1"], "seed is -1, expected an integer from 0 to"),
+        (["--hparams", "ppo_cartpole", "--import", "no_such_module"], "module 'no_such_module' cannot be imported"),
+    ],
+)
+def test_mistakes_get_one_sentence(args, message, tmp_path, run):
+    code, _, error = run("train", "--output_dir", tmp_path / "new", *args)
+    assert code == 2
+    assert message in error
+    assert error.startswith("rl-fn: error: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("args", "message"), [(["--seeds", "3"], "--seed"), (["--seed", "three"], "seed")])
+def test_unknown_flags_and_wrong_types_are_refused(args, message, tmp_path, run):
+    code, out, error = run("train", "--hparams", "ppo_cartpole", "--output_dir", tmp_path, *args)
+    assert code == 2
+    assert message in out + error
+    assert "Traceback" not in out + error
+
+
+def test_another_runs_folder_is_refused(finished, run):
+    code, _, error = run(*train(finished[0], override="gamma=0.9"))
+    assert code == 2
+    assert "gamma was 0.99 and is now 0.9; choose another --output_dir" in error
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, run):
+    (tmp_path / "file").write_text("not a folder")
+    code, _, error = run(*train(tmp_path / "file"))
+    assert code == 2
+    assert f"output_dir {tmp_path / 'file'} cannot be used" in error
+
+
+def test_a_damaged_checkpoint_is_refused(finished, tmp_path, run):
+    shutil.copytree(finished[0], tmp_path / "copy")
+    (tmp_path / "copy" / "run_0" / "summary.json").unlink()
+    newest = max((tmp_path / "copy" / "run_0" / "checkpoints").glob("iteration_*"))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    code, _, error = run(*train(tmp_path / "copy"))
+    assert code == 2
+    assert "is damaged" in error
+    assert error.count("\n") == 1

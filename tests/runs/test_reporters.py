@@ -1,0 +1,93 @@
+"""What watches a run, fed with reports."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from rl_fn.loops import EpisodeMeans, Evaluation
+from rl_fn.runs import Report, RunConfig
+from rl_fn.runs.reporters import Progress, TensorBoard
+
+EVALUATION = Evaluation(
+    np.array([[1.0, 3.0], [5.0, 5.0]]), np.array([[9, 9], [9, 9]]), np.array([[True, True], [False, True]])
+)
+
+
+def report(env_steps, agent_metrics, count, evaluation=None, compiled=False):
+    count = np.asarray(count)
+    returns = np.where(count > 0, 2.5, np.nan)
+    return Report(1, env_steps, agent_metrics, EpisodeMeans(count, returns, returns), evaluation, True, 80.0, compiled)
+
+
+def run(folder, **settings):
+    config = RunConfig(hparams=None, output_dir=folder, env="CartPole-v1", hparam_override={"gamma": 0.9}, **settings)
+    return SimpleNamespace(
+        config=config, iteration=0, env_steps=0, total_steps=100, folder=lambda copy: folder / f"run_{copy}"
+    )
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory):
+    """The events of two copies after two reports."""
+    folder = tmp_path_factory.mktemp("events")
+    board = TensorBoard()
+    board.start(run(folder, copies=2))
+    loss = np.array([0.5, np.nan])
+    board.report(report(10, {"loss": loss, "episode_return": np.array([7.0, 8.0])}, [0, 4], compiled=True))
+    board.report(report(20, {}, [1, 2], EVALUATION))
+    board.close()
+    return [EventAccumulator(str(folder / f"run_{copy}"), size_guidance={"tensors": 0}).Reload() for copy in range(2)]
+
+
+def points(events, tag):
+    return [(event.step, float(make_ndarray(event.tensor_proto))) for event in events.Tensors(tag)]
+
+
+def test_each_copy_has_its_curves(events):
+    assert points(events[0], "agent/loss") == [(10, 0.5)]
+    assert points(events[1], "train/episode_count") == [(10, 4.0), (20, 2.0)]
+    assert [points(copy, "eval/return_mean") for copy in events] == [[(20, 2.0)], [(20, 5.0)]]
+    assert points(events[0], "eval/return_std") == [(20, 1.0)]
+    assert points(events[0], "eval/length_mean") == [(20, 9.0)]
+
+
+def test_what_is_nan_is_seen_and_what_was_not_measured_is_not(events):
+    ((step, loss),) = points(events[1], "agent/loss")
+    assert step == 10
+    assert np.isnan(loss)
+    assert points(events[0], "train/episode_return") == [(20, 2.5)]  # no episode ended before
+    assert points(events[1], "train/episode_return") == [(10, 2.5), (20, 2.5)]
+
+
+def test_an_agents_metric_may_have_any_name(events):
+    assert points(events[0], "agent/episode_return") == [(10, 7.0)]
+    merged = report(10, {"episode_return": np.array(7.0)}, 3).metrics
+    assert (merged["episode_return"], merged["episode_length"], merged["episode_count"]) == (7.0, 2.5, 3)
+
+
+def test_a_speed_with_compilation_is_no_speed(events):
+    assert points(events[0], "train/env_steps_per_second") == [(20, 40.0)]  # of each copy
+
+
+def test_the_settings_are_there_as_text(events):
+    text = make_ndarray(events[1].Tensors("config")[0].tensor_proto).item().decode()
+    assert "| gamma | 0.9 |" in text
+    assert "| copy | 1 |" in text
+
+
+def test_progress_is_a_line_at_each_evaluation(tmp_path, capsys):
+    progress = Progress()
+    progress.start(run(tmp_path))
+    progress.report(report(10, {}, 0))
+    progress.report(report(20, {}, 0)._replace(is_pause=False))
+    progress.report(report(30, {}, 2, EVALUATION))
+    progress.report(report(40, {}, 2))
+    progress.close()
+    assert capsys.readouterr().err.splitlines() == [
+        "         10 / 100 steps  steps/s 80  return -  eval -",
+        "         30 / 100 steps  steps/s 80  return 2.5  eval 3.5",
+        "         40 / 100 steps  steps/s 80  return 2.5  eval 3.5",
+    ]

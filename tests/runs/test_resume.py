@@ -1,0 +1,39 @@
+"""Every agent goes on from a checkpoint with the bits that it would have had."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from rl_fn.runs import Run, RunConfig
+
+SMALL = {
+    "ppo_cartpole": "rollout_length=16,hidden_sizes=(16,)",
+    "dqn_cartpole": "hidden_sizes=(16,),learning_starts=64,gradient_steps=2,replay_capacity=700",
+    "rainbow_cartpole": "hidden_sizes=(16,),stream_sizes=(16,),num_atoms=5,learning_starts=64,replay_capacity=700",
+    "impala_cartpole": "hidden_sizes=(16,)",
+    "sac_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700",
+    "ppo_recurrent_memory_chain": "memory_units=8,hidden_sizes=(16,),rollout_length=16,sequence_length=8",
+}
+
+
+@pytest.mark.parametrize("hparams", SMALL)
+def test_resumed_gives_the_same_bits(hparams, tmp_path):
+    config = RunConfig(
+        hparams=hparams,
+        output_dir=tmp_path / "whole",
+        hparam_override=SMALL[hparams],
+        train_steps=2_000,
+        eval_episodes=0,
+        checkpoint_seconds=0.0,
+    )
+    whole = Run.from_config(config)
+    for report in whole:
+        if not (tmp_path / "part").exists() and report.env_steps >= 1_000:
+            shutil.copytree(tmp_path / "whole", tmp_path / "part")  # as a process that was killed here leaves it
+            left = report.iteration
+    part = Run.from_config(dataclasses.replace(config, output_dir=tmp_path / "part"))
+    part.start()
+    assert part.iteration == left < whole.iteration
+    assert len(list(part)) > 0
+    assert part.summary["state_digest"] == whole.summary["state_digest"]
