@@ -49,7 +49,6 @@ class PPOHParams(ActorCriticHParams, AdamHParams):
 
     @property
     def num_sequences(self) -> int:
-        """Sequences in a rollout."""
         return self.schedule.steps // self.sequence_length
 
 
@@ -65,9 +64,7 @@ class PPOState(NamedTuple):
 
 
 class Sequences(NamedTuple):
-    """Experience as N sequences of L steps."""
-
-    inputs: Nest  # [L, N, ...]
+    inputs: Nest  # [L, N, ...], N sequences of L steps
     raw_action: tf.Tensor  # [L, N, ...]: before it was clipped
     log_prob: tf.Tensor  # [L, N]: when the experience was collected, as are the value and the recurrent state
     value: tf.Tensor  # [L, N]
@@ -102,14 +99,13 @@ def loss(
         value_loss = tf.reduce_mean(losses.l2_loss(value - target))
     entropy = tf.reduce_mean(distribution.entropy())
     total = policy_loss + hparams.value_cost * value_loss - hparams.entropy_cost * entropy
-    is_clipped = tf.abs(tf.exp(log_ratio) - 1) > hparams.clip_epsilon
     return total, {
         "policy_loss": policy_loss,
         "value_loss": value_loss,
         "value": tf.reduce_mean(value),
         "entropy": entropy,
         "approximate_kl": tf.reduce_mean(tf.exp(log_ratio) - 1 - log_ratio),
-        "clip_fraction": tf.reduce_mean(tf.cast(is_clipped, tf.float32)),
+        "clip_fraction": tf.reduce_mean(tf.cast(tf.abs(tf.exp(log_ratio) - 1) > hparams.clip_epsilon, tf.float32)),
     }
 
 

@@ -17,6 +17,7 @@ from rl_fn.learning import Learned, OffPolicyPolicy, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 Values = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (inputs [N, F], actions [N, A] in [-1, 1]) -> [N, 2]
+Loss = Callable[..., Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,19 +52,15 @@ def actor_loss(values: Values, inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.
 
 
 def make(
-    spec: EnvSpec,
-    hparams: TD3HParams,
-    *,
-    critic_loss: Callable[..., tuple[tf.Tensor, Any]] = critic_loss,
-    actor_loss: Callable[..., tf.Tensor] = actor_loss,
+    spec: EnvSpec, hparams: TD3HParams, *, critic_loss: Loss = critic_loss, actor_loss: Loss = actor_loss
 ) -> Agent:
     """Makes a TD3 agent, of the losses above or others; raises ValueError for actions not in a Box with bounds."""
     if not isinstance(spec.action_space, spaces.Box):
         raise ValueError(f"td3 needs a Box of actions with finite bounds, {spec.name} has {spec.action_space}")
     unit_box, (input_spec, to_inputs) = policies.unit_box(spec.action_space), networks.flatten(spec.observation_space)
     actor_network, critic_network = hparams.make_actor(unit_box.size), hparams.make_critics(1)
-    actor_optimizer = optimizers.adam(hparams.actor_learning_rate)
-    critic_optimizer = optimizers.adam(hparams.critic_learning_rate)
+    rates = hparams.actor_learning_rate, hparams.critic_learning_rate
+    actor_optimizer, critic_optimizer = map(optimizers.adam, rates)
 
     def init(key: random.Key) -> TD3Learner:
         actor_key, critic_key = tf.unstack(random.split(key))
@@ -108,7 +105,6 @@ def make(
         targets = updates.incremental_update(params, learner.target_params, hparams.target_step_size)
         is_time, old = count % hparams.policy_delay == 0, (learner.actor, learner.target_params)
         actor, targets = struct.where(is_time, (actor, targets), old)
-        learned = Learned(metrics, priorities=tf.reduce_mean(tf.abs(error), axis=-1))
-        return TD3Learner(actor, critics, targets, count), learned
+        return TD3Learner(actor, critics, targets, count), Learned(metrics, tf.reduce_mean(tf.abs(error), axis=-1))
 
     return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)

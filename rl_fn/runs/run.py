@@ -110,11 +110,7 @@ class Run:
 
     @classmethod
     def from_config(cls, config: RunConfig, reporters: Sequence[Reporter] | None = None) -> Run:
-        """Makes the run that a RunConfig describes; `reporters` are as for Run.
-
-        Raises:
-          ValueError: as Run, and for an environment or an agent that cannot be made.
-        """
+        """Makes the run that a RunConfig describes; `reporters` and errors are those of Run."""
         if not config.is_named:
             raise ValueError(f"{config.output_dir} is the run of an agent without a name: only its script can make it")
         config = config.resolved()
