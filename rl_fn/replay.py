@@ -1,21 +1,27 @@
 """Replay buffers: pure functions over a state that is plain data.
 
-    buffer = uniform(capacity=10_000, spec=item_spec)
-    state = buffer.init()
-    state = buffer.add(state, items)  # items [N, ...]
-    batch = buffer.sample(state, key, batch_size)
-
-A buffer is a store, which says how experience is kept and what an item is made of, and a sampler, which
-chooses among its items:
-
     buffer = prioritized_from(n_step(100_000, step_spec, num_streams=8, n=3, gamma=0.99), alpha=0.5)
-    state = buffer.add(buffer.init(), steps)  # steps [T, B, ...]
-    batch = buffer.sample(state, key, batch_size, beta)
-    state = buffer.update(state, batch.slots, priorities)
+    state = buffer.init()
+    state = buffer.add(state, steps)  # [T, B, ...]
+    if buffer.is_ready(state, 1_000):
+        batch = buffer.sample(state, key, batch_size, beta)  # items, slots, weights
+        state = buffer.update(state, batch.slots, priorities)
 
-Stores are `items`, `n_step_items`, `steps`, `n_step`, `sequences` and `hindsight`, and `frames` around one
-of the last four. Samplers are `uniform_from`, `prioritized_from` and `rank_prioritized_from`; `uniform`,
-`prioritized` and `rank_prioritized` are those of `items`.
+Every buffer has the same functions, so a learner need not know which it has: without priorities all weights are 1
+and `update` changes nothing. A buffer is a store, which says how experience is kept and what an item is made of,
+and a sampler, which chooses among its items.
+
+- Whole buffers of single items, added `[N, ...]`: `uniform`, `prioritized`, `rank_prioritized`.
+- Samplers around any store: `uniform_from`, `prioritized_from`, `rank_prioritized_from`.
+- Stores: `items` of anything; and of steps `[T, B, ...]` of B streams, `steps`, `n_step` and `n_step_items`,
+  `sequences`, `hindsight`, and `frames` around any of these but `n_step_items`.
+- Several buffers in one: `mixture`, such as of demonstrations and own experience.
+- Each item once, in order: `queue`.
+- On disk: `save` and `restore` states; `contents`, `export_steps` and `import_steps` experience; `to_minari` and
+  `from_minari` exchange it.
+
+Steps that are added follow those before. Where they do not (a run in a host environment is resumed, another data set
+is added), `state = buffer.cut(state)` ends what is there as truncated, so that no item goes across.
 
 Storage keeps the dtypes of the specification. Inside `loops.compile` the state is updated in place, as long
 as a step samples after it has added: what is read before a write and not used for it, a compiler copies.

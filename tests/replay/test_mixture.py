@@ -14,7 +14,7 @@ from tests.support import assert_refuses
         ([0.25, 0.75], 10, [3, 7]),
         ([1, 1, 1], 4, [2, 1, 1]),
         ([0, 2], 3, [0, 3]),
-        ([9, 1], 1, [1, 0]),
+        ([9, 1], 6, [5, 1]),
     ],
 )
 def test_every_batch_has_the_same_shares(proportions, batch_size, expected):
@@ -104,4 +104,7 @@ def test_bad_inputs_are_refused():
     state = mixture.add(mixture.add(mixture.init(), numbered(0, 1)), numbered(0, 1), 1)
     assert_refuses(r"slots hold 10, expected values in \[0, 10\)", mixture.update, state, [10], [1.0])
     assert_refuses("batch_size is 0", mixture.sample, state, random.key(0), 0)
+    assert_refuses(
+        r"batch_size is 1, of which proportions \[1, 1\] make \[1, 0\]", mixture.sample, state, random.key(0), 1
+    )
     assert_refuses("a mixture keeps no steps of its own", replay.contents, mixture, state)

@@ -228,9 +228,11 @@ def test_a_compiled_step_updates_in_place(weighted, added, drawn):
         state, key = carry
         keys = random.split(key)
         state = buffer.add(state, {"x": random.uniform(keys[0], [added, 3])})
+        ready = buffer.is_ready(state, 100)
         batch = buffer.sample(state, keys[1], drawn)
         priorities = batch.items["x"][:, 0]
-        state = buffer.update(state, batch.slots, priorities * batch.weights if weighted else priorities)
+        slots = tf.where(ready, batch.slots, -1)
+        state = buffer.update(state, slots, priorities * batch.weights if weighted else priorities)
         return (state, keys[0]), {"mean": tf.reduce_mean(batch.weights)}
 
     assert_in_place(loops.compile(step, (buffer.init(), random.key(0))), capacity)

@@ -18,7 +18,7 @@ from rl_fn.struct import Scalar
 
 def constant_schedule(value: Scalar) -> Schedule:
     """The same value at every step."""
-    scalars.check("constant_schedule: value", value, "(-inf, inf)")
+    _check("constant_schedule", value=value)
     return lambda step: tf.cast(value, tf.float32)
 
 
@@ -35,12 +35,12 @@ def linear_schedule(initial: Scalar, final: Scalar, steps: Scalar, begin: int | 
       TypeError: if something is neither a number nor a scalar tensor.
       ValueError: if a number is out of range.
     """
-    initial, final = _ends("linear_schedule", initial, final)
+    _check("linear_schedule", initial=initial, final=final)
     progress = _progress("linear_schedule", steps, begin)
 
     def schedule(step: tf.Tensor) -> tf.Tensor:
-        fraction, is_over = progress(step)
-        return tf.where(is_over, final, initial + (final - initial) * fraction)
+        (fraction, is_over), first, last = progress(step), _number(initial), _number(final)
+        return tf.where(is_over, last, first + (last - first) * fraction)
 
     return schedule
 
@@ -54,13 +54,13 @@ def polynomial_schedule(
       TypeError: as there.
       ValueError: as there, or if the power is not positive.
     """
-    initial, final = _ends("polynomial_schedule", initial, final)
+    _check("polynomial_schedule", initial=initial, final=final)
     scalars.check("polynomial_schedule: power", power, "(0, inf)")
     progress = _progress("polynomial_schedule", steps, begin)
 
     def schedule(step: tf.Tensor) -> tf.Tensor:
-        fraction, is_over = progress(step)
-        return tf.where(is_over, final, final + (initial - final) * (1 - fraction) ** tf.cast(power, tf.float32))
+        (fraction, is_over), first, last = progress(step), _number(initial), _number(final)
+        return tf.where(is_over, last, last + (first - last) * (1 - fraction) ** tf.cast(power, tf.float32))
 
     return schedule
 
@@ -72,13 +72,13 @@ def cosine_schedule(initial: Scalar, steps: Scalar, final_fraction: Scalar = 0.0
       TypeError: if something is neither a number nor a scalar tensor.
       ValueError: if a number is out of range.
     """
-    initial, final_fraction = _ends("cosine_schedule", initial, final_fraction, "final_fraction")
+    _check("cosine_schedule", initial=initial, final_fraction=final_fraction)
     progress = _progress("cosine_schedule", steps)
 
     def schedule(step: tf.Tensor) -> tf.Tensor:
-        fraction, is_over = progress(step)
+        (fraction, is_over), last = progress(step), _number(final_fraction)
         cosine = tf.where(is_over, 0.0, 0.5 * (1 + tf.cos(math.pi * fraction)))
-        return initial * ((1 - final_fraction) * cosine + final_fraction)
+        return _number(initial) * ((1 - last) * cosine + last)
 
     return schedule
 
@@ -90,13 +90,13 @@ def exponential_schedule(initial: Scalar, decay_rate: Scalar, steps: Scalar) -> 
       TypeError: if something is neither a number nor a scalar tensor.
       ValueError: if the rate or the number of steps is not positive.
     """
-    initial, decay_rate = _ends("exponential_schedule", initial, decay_rate, "decay_rate")
+    _check("exponential_schedule", initial=initial)
     scalars.check("exponential_schedule: decay_rate", decay_rate, "(0, inf)")
     scalars.check("exponential_schedule: steps", steps, "(0, inf)")
 
     def schedule(step: tf.Tensor) -> tf.Tensor:
         exponent = tf.cast(tf.maximum(step, 0), tf.float32) / _number(steps)
-        return initial * tf.pow(tf.cast(decay_rate, tf.float32), exponent)
+        return _number(initial) * tf.pow(tf.cast(decay_rate, tf.float32), exponent)
 
     return schedule
 
@@ -108,8 +108,7 @@ def piecewise_constant_schedule(boundaries: Sequence[int], values: Sequence[Scal
       ValueError: unless there is one more value than boundaries, and boundaries increase.
     """
     _check_boundaries("piecewise_constant_schedule", boundaries, "values", len(values))
-    for index, value in enumerate(values):
-        scalars.check(f"piecewise_constant_schedule: value {index}", value, "(-inf, inf)")
+    _check("piecewise_constant_schedule", **{f"value {index}": value for index, value in enumerate(values)})
 
     def schedule(step: tf.Tensor) -> tf.Tensor:
         step, value = tf.cast(step, tf.int64), tf.cast(values[0], tf.float32)
@@ -168,20 +167,20 @@ def _progress(
     """From a step to the part of the way that is done, float32[] in [0, 1], and whether that is all of it."""
     scalars.check(f"{name}: steps", steps, "(0, inf)")
     scalars.check(f"{name}: begin", begin, "[0, inf)")
-    whole = tf.cast(tf.math.ceil(tf.cast(steps, tf.float64)), tf.int64) if tf.is_tensor(steps) else math.ceil(steps)
 
     def progress(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         elapsed = tf.maximum(tf.cast(step, tf.int64) - tf.cast(begin, tf.int64), 0)
+        whole = (
+            math.ceil(steps) if not tf.is_tensor(steps) else tf.cast(tf.math.ceil(tf.cast(steps, tf.float64)), tf.int64)
+        )
         return tf.minimum(tf.cast(elapsed, tf.float32) / _number(steps), 1.0), elapsed >= whole
 
     return progress
 
 
-def _ends(name: str, initial: Scalar, final: Scalar, final_name: str = "final") -> tuple[Scalar, Scalar]:
-    """Both checked."""
-    for label, value in (("initial", initial), (final_name, final)):
+def _check(name: str, **values: Scalar) -> None:
+    for label, value in values.items():
         scalars.check(f"{name}: {label}", value, "(-inf, inf)")
-    return _number(initial), _number(final)
 
 
 def _number(value: Scalar) -> Scalar:

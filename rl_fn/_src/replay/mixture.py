@@ -30,7 +30,7 @@ def mixture(buffers: Sequence[Replay], proportions: Sequence[float]) -> Replay:
 
     Raises:
       ValueError: if the numbers of buffers and proportions differ, a proportion is negative, all are 0, or a buffer
-        is a mixture itself.
+        is a mixture itself; by `sample`, if a batch is so small that a buffer with a share gets nothing of it.
     """
     if len(buffers) != len(proportions) or not buffers:
         raise ValueError(f"replay.mixture: {len(buffers)} buffers and {len(proportions)} proportions")
@@ -50,6 +50,11 @@ def mixture(buffers: Sequence[Replay], proportions: Sequence[float]) -> Replay:
         base.check_size("replay.sample: batch_size", batch_size)
         keys = tf.unstack(random.split(key, len(buffers)))
         sizes = _shares(proportions, batch_size)
+        if any(share and not size for share, size in zip(proportions, sizes, strict=True)):
+            raise ValueError(
+                f"replay.mixture: batch_size is {batch_size}, of which proportions {list(proportions)} make {sizes}: "
+                "expected something of each"
+            )
         parts = []
         for buffer, part, part_key, size, first in zip(buffers, state, keys, sizes, first_slots, strict=True):
             if size:
