@@ -30,5 +30,5 @@ def loss(q_values, params, target_params, sample, key, hparams):
 env = rl.envs.make("CartPole-v1")
 hparams = rl.agents.dqn.DQNHParams(train_steps=int(sys.argv[2]) if sys.argv[2:] else 100_000)
 agent = rl.agents.dqn.make(env.spec, hparams, loss=loss)
-for report in rl.runs.Run(agent, env, sys.argv[1], train_steps=hparams.train_steps, hparams=hparams):
+for report in rl.runs.Run(agent, env, sys.argv[1], hparams=hparams, checkpoint_seconds=1.0):
     print(f"{report.env_steps:>9,} steps, return {report.metrics['episode_return']:.1f}")

@@ -1,12 +1,19 @@
-"""The composed losses of experiments/ run, have gradients where they should, and stay short."""
+"""The scripts of experiments/ run and stay short; composed losses have gradients where they should."""
 
 import importlib.util
 import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rl_fn import struct
 
@@ -81,3 +88,41 @@ def test_every_parameter_learns(name):
 @pytest.mark.parametrize("name", CASES)
 def test_fewer_than_25_lines(name):
     assert len(inspect.getsource(getattr(parts, name)).splitlines()) < 25
+
+
+SCRIPT = path.with_name("munchausen_dqn.py")
+
+
+def test_an_agent_of_ones_own_loss_gets_all_that_a_run_gives_and_survives_a_kill(tmp_path):
+    def start(folder):
+        command = [sys.executable, str(SCRIPT), str(folder), "12_000"]
+        return subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}, stdout=subprocess.PIPE
+        )
+
+    def digest(folder):
+        process = start(folder)
+        printed, _ = process.communicate(timeout=300)
+        assert process.returncode == 0
+        assert b"12,000 steps, return" in printed
+        return json.loads((folder / "run_0" / "summary.json").read_text())["state_digest"]
+
+    whole = digest(tmp_path / "whole")
+    events = EventAccumulator(str(tmp_path / "whole" / "run_0"), size_guidance={"tensors": 0}).Reload()
+    assert {"eval/return_mean", "agent/loss"} <= set(events.Tags()["tensors"])
+    process = start(tmp_path / "killed")
+    while not list((tmp_path / "killed").glob("run_0/checkpoints/iteration_*")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "run_0" / "summary.json").exists()
+    assert digest(tmp_path / "killed") == whole
+
+
+def test_it_takes_few_lines():
+    lines = [line for line in SCRIPT.read_text().splitlines() if line.strip()]
+    assert (
+        len([line for line in lines if not line.startswith(("import", "from", '"""', "    python", "Checkpoints"))])
+        <= 25
+    )
