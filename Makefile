@@ -67,7 +67,7 @@ $(TF220)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 test-tf220: $(TF220)/.ready
-	$(TF220)/bin/python -m pytest tests/test_loops.py tests/xla tests/test_random.py tests/test_scan.py tests/agents \
+	$(TF220)/bin/python -m pytest tests/loops tests/xla tests/test_random.py tests/test_scan.py tests/agents \
 		tests/replay/test_uniform.py tests/envs/compiled/test_cartpole.py -n auto $(ARGS)
 
 # That every training step compiles for TPU (see docs/tpu.md); needs no TPU, and Python 3.11 or later.

@@ -48,7 +48,7 @@ def test_dqn(settings, error, loss):
     np.testing.assert_allclose(learned.priorities, [error], rtol=1e-6)
     gradient, none = tape.gradient(value, [params, target_params])
     slope = 1.0 if settings["loss"] == "huber" else error
-    np.testing.assert_allclose(gradient, [[0, -0.5 * slope], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(tf.convert_to_tensor(gradient), [[0, -0.5 * slope], [0, 0]], rtol=1e-6)
     assert none is None
 
 

@@ -2,23 +2,26 @@
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from rl_fn import envs, loops, random, sets
 
 GAMMA, LENGTH = 0.9, 10
 COMMON = {"gamma": GAMMA, "num_envs": 8, "hidden_sizes": (16,)}
 ON_POLICY = {**COMMON, "train_steps": 40_000, "rollout_length": 32, "learning_rate": 5e-3}
+PLAIN = {"normalize_observations": False, "normalize_rewards": False}
 OFF_POLICY = {**COMMON, "train_steps": 16_000, "rollout_length": 2, "batch_size": 32, "replay_capacity": 2_000}
 # agent -> the metric that holds its value of the one state there is, and hyper-parameters
 AGENTS = {
-    "ppo": ("value", {**ON_POLICY, "clip_value_loss": False}),
-    "ppo_gru": ("value", {**ON_POLICY, "clip_value_loss": False, "memory": "gru", "sequence_length": 16}),
+    "ppo": ("value", {**ON_POLICY, **PLAIN}),
+    "ppo_gru": ("value", {**ON_POLICY, **PLAIN, "memory": "gru", "sequence_length": 16}),
     "impala": ("value", {**ON_POLICY, "rollout_length": 8, "actor_lag": 2, "max_grad_norm": 10.0}),
     "dqn": ("q_value", {**OFF_POLICY, "learning_rate": 5e-3, "loss": "l2", "target_period": 25}),
     "rainbow": (
         "q_value",
         {**OFF_POLICY, "learning_rate": 2e-3, "target_period": 25, "v_min": 0.0, "v_max": 20.0, "stream_sizes": (16,)},
     ),
+    "td3": ("q_value", {**OFF_POLICY, "critic_learning_rate": 5e-3, "target_step_size": 0.05}),
     "sac": (
         "q_value",
         {
@@ -34,7 +37,8 @@ AGENTS = {
 
 def value(name, env_name):
     metric, settings = AGENTS[name]
-    env = envs.make(env_name)
+    actions = {"action_space": spaces.Box(-1, 1, (1,))} if name == "td3" else {}
+    env = envs.make(env_name, **actions)
     agent_name = name.partition("_")[0]
     values = sets.make(sets.SETS[agent_name], **settings)
     agent = sets.agent_module(agent_name).make(env.spec, values)

@@ -41,6 +41,7 @@ def after(index: tf.Tensor, read: tf.Tensor) -> tf.Tensor:
     What has been read from a tensor and plays no part in what is written to it next would otherwise be read
     from a copy.
     """
+    read = tf.convert_to_tensor(read)
     zero = tf.minimum(read, 0) if read.dtype.is_integer else tf.cast(tf.math.is_nan(read), tf.int32)
     return index + zero
 
