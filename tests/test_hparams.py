@@ -8,11 +8,6 @@ from rl_fn.agents.dqn import DQNHParams
 from rl_fn.agents.ppo import PPOHParams
 
 
-@pytest.mark.parametrize("struct", [DQNHParams, PPOHParams])
-def test_every_hyperparameter_is_documented(struct):
-    assert all(field.metadata["doc"].endswith(".") for field in dataclasses.fields(struct))
-
-
 def test_minibatches_must_divide_the_rollout():
     with pytest.raises(ValueError, match=r"num_minibatches is 3, expected a divisor of .* = 1024"):
         PPOHParams(num_minibatches=3)

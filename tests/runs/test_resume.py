@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from rl_fn import sets
 from rl_fn.runs import Run, RunConfig
 
 SMALL = {
@@ -13,8 +14,13 @@ SMALL = {
     "rainbow_cartpole": "hidden_sizes=(16,),stream_sizes=(16,),num_atoms=5,learning_starts=64,replay_capacity=700",
     "impala_cartpole": "hidden_sizes=(16,)",
     "sac_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700",
+    "td3_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700",
     "ppo_recurrent_memory_chain": "memory_units=8,hidden_sizes=(16,),rollout_length=16,sequence_length=8",
 }
+
+
+def test_every_agent_is_here():
+    assert {sets.SETS[name].agent for name in SMALL} == {named.agent for named in sets.SETS.values()}
 
 
 @pytest.mark.parametrize("hparams", SMALL)
