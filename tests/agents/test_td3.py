@@ -63,5 +63,5 @@ def test_targets_move_by_the_step_size():
 
 @pytest.mark.parametrize("space", [spaces.Discrete(3), spaces.Box(-np.inf, np.inf, (2,))])
 def test_other_actions_are_refused(space):
-    with pytest.raises(ValueError, match="td3 needs a Box of actions with finite bounds|a bound that is not finite"):
+    with pytest.raises(ValueError, match=r"td3 needs a Box of actions with finite bounds|a bound that is not finite"):
         td3.make(struct.EnvSpec("other", spaces.Box(-1, 1, (3,)), space), SMALL)
