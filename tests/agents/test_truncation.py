@@ -21,7 +21,7 @@ AGENTS = {
         "q_value",
         {**OFF_POLICY, "learning_rate": 2e-3, "target_period": 25, "v_min": 0.0, "v_max": 20.0, "stream_sizes": (16,)},
     ),
-    "td3": ("q_value", {**OFF_POLICY, "critic_learning_rate": 5e-3, "target_step_size": 0.05}),
+    "td3": ("q_value", {**OFF_POLICY, "critic_learning_rate": 5e-3, "target_step_size": 0.2}),
     "sac": (
         "q_value",
         {
