@@ -23,11 +23,15 @@ $(READY): pyproject.toml constraints.txt
 train: $(READY)
 	$(BIN)/rl-fn train --sys local --hparams ppo_cartpole --output_dir runs/ppo_cartpole $(ARGS)
 
-# In two parts, because a program that XLA compiled stays in the memory of its process.
+# In parts, because a program that XLA compiled stays in the memory of its process.
+SWEPT := tests/agents/test_scalars.py tests/agents/test_truncation.py
+STEPPED := tests/loops tests/envs tests/replay
+APART := tests/agents $(STEPPED) tests/learning tests/parity tests/extras
 test: $(READY)
-	$(BIN)/python -m pytest tests/agents -n auto $(ARGS)
-	$(BIN)/python -m pytest tests --ignore tests/agents --ignore tests/learning --ignore tests/parity \
-		--ignore tests/extras -n auto $(ARGS)
+	$(BIN)/python -m pytest $(SWEPT) -n auto $(ARGS)
+	$(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) -n auto $(ARGS)
+	$(BIN)/python -m pytest $(STEPPED) -n auto $(ARGS)
+	$(BIN)/python -m pytest tests $(APART:%=--ignore %) -n auto $(ARGS)
 
 # The packages compared with bring nightly builds of some of our dependencies, so they have an environment of their own.
 $(EXTRAS)/.ready: pyproject.toml constraints.txt constraints-extras.txt
