@@ -1,0 +1,59 @@
+"""What is known of Atari and Procgen without their packages."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from rl_fn import envs
+from rl_fn.envs import registry
+from rl_fn.envs.host import atari, procgen
+
+
+def test_a_missing_emulator_is_named(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ale_py" else find(name))
+    with pytest.raises(ValueError, match=r'pip install "rl-fn\[atari\]"'):
+        envs.make("ALE/Pong-v5")
+
+
+def test_atari_names_are_known_without_the_emulator():
+    for name in ("ALE/Pong-v5", "PongNoFrameskip-v4", "PongDeterministic-v0"):
+        assert atari.is_atari(name)
+    for name in ("CartPole-v1", "Ant-v5", "MinAtar/Breakout-v1", "Pong-v4"):
+        assert not atari.is_atari(name)
+
+
+@pytest.mark.parametrize(("size", "small"), [(210, 84), (160, 84), (250, 84), (7, 3), (5, 5), (3, 4)])
+def test_areas_cover_every_pixel_once(size, small):
+    pixels, weights = atari.areas(size, small)
+    assert pixels.shape == weights.shape
+    np.testing.assert_array_equal(weights.sum(axis=0), size)
+    covered = np.zeros(size)
+    np.add.at(covered, pixels, weights)
+    np.testing.assert_array_equal(covered, small)
+    ramp = np.arange(size) + 0.5  # the mean of a straight line is its middle, where each pixel is in one piece
+    if size % small == 0:
+        np.testing.assert_allclose((weights * ramp[pixels]).sum(0) / size, (np.arange(small) + 0.5) * size / small)
+
+
+def test_arguments_with_which_a_policy_is_judged():
+    for name in ("ALE/Pong-v5", "atari:Pong-v4", "procgen:coinrun", "envpool:Pong-v5"):
+        assert registry.for_evaluation(name) == {"evaluation": True}
+    for name in ("CartPole-v1", "gymnasium:CartPole-v1", "gym:CartPole-v1"):
+        assert registry.for_evaluation(name) == {}
+    arguments = atari.envpool_arguments(evaluation=True, episodic_life=True, noop_max=3)
+    assert (arguments["episodic_life"], arguments["reward_clip"], arguments["noop_max"]) == (False, False, 3)
+    assert atari.envpool_arguments(episodic_life=True)["episodic_life"]
+
+
+def test_procgen_tasks():
+    assert procgen.envpool_task("coinrun") == "CoinrunEasy-v0"
+    assert procgen.envpool_task("starpilot", "extreme") == "StarpilotExtreme-v0"
+    for arguments, message in [
+        ({"game": "coinru"}, "unknown Procgen game 'coinru'; the nearest is 'coinrun'"),
+        ({"game": "coinrun", "distribution_mode": "extreme"}, "'extreme', coinrun has: easy, hard, exploration"),
+        ({"game": "coinrun", "num_levels": -1}, "num_levels is -1, expected 0 to"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            procgen.procgen_env(**arguments)
