@@ -20,10 +20,11 @@ QValues = Callable[[Nest, Nest], tf.Tensor]  # (params, observation [N, ...]) ->
 @dataclasses.dataclass(frozen=True)
 class DQNHParams(EpsilonGreedyHParams, ReplayHParams, TorsoHParams, AdamHParams):
     rollout_length: int = 4
-    gradient_steps: int = 16
+    gradient_steps: int = 32
+    anneal_learning_rate: bool = True
     target_period: int = field(500, "Gradient steps between two copies of the parameters to the target.", low=1)
     double_q: bool = field(True, "Whether the online network chooses the action that the target network values.")
-    loss: str = field("huber", "Loss of the TD error; huber turns linear beyond 1.", choices=("huber", "l2"))
+    loss: str = field("l2", "Loss of the TD error; huber turns linear beyond 1.", choices=("huber", "l2"))
 
 
 def loss(

@@ -5,7 +5,7 @@ from rl_fn.sets.registry import register
 register(
     "dqn",
     agent="dqn",
-    doc="Double DQN with its defaults, for any discrete environment.",
+    doc="Double DQN with its defaults, one gradient step per environment step, for any discrete actions.",
 )
 
 register(
@@ -17,8 +17,6 @@ register(
         "num_envs": 4,
         "rollout_length": 4,
         "hidden_sizes": (120, 84),
-        "anneal_learning_rate": True,
-        "loss": "l2",
         "replay_capacity": 20_000,
         "gradient_steps": 16,
     },
@@ -33,6 +31,9 @@ register(
         "train_steps": 1_000_000,
         "num_envs": 8,
         "rollout_length": 1,
+        "gradient_steps": 1,
+        "anneal_learning_rate": False,
+        "loss": "huber",
         "torso": "minatar",
         "hidden_sizes": (128,),
         "n_step": 3,

@@ -100,6 +100,7 @@ def test_scalars_may_be_tensors_of_any_float_type():
             {"num_envs": 1, "learning_starts": 1},
             "learning_starts is 1, expected more than .* = 2",
         ),
+        (ppo.PPOHParams, {"num_minibatches": 3}, "num_minibatches is 3, expected a divisor of .* = 1024"),
         (ppo.PPOHParams, {"num_envs": 1, "rollout_length": 4}, "num_minibatches is 4, .* minibatches of one step"),
         (rainbow.RainbowHParams, {"v_min": 3.0, "v_max": 3.0}, "v_min is 3, expected less than v_max = 3"),
     ],
@@ -107,3 +108,13 @@ def test_scalars_may_be_tensors_of_any_float_type():
 def test_settings_that_cannot_work_together_are_refused(struct, values, message):
     with pytest.raises(ValueError, match=message):
         struct(**values)
+
+
+def test_structs_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        dqn.DQNHParams().gamma = 0.5
+
+
+def test_iterations_reach_the_steps():
+    assert ppo.PPOHParams(train_steps=1000, num_envs=3, rollout_length=100, num_minibatches=1).num_iterations == 4
+    assert dqn.DQNHParams(train_steps=8, num_envs=2, rollout_length=4).num_iterations == 1

@@ -10,7 +10,14 @@ GAMMA, LENGTH = 0.9, 10
 COMMON = {"gamma": GAMMA, "num_envs": 8, "hidden_sizes": (16,)}
 ON_POLICY = {**COMMON, "train_steps": 40_000, "rollout_length": 32, "learning_rate": 5e-3}
 PLAIN = {"normalize_observations": False, "normalize_rewards": False}
-OFF_POLICY = {**COMMON, "train_steps": 16_000, "rollout_length": 2, "batch_size": 32, "replay_capacity": 2_000}
+OFF_POLICY = {
+    **COMMON,
+    "train_steps": 16_000,
+    "rollout_length": 2,
+    "gradient_steps": 1,
+    "batch_size": 32,
+    "replay_capacity": 2_000,
+}
 # agent -> the metric that holds its value of the one state there is, and hyper-parameters
 AGENTS = {
     "ppo": ("value", {**ON_POLICY, **PLAIN}),
