@@ -1,10 +1,11 @@
 """What agents are put together from."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn import learning, networks, optimizers, random
+from rl_fn import learning, networks, optimizers, random, replay, struct
 
 KEY = random.key(0)
 
@@ -73,3 +74,27 @@ def test_actions_are_uniform_until_learning_starts():
     )
     assert np.all(np.bincount(before, minlength=4) > 200)
     assert not after.any()
+
+
+@pytest.mark.parametrize("make", [replay.uniform_from, replay.prioritized_from])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_no_gradient_step_is_taken_before_there_are_enough_items(make, compiled):
+    number, flag = tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.bool)
+    step_spec = struct.Transition(number, number, number, flag, flag, number, extras={})
+    buffer = make(replay.n_step_items(20, step_spec, num_streams=1, n=3, gamma=0.9))
+
+    def gradient_step(steps, sample, key):
+        del key
+        return steps + 1, learning.Learned({"reward": tf.reduce_mean(sample.items.reward)}, tf.ones([4]))
+
+    update = learning.update_from_replay(buffer, gradient_step, batch_size=4, gradient_steps=2, min_items=2)
+    update = tf.function(update, jit_compile=True) if compiled else update
+    state = learning.OffPolicyState(tf.constant(0), buffer.init(), tf.constant(0))
+    ones, no = tf.ones([1, 1]), tf.zeros([1, 1], tf.bool)
+    steps, counts = [], []
+    for _ in range(5):  # an item is there with the third step, two with the fourth
+        state, metrics = update(state, struct.Transition(ones, ones, ones, no, no, ones, extras={}), KEY)
+        steps.append(int(state.learner))
+        counts.append(float(metrics["reward"].count) if metrics else 0)
+    assert (steps, counts) == ([0, 0, 0, 2, 4], [0, 0, 0, 1, 1])
+    np.testing.assert_allclose(metrics["reward"].total, 1 + 0.9 + 0.81, rtol=1e-6)

@@ -33,7 +33,7 @@ class AdamHParams(HParams):
     def make_optimizer(self, steps_per_update: int = 1) -> optimizers.Optimizer:
         """Makes the optimiser; an annealed step size falls with each update, of so many gradient steps."""
         annealed = optimizers.linear_schedule(self.learning_rate, 0.0, self.num_iterations)
-        rate = (lambda count: annealed(count // steps_per_update)) if self.anneal_learning_rate else self.learning_rate
+        rate = optimizers.staircase(annealed, steps_per_update) if self.anneal_learning_rate else self.learning_rate
         clip = optimizers.clip_by_global_norm(self.max_grad_norm)
         return optimizers.flatten(optimizers.chain(clip, optimizers.adam(rate, epsilon=self.adam_epsilon)))
 

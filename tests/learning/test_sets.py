@@ -22,6 +22,7 @@ CASES = [
     ("ppo_recurrent_memory_chain", "", 0.95),
     ("ppo_pendulum", "", -190),
     ("sac_pendulum", "", -165),
+    ("td3_pendulum", "", -165),
 ]
 
 

@@ -61,15 +61,16 @@ def update_from_replay(
     def update(state: OffPolicyState, trajectory: Transition, key: random.Key) -> tuple[OffPolicyState, Metrics]:
         stored = buffer.add(state.replay, trajectory._replace(extras={}))
         ready = buffer.is_ready(stored, min_items)
+        if tf.get_static_value(ready) is not None and not ready:  # in eager mode, where an empty buffer is refused
+            return OffPolicyState(state.learner, stored, state.num_updates + 1), {}
 
         def one(carry: tuple[Any, Any], key: random.Key) -> tuple[tuple[Any, Any], Metrics]:
             learner, stored = carry
             sample_key, step_key = tf.unstack(random.split(key))
             sample = buffer.sample(stored, sample_key, batch_size, beta(state.num_updates))
             learner, learned = gradient_step(learner, sample, step_key)
-            # A priority that is not a number leaves the old one.
-            priorities = tf.where(ready, learned.priorities, float("nan"))
-            return (learner, buffer.update(stored, sample.slots, priorities)), learned.metrics
+            slots = tf.where(ready, sample.slots, -1)  # -1 is none
+            return (learner, buffer.update(stored, slots, learned.priorities)), learned.metrics
 
         (learner, stored), metrics = scan(one, (state.learner, stored), random.split(key, gradient_steps))
         learner = struct.where(ready, learner, state.learner)
