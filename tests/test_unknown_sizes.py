@@ -6,7 +6,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import intrinsic, networks, normalization, policies, random, struct
-from rl_fn.agents import ppo, rainbow, sac
+from rl_fn.agents import ppo, rainbow, sac, td3
 from tests.calls import CALLS
 from tests.support import assert_nests_close
 
@@ -149,18 +149,20 @@ AGENTS = {
     "ppo": (ppo, ppo.PPOHParams(hidden_sizes=(8,), memory="lstm", memory_units=4, normalize_observations=True), BOX),
     "rainbow": (rainbow, rainbow.RainbowHParams(hidden_sizes=(8,), num_atoms=5), spaces.Discrete(3)),
     "sac": (sac, sac.SACHParams(hidden_sizes=(8,)), BOX),
+    "td3": (td3, td3.TD3HParams(hidden_sizes=(8,)), BOX),
 }
 
 
+@pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("name", AGENTS)
-def test_an_agent_acts_for_any_number_of_environments(name):
+def test_an_agent_acts_for_any_number_of_environments(name, mode):
     module, hparams, action_space = AGENTS[name]
     agent = module.make(struct.EnvSpec("any", spaces.Box(-1, 1, [5]), action_space), hparams)
     policy = agent.init(KEY).policy
     of_any_size = lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype)
 
     def act(actor_state, observation):
-        return agent.act(policy, actor_state, observation, KEY, "eval")
+        return agent.act(policy, actor_state, observation, KEY, mode)
 
     specs = tf.nest.map_structure(of_any_size, (agent.init_actor(1), floats(1, 5)))
     free = tf.function(act, input_signature=specs, autograph=False)

@@ -54,6 +54,8 @@ def _last_words(summary: dict[str, Any]) -> str:
             f"evaluation return {summary['eval_return_mean']:.1f} +- {summary['eval_return_std']:.1f} "
             f"over {summary['eval_episodes']} episodes"
         )
+        if cut := summary["eval_episodes_unfinished"]:
+            evaluation += f", {cut} of them cut off before their end"
     steps = f"{summary['env_steps']:,} steps at {summary['env_steps_per_second']:,.0f} steps/s"
     return f"seed {summary['seed']}: {evaluation}, {steps}"
 

@@ -88,6 +88,6 @@ def test_progress_is_a_line_at_each_evaluation(tmp_path, capsys):
     progress.close()
     assert capsys.readouterr().err.splitlines() == [
         "         10 / 100 steps  steps/s 80  return -  eval -",
-        "         30 / 100 steps  steps/s 80  return 2.5  eval 3.5",
+        "         30 / 100 steps  steps/s 80  return 2.5  eval 3.5 (1 cut off)",
         "         40 / 100 steps  steps/s 80  return 2.5  eval 3.5",
     ]

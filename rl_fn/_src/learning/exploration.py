@@ -6,6 +6,7 @@ import gymnasium
 import tensorflow as tf
 
 from rl_fn import policies, random
+from rl_fn._src.shapes import sizes_of
 
 
 def uniform_at_first(
@@ -23,4 +24,4 @@ def uniform_at_first(
     Returns:
       `[B, ...]` actions.
     """
-    return tf.where(num_steps < learning_starts, policies.uniform_action(key, space, action.shape[0]), action)
+    return tf.where(num_steps < learning_starts, policies.uniform_action(key, space, sizes_of(action)[0]), action)

@@ -46,6 +46,8 @@ class Progress:
         status = "  ".join(
             f"{name} {'-' if math.isnan(value) else format(value, form)}" for name, value, form in numbers
         )
+        if report.evaluation and (cut := int((~report.evaluation.finished).sum())):
+            status += f" ({cut} cut off)"
         self._bar.update(self._task, completed=report.env_steps, status=status)
         if self._bar.disable and report.is_pause:
             print(f"{report.env_steps:>11,} / {self._total:,} steps  {status}", file=sys.stderr, flush=True)
