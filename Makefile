@@ -25,12 +25,15 @@ train: $(READY)
 
 # In parts, because a program that XLA compiled stays in the memory of its process.
 SWEPT := tests/agents/test_scalars.py tests/agents/test_truncation.py
-STEPPED := tests/loops tests/envs tests/replay
-APART := tests/agents $(STEPPED) tests/learning tests/parity tests/extras
+STEPPED := tests/loops tests/envs
+NUMERIC := tests/losses tests/returns tests/policies
+APART := tests/agents tests/replay $(STEPPED) $(NUMERIC) tests/learning tests/parity tests/extras
 test: $(READY)
 	$(BIN)/python -m pytest $(SWEPT) -n auto $(ARGS)
 	$(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) -n auto $(ARGS)
 	$(BIN)/python -m pytest $(STEPPED) -n auto $(ARGS)
+	$(BIN)/python -m pytest tests/replay -n auto $(ARGS)
+	$(BIN)/python -m pytest $(NUMERIC) -n auto $(ARGS)
 	$(BIN)/python -m pytest tests $(APART:%=--ignore %) -n auto $(ARGS)
 
 # The packages compared with bring nightly builds of some of our dependencies, so they have an environment of their own.
