@@ -12,7 +12,6 @@ another default keeps what was said of it.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import math
@@ -25,6 +24,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import tensorflow as tf
 
+from rl_fn._src.naming import nearest
 from rl_fn.agents.base import Schedule
 from rl_fn.struct import Scalar
 
@@ -97,9 +97,8 @@ class HParams:
         names = [item.name for item in dataclasses.fields(self)]
         for name in values:
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
                 raise ValueError(
-                    f"{type(self).__name__} has no hyper-parameter {name!r}; the nearest is {near!r}, "
+                    f"{type(self).__name__} has no hyper-parameter {name!r}; the nearest is {nearest(name, names)!r}, "
                     f"there are: {', '.join(names)}"
                 )
         return dataclasses.replace(self, **values)
