@@ -26,6 +26,7 @@ How many environments, how long a rollout and how far behind the acting policy i
 from rl_fn._src.loops.chunks import Chunk, EpisodeMeans, StepReport, Stop, Stopped, summarize
 from rl_fn._src.loops.compile import Compiled, compile, vectorize
 from rl_fn._src.loops.evaluate import MAX_STEPS, Evaluation, evaluate, host_evaluate
+from rl_fn._src.loops.finite import NonFiniteError, nonfinite
 from rl_fn._src.loops.host_actors import HostActors
 from rl_fn._src.loops.host_train import host_train
 from rl_fn._src.loops.learners import (
@@ -55,6 +56,7 @@ __all__ = [
     "InTurnLearner",
     "LaggingLearner",
     "Learner",
+    "NonFiniteError",
     "StatefulAgent",
     "StepReport",
     "Stop",
@@ -70,6 +72,7 @@ __all__ = [
     "init_host_state",
     "init_state",
     "make_learner",
+    "nonfinite",
     "rollout",
     "scan",
     "summarize",

@@ -262,6 +262,7 @@ class Run:
         ):
             self.iteration, self._timing = chunk.iteration, self._timing.after(chunk)
             self._first_step_seconds = self._first_step_seconds or time.monotonic() - self._made_at
+            self._check_finite(compiled, chunk)
             yield from self._handed_over(chunk)
         self._save()
 
@@ -284,6 +285,25 @@ class Run:
         except GeneratorExit:
             self._save()
             raise
+
+    def _check_finite(self, compiled: loops.Compiled, chunk: loops.Chunk) -> None:
+        """What is lost is not saved, and ends the run: the newest checkpoint stays the last good one."""
+        copies = self.config.copies if self.config.copies > 1 else None
+        metrics = [(f"metric {name}", copy) for name, copy in chunk.nonfinite]
+        leaves = [(f"{name} of the agent's state", copy) for name, copy in compiled.nonfinite(_agent, copies)]
+        if lost := metrics + leaves:
+            saved = f"{self._saved_iteration * self.agent.schedule.steps:,} steps in {self.config.output_dir}"
+            raise loops.NonFiniteError(
+                f"{self._named(lost)} no longer finite after {self.env_steps:,} steps; "
+                f"{f'the last good checkpoint is at {saved}' if self._saved_iteration else 'no checkpoint was written'}"
+            )
+
+    def _named(self, lost: list[tuple[str, int]]) -> str:
+        """The first of what is not finite, in words."""
+        seeds = [f" of seed {self.config.seed + copy}" if self.config.copies > 1 else "" for _, copy in lost]
+        first = [name + seed for (name, _), seed in zip(lost, seeds, strict=True)]
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        return f"{', '.join(first[:3])}{more} {'is' if len(lost) == 1 else 'are'}"
 
     def _tell(self, reporter: Reporter, what: str, *args: Any) -> None:
         try:
@@ -309,6 +329,10 @@ class Run:
             self.iteration = self._saved_iteration = complete[-1]
             loaded = [checkpoint.load(checkpoint.path_of(one, self.iteration)) for one in self._checkpoints]
             states = [checkpoint.restore(one, like) for one, like in zip(loaded, states, strict=True)]
+            if lost := [(name, copy) for copy, state in enumerate(states) for name, _ in loops.nonfinite(state.agent)]:
+                raise loops.NonFiniteError(
+                    f"{self._named(lost)} not finite in the checkpoint at {self.env_steps:,} steps"
+                )
             self._timing = Timing(**loaded[0].metadata["progress"])
             self._is_evaluation_due = loaded[0].metadata["is_evaluation_due"] and self.config.eval_episodes > 0
         self._state = struct.stack(states) if len(states) > 1 else states[0]
@@ -345,3 +369,7 @@ class Run:
         for copy, summary in enumerate(summaries):
             folder.write_json(self.folder(copy) / folder.SUMMARY, summary)
         self.summaries = summaries
+
+
+def _agent(state: Nest) -> Nest:
+    return state.agent

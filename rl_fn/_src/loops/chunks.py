@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from rl_fn._src.loops.compile import Held
+from rl_fn._src.loops.finite import nonfinite
 from rl_fn._src.loops.rollout import Episodes
 from rl_fn.struct import Mean, Metrics
 
@@ -48,6 +49,7 @@ class Chunk(NamedTuple):
     compiled: bool  # whether this chunk compiled the step
     metrics: dict[str, np.ndarray]  # the agent's, means over the chunk; names with nothing to report are left out
     episodes: EpisodeMeans
+    nonfinite: tuple[tuple[str, int], ...] = ()  # metrics that are infinite or NaN: the name, and in which copy
 
 
 def summarize(sums: StepReport, iterations: int) -> tuple[dict[str, np.ndarray], EpisodeMeans]:
@@ -62,6 +64,14 @@ def summarize(sums: StepReport, iterations: int) -> tuple[dict[str, np.ndarray],
     count = sums.episodes.count
     episodes = EpisodeMeans(count, _mean(sums.episodes.return_sum, count), _mean(sums.episodes.length_sum, count))
     return means(sums.metrics, iterations), episodes
+
+
+def nonfinite_metrics(sums: StepReport) -> tuple[tuple[str, int], ...]:
+    """The names of metrics whose sums are infinite or NaN, and the copies in which they are."""
+    totals = {name: value.total if isinstance(value, Mean) else value for name, value in sums.metrics.items()}
+    totals["episode_return"] = sums.episodes.return_sum
+    shape = np.shape(sums.episodes.count)
+    return tuple(nonfinite(totals, *shape))
 
 
 def means(sums: dict[str, Any], iterations: int) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from rl_fn import struct
+from rl_fn._src.loops.finite import nonfinite
 from rl_fn._src.xla.calls import Program, compile_once, direct
 from rl_fn._src.xla.copies import vectorized_map
 from rl_fn._src.xla.garbage import collected_later
@@ -33,6 +34,10 @@ class Held:
     def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
         """A copy of the state, or of the part of it that `select` picks."""
         return tf.nest.map_structure(tf.convert_to_tensor, select(self._variables))
+
+    def nonfinite(self, select: Callable[[Nest], Nest], copies: int | None = None) -> list[tuple[str, int]]:
+        """The leaves of a part of the state that hold an infinite number or NaN, and the copies in which they do."""
+        return list(nonfinite(select(self._variables), copies))
 
     def reader(
         self, function: Callable[..., Nest], select: Callable[[Nest], Nest] = lambda state: state

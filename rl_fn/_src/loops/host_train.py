@@ -8,7 +8,16 @@ from contextlib import closing
 
 import tensorflow as tf
 
-from rl_fn._src.loops.chunks import Chunk, StepReport, Stop, Stopped, iterations_done, never, summarize
+from rl_fn._src.loops.chunks import (
+    Chunk,
+    StepReport,
+    Stop,
+    Stopped,
+    iterations_done,
+    never,
+    nonfinite_metrics,
+    summarize,
+)
 from rl_fn._src.loops.compile import Compiled
 from rl_fn._src.loops.host_actors import HostActors, check_host, env_seed, iteration_keys
 from rl_fn._src.loops.learners import HostState, make_learner
@@ -98,7 +107,7 @@ def _chunks(
             seconds = time.perf_counter() - begin
             done += size
             if size:
-                yield Chunk(done, size, seconds, first, *summarize(sums, size))
+                yield Chunk(done, size, seconds, first, *summarize(sums, size), nonfinite_metrics(sums))
             first = False
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random, struct
-from rl_fn._src.loops.chunks import Chunk, StepReport, Stop, iterations_done, never, summarize
+from rl_fn._src.loops.chunks import Chunk, StepReport, Stop, iterations_done, never, nonfinite_metrics, summarize
 from rl_fn._src.loops.compile import Compiled, check_specs
 from rl_fn._src.loops.rollout import ActorsState, Episodes, init_actors, rollout
 from rl_fn.agents.base import Agent
@@ -135,7 +135,7 @@ def _chunks(
         sums = compiled.run(size)
         seconds = time.perf_counter() - begin
         done += size
-        yield Chunk(done, size, seconds, first, *summarize(sums, size))
+        yield Chunk(done, size, seconds, first, *summarize(sums, size), nonfinite_metrics(sums))
         # The first call compiles, so the speed is first known after the second.
         size = size if first else max(1, min(int(size * chunk_seconds / max(seconds, 1e-9)), 8 * size))
         first = False
