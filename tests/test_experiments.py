@@ -109,7 +109,7 @@ def test_an_agent_of_ones_own_loss_gets_all_that_a_run_gives_and_survives_a_kill
 
     whole = digest(tmp_path / "whole")
     events = EventAccumulator(str(tmp_path / "whole" / "run_0"), size_guidance={"tensors": 0}).Reload()
-    assert {"eval/return_mean", "agent/loss"} <= set(events.Tags()["tensors"])
+    assert {"eval/return_mean", "train/loss"} <= set(events.Tags()["tensors"])
     process = start(tmp_path / "killed")
     while not list((tmp_path / "killed").glob("run_0/checkpoints/iteration_*")):
         assert process.poll() is None

@@ -20,7 +20,7 @@ class Report(NamedTuple):
     episodes: loops.EpisodeMeans
     evaluation: loops.Evaluation | None  # where one was made
     is_pause: bool  # at each twentieth of a run: where evaluations and films belong
-    steps_per_second: float  # over all copies; with the time for compiling, where the chunk `compiled`
+    steps_per_second: float  # of each copy; with the time for compiling, where the chunk `compiled`
     compiled: bool
 
     @property
@@ -35,24 +35,21 @@ class Report(NamedTuple):
 
 
 def make_report(
-    iteration: int,
-    chunk: loops.Chunk | None,
+    chunk: loops.Chunk,
     evaluation: loops.Evaluation | None,
     is_pause: bool,
     schedule: Schedule,
-    copies: int,
 ) -> Report:
-    """Makes a report of what a loop hands over; without a chunk it is only of an evaluation."""
-    nothing = np.full([copies] if copies > 1 else [], np.nan)
+    """Makes a report of what a loop hands over."""
     return Report(
-        iteration=iteration,
-        env_steps=iteration * schedule.steps,
-        agent_metrics=chunk.metrics if chunk else {},
-        episodes=chunk.episodes if chunk else loops.EpisodeMeans(nothing, nothing, nothing),
+        iteration=chunk.iteration,
+        env_steps=chunk.iteration * schedule.steps,
+        agent_metrics=chunk.metrics,
+        episodes=chunk.episodes,
         evaluation=evaluation,
         is_pause=is_pause,
-        steps_per_second=schedule.steps * copies * chunk.iterations / chunk.seconds if chunk else math.nan,
-        compiled=chunk.compiled if chunk else True,
+        steps_per_second=schedule.steps * chunk.iterations / chunk.seconds,
+        compiled=chunk.compiled,
     )
 
 

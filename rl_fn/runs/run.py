@@ -3,6 +3,7 @@
 output_dir/run_0/         one folder per copy
     config.json           every setting and hyper-parameter, versions, the command line
     events.out.tfevents.* TensorBoard
+    metrics.csv           the same curves as a table
     checkpoints/          the newest three
     videos/               with `record_video`
     summary.json          at the end
@@ -28,7 +29,7 @@ from rl_fn.media import films
 from rl_fn.runs import checkpoint, folder
 from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values, read_json
 from rl_fn.runs.report import Report, make_report
-from rl_fn.runs.reporters import Films, Reporter, TensorBoard
+from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard
 from rl_fn.runs.runner import make_runner
 from rl_fn.runs.summary import Timing, summarize
 from rl_fn.struct import Nest
@@ -68,7 +69,7 @@ class Run:
       hparams: the agent's hyper-parameters, a struct or a dict, to be kept in config.json.
       eval_env: where evaluations happen: an environment, or a function from a number to so many host environments;
         unless given, what `envs.judged` says of a compiled one, and host environments made as those of the training.
-      reporters: what watches the run, in place of `[TensorBoard()]`; films are added where they are asked for.
+      reporters: what watches the run, in place of `[TensorBoard(), Table()]`; films are added where they are asked for.
 
     Raises:
       ValueError: at once, for settings that cannot be, or if the folder holds another run.
@@ -147,7 +148,7 @@ class Run:
         self._owned = owned  # made by the run, and closed with it
         self._contents = folder.contents(config)
         self.notes = list(folder.check(config.output_dir, self._contents))  # sentences that people should be told
-        self.reporters: list[Reporter] = [TensorBoard()] if reporters is None else list(reporters)
+        self.reporters: list[Reporter] = [TensorBoard(), Table()] if reporters is None else list(reporters)
         if config.record_video or config.render:
             shown = films.single(env)
             self._owned += [] if isinstance(shown, Env) else [shown]
@@ -162,12 +163,17 @@ class Run:
         self._saved_iteration = 0  # of the newest checkpoint
         self._saved_at = self._made_at
         self._evaluation: loops.Evaluation | None = None  # the newest, unless it was broken off
-        self._is_evaluation_due = False  # for that reason
+        self._due: loops.Chunk | None = None  # is in the state and was not reported yet
 
     @property
     def env_steps(self) -> int:
         """Environment steps so far, of each copy."""
         return self.iteration * self.agent.schedule.steps
+
+    @property
+    def reported_steps(self) -> int:
+        """Up to where reporters were told everything that is in the state."""
+        return self.env_steps - 1 if self._due else self.env_steps
 
     @property
     def total_steps(self) -> int:
@@ -244,14 +250,15 @@ class Run:
                     self._tell(reporter, "start", self)
                     stack.callback(self._tell, reporter, "close")
                 yield from self._train()
-            if self.iteration == self._iterations:
-                self._summarize()
+            if self.iteration == self._iterations and not self._due:
+                with suppress(loops.Stopped):
+                    self._summarize()
         self.close()
 
     def _train(self) -> Iterator[Report]:
         compiled = self._compile()
-        if self._is_evaluation_due:  # it was told to stop in the middle of one
-            yield from self._handed_over(None)
+        if self._due:  # where its evaluation was broken off, or a reporter failed
+            yield from self._handed_over(self._due)
         for chunk in self._runner.train(
             compiled,
             self._iterations,
@@ -263,23 +270,28 @@ class Run:
             self.iteration, self._timing = chunk.iteration, self._timing.after(chunk)
             self._first_step_seconds = self._first_step_seconds or time.monotonic() - self._made_at
             self._check_finite(compiled, chunk)
+            self._due = chunk
             yield from self._handed_over(chunk)
         self._save()
 
-    def _handed_over(self, chunk: loops.Chunk | None) -> Iterator[Report]:
+    def _handed_over(self, chunk: loops.Chunk) -> Iterator[Report]:
         """What happens between two chunks; the state is whole there, and is saved where anything ends the run."""
         try:
             is_pause = self.iteration % self._pause_every == 0 or self.iteration == self._iterations
-            evaluation = self._evaluate() if is_pause and self.config.eval_episodes else None
-            report = make_report(self.iteration, chunk, evaluation, is_pause, self.agent.schedule, self.config.copies)
-            for reporter in self.reporters:
-                self._tell(reporter, "report", report)
+            with suppress(loops.Stopped):
+                self._evaluation = self._evaluate() if is_pause and self.config.eval_episodes else None
+                report = make_report(chunk, self._evaluation, is_pause, self.agent.schedule)
+                for reporter in self.reporters:
+                    self._tell(reporter, "report", report)
+                self._due = None
         except Exception:
             self._save()
             raise
         is_old = time.monotonic() - self._saved_at >= self.config.checkpoint_seconds
         if is_old or self.iteration == self._iterations or self.is_stopping():
             self._save()
+        if self._due:
+            return
         try:
             yield report
         except GeneratorExit:
@@ -313,14 +325,9 @@ class Run:
             name = type(reporter).__name__
             raise ReporterError(f"reporter {name} failed in {what} at {self.env_steps:,} steps: {error}") from error
 
-    def _evaluate(self) -> loops.Evaluation | None:  # None where the run was told to stop before they ended
+    def _evaluate(self) -> loops.Evaluation:
         keys = [random.fold_in(random.fold_in(key, _EVALUATION), self.iteration) for key in self._keys]
-        try:
-            self._evaluation = self._runner.evaluate(self.policy, keys, self.is_stopping)
-        except loops.Stopped:
-            self._evaluation = None
-        self._is_evaluation_due = self._evaluation is None
-        return self._evaluation
+        return self._runner.evaluate(self.policy, keys, self.is_stopping)
 
     def _restore(self) -> None:
         """Makes the state to begin with: that of the newest complete checkpoint if there is one."""
@@ -334,7 +341,8 @@ class Run:
                     f"{self._named(lost)} not finite in the checkpoint at {self.env_steps:,} steps"
                 )
             self._timing = Timing(**loaded[0].metadata["progress"])
-            self._is_evaluation_due = loaded[0].metadata["is_evaluation_due"] and self.config.eval_episodes > 0
+            due = loaded[0].metadata["due"]
+            self._due = due and loops.Chunk.from_json(due)
         self._state = struct.stack(states) if len(states) > 1 else states[0]
 
     def _compile(self) -> loops.Compiled:
@@ -348,7 +356,7 @@ class Run:
     def _save(self) -> None:
         if self._saved_iteration == self.iteration:
             return
-        told = {"progress": self._timing._asdict(), "is_evaluation_due": self._is_evaluation_due}
+        told = {"progress": self._timing._asdict(), "due": self._due and self._due.to_json()}
         checkpoint.save_copies(self._checkpoints, self.iteration, self._states(), told)
         self._saved_iteration, self._saved_at = self.iteration, time.monotonic()
 
@@ -362,8 +370,8 @@ class Run:
 
     def _summarize(self) -> None:
         """Writes what the run has come to, unless it was told to stop while its last evaluation was played."""
-        if self.config.eval_episodes and not (self._evaluation or self._evaluate()):
-            return
+        if self.config.eval_episodes and not self._evaluation:  # it was killed between its last checkpoint and here
+            self._evaluation = self._evaluate()
         digests = [checkpoint.digest(state) for state in self._states()]
         summaries = summarize(self, self._evaluation, self._timing, self._first_step_seconds, digests)
         for copy, summary in enumerate(summaries):

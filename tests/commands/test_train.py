@@ -70,7 +70,7 @@ def test_a_run_leaves_what_it_promises(finished):
 def test_tensorboard_has_the_curves(finished):
     events = EventAccumulator(str(finished[0] / "run_0"), size_guidance={"tensors": 0}).Reload()
     tags = set(events.Tags()["tensors"])
-    assert {"train/episode_return", "eval/return_mean", "agent/policy_loss", "train/env_steps_per_second"} <= tags
+    assert {"rollout/ep_return_mean", "eval/return_mean", "train/policy_loss", "time/steps_per_second"} <= tags
     assert [event.step for event in events.Tensors("eval/return_mean")][-1] == summary(finished[0])["env_steps"]
 
 

@@ -71,7 +71,7 @@ def test_a_checkpoint_that_is_lost_is_not_gone_on_from(env, tmp_path):
     folder = run.folder() / "checkpoints"
     told = checkpoint.load(checkpoint.path_of(folder, 1)).metadata
     checkpoint.save(folder, 1, lost, told)
-    with pytest.raises(loops.NonFiniteError, match="^digest is not finite in the checkpoint at 8 steps"):
+    with pytest.raises(loops.NonFiniteError, match=r"^digest is not finite in the checkpoint at 8 steps"):
         list(make(tiny.agent(), env, tmp_path))
 
 

@@ -25,7 +25,12 @@ def report(env_steps, agent_metrics, count, evaluation=None, compiled=False):
 def run(folder, **settings):
     config = RunConfig(hparams=None, output_dir=folder, env="CartPole-v1", hparam_override={"gamma": 0.9}, **settings)
     return SimpleNamespace(
-        config=config, iteration=0, env_steps=0, total_steps=100, folder=lambda copy: folder / f"run_{copy}"
+        config=config,
+        iteration=0,
+        env_steps=0,
+        reported_steps=0,
+        total_steps=100,
+        folder=lambda copy: folder / f"run_{copy}",
     )
 
 
@@ -47,29 +52,29 @@ def points(events, tag):
 
 
 def test_each_copy_has_its_curves(events):
-    assert points(events[0], "agent/loss") == [(10, 0.5)]
-    assert points(events[1], "train/episode_count") == [(10, 4.0), (20, 2.0)]
+    assert points(events[0], "train/loss") == [(10, 0.5)]
+    assert points(events[1], "rollout/episodes") == [(10, 4.0), (20, 2.0)]
     assert [points(copy, "eval/return_mean") for copy in events] == [[(20, 2.0)], [(20, 5.0)]]
     assert points(events[0], "eval/return_std") == [(20, 1.0)]
     assert points(events[0], "eval/length_mean") == [(20, 9.0)]
 
 
 def test_what_is_nan_is_seen_and_what_was_not_measured_is_not(events):
-    ((step, loss),) = points(events[1], "agent/loss")
+    ((step, loss),) = points(events[1], "train/loss")
     assert step == 10
     assert np.isnan(loss)
-    assert points(events[0], "train/episode_return") == [(20, 2.5)]  # no episode ended before
-    assert points(events[1], "train/episode_return") == [(10, 2.5), (20, 2.5)]
+    assert points(events[0], "rollout/ep_return_mean") == [(20, 2.5)]  # no episode ended before
+    assert points(events[1], "rollout/ep_return_mean") == [(10, 2.5), (20, 2.5)]
 
 
 def test_an_agents_metric_may_have_any_name(events):
-    assert points(events[0], "agent/episode_return") == [(10, 7.0)]
+    assert points(events[0], "train/episode_return") == [(10, 7.0)]
     merged = report(10, {"episode_return": np.array(7.0)}, 3).metrics
     assert (merged["episode_return"], merged["episode_length"], merged["episode_count"]) == (7.0, 2.5, 3)
 
 
 def test_a_speed_with_compilation_is_no_speed(events):
-    assert points(events[0], "train/env_steps_per_second") == [(20, 40.0)]  # of each copy
+    assert points(events[0], "time/steps_per_second") == [(20, 80.0)]
 
 
 def test_the_settings_are_there_as_text(events):

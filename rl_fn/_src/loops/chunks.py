@@ -51,6 +51,19 @@ class Chunk(NamedTuple):
     episodes: EpisodeMeans
     nonfinite: tuple[tuple[str, int], ...] = ()  # metrics that are infinite or NaN: the name, and in which copy
 
+    def to_json(self) -> dict[str, Any]:
+        """What it reports, as JSON holds it."""
+        metrics = {name: np.asarray(value).tolist() for name, value in self.metrics.items()}
+        episodes = {name: np.asarray(value).tolist() for name, value in self.episodes._asdict().items()}
+        return {**self._asdict(), "metrics": metrics, "episodes": episodes, "nonfinite": []}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Chunk:
+        """The chunk that `to_json` wrote."""
+        metrics = {name: np.asarray(value) for name, value in content["metrics"].items()}
+        episodes = EpisodeMeans(**{name: np.asarray(value) for name, value in content["episodes"].items()})
+        return cls(**{**content, "metrics": metrics, "episodes": episodes, "nonfinite": ()})
+
 
 def summarize(sums: StepReport, iterations: int) -> tuple[dict[str, np.ndarray], EpisodeMeans]:
     """Turns sums over iterations into means of the metrics, and episode totals into means over episodes.

@@ -1,0 +1,33 @@
+"""What a report says of one copy, by the names that TensorBoard and metrics.csv give it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rl_fn.runs.report import Report
+
+
+def scalars(report: Report, copy: int) -> dict[str, float]:
+    """By their tags; what there is nothing to report of is left out.
+
+    rollout/  episodes that ended in training: `ep_return_mean`, `ep_length_mean`, `episodes`
+    train/    the agent's metrics, under its names
+    eval/     whole episodes without exploration: `return_mean`, `return_std`, `length_mean`, `unfinished`
+    time/     `steps_per_second`, of each copy, without compilation
+    """
+    mine, mine_of_all = (lambda value: np.atleast_1d(value)[copy]), (lambda value: np.atleast_2d(value)[copy])
+    values = {f"train/{name}": mine(value) for name, value in report.agent_metrics.items()}
+    count, episode_return, episode_length = map(mine, report.episodes)
+    if not math.isnan(count):
+        values["rollout/episodes"] = count
+    if count > 0:
+        values |= {"rollout/ep_return_mean": episode_return, "rollout/ep_length_mean": episode_length}
+    if report.evaluation:
+        returns, lengths, finished = map(mine_of_all, report.evaluation)
+        values |= {"eval/return_mean": returns.mean(), "eval/return_std": returns.std()}
+        values |= {"eval/length_mean": lengths.mean(), "eval/unfinished": (~finished).sum()}
+    if not report.compiled:
+        values["time/steps_per_second"] = report.steps_per_second
+    return {tag: float(value) for tag, value in values.items()}
