@@ -22,6 +22,7 @@ class Report(NamedTuple):
     is_pause: bool  # at each twentieth of a run: where evaluations and films belong
     steps_per_second: float  # of each copy; with the time for compiling, where the chunk `compiled`
     compiled: bool
+    seconds: float  # the chunk took
 
     @property
     def metrics(self) -> dict[str, np.ndarray]:
@@ -50,6 +51,7 @@ def make_report(
         is_pause=is_pause,
         steps_per_second=schedule.steps * chunk.iterations / chunk.seconds,
         compiled=chunk.compiled,
+        seconds=chunk.seconds,
     )
 
 

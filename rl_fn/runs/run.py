@@ -19,6 +19,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from rl_fn import loops, random, sets, struct
@@ -152,7 +153,7 @@ class Run:
         if config.record_video or config.render:
             shown = films.single(env)
             self._owned += [] if isinstance(shown, Env) else [shown]
-            self.reporters.append(Films.of(self, shown))
+            self.reporters.insert(0, Films.of(self, shown))  # before who shows the newest film
         self._made_at = time.monotonic()
         self._first_step_seconds: float | None = None
         self._timing = Timing()
@@ -189,6 +190,15 @@ class Run:
     def policy(self) -> Nest:
         """A copy of the newest policy; its leaves have a leading axis for the copies, where there are several."""
         return self._compile().read(lambda state: state.agent.policy)
+
+    def leaves(self, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+        """Copies of the leaves of the newest state whose names are wanted, such as `agent/policy/params/head/bias`."""
+        return self._compile().leaves(wanted)
+
+    @property
+    def graph(self) -> tf.Graph | None:
+        """That of the training step; None before it is compiled."""
+        return self._compile().graph
 
     def policy_of(self, copy: int) -> Nest:
         """A copy of the newest policy of one copy of the run."""

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
 from rl_fn.loops import EpisodeMeans, Evaluation
@@ -15,11 +16,20 @@ EVALUATION = Evaluation(
     np.array([[1.0, 3.0], [5.0, 5.0]]), np.array([[9, 9], [9, 9]]), np.array([[True, True], [False, True]])
 )
 
+LEAVES = {
+    "agent/policy/params/kernel": np.array([[1.0, 2.0], [5.0, 6.0]]),
+    "agent/opt_state/1/mean/kernel": np.array([[0.1, 0.2], [0.3, 0.4]]),
+    "agent/opt_state/1/square/kernel": np.array([[0.1, 0.2], [0.3, 0.4]]),
+    "agent/replay/params": np.zeros([2, 9]),
+}
+
 
 def report(env_steps, agent_metrics, count, evaluation=None, compiled=False):
     count = np.asarray(count)
     returns = np.where(count > 0, 2.5, np.nan)
-    return Report(1, env_steps, agent_metrics, EpisodeMeans(count, returns, returns), evaluation, True, 80.0, compiled)
+    return Report(
+        1, env_steps, agent_metrics, EpisodeMeans(count, returns, returns), evaluation, True, 80.0, compiled, 4.0
+    )
 
 
 def run(folder, **settings):
@@ -30,7 +40,9 @@ def run(folder, **settings):
         env_steps=0,
         reported_steps=0,
         total_steps=100,
-        folder=lambda copy: folder / f"run_{copy}",
+        folder=lambda copy=0: folder / f"run_{copy}",
+        leaves=lambda wanted: {name: leaf for name, leaf in LEAVES.items() if wanted(name)},
+        graph=None,
     )
 
 
@@ -80,19 +92,46 @@ def test_a_speed_with_compilation_is_no_speed(events):
 def test_the_settings_are_there_as_text(events):
     text = make_ndarray(events[1].Tensors("config")[0].tensor_proto).item().decode()
     assert "| gamma | 0.9 |" in text
-    assert "| copy | 1 |" in text
+    assert "| seed | 1 |" in text
 
 
-def test_progress_is_a_line_at_each_evaluation(tmp_path, capsys):
+def test_parameters_and_gradients_have_histograms(events):
+    kernel = make_ndarray(events[1].Tensors("parameters/agent/policy/params/kernel")[0].tensor_proto)
+    assert (kernel[0, 0], kernel[-1, 1], kernel[:, 2].sum()) == (5.0, 6.0, 2)
+    tags = [tag for tag in events[0].Tags()["tensors"] if tag.startswith(("parameters/", "gradients/"))]
+    assert tags == ["parameters/agent/policy/params/kernel", "gradients/agent/opt_state/1/mean/kernel"]
+
+
+def test_the_settings_are_on_the_page_of_hyper_parameters(events):
+    (content,) = [
+        value
+        for name, value in events[1].SummaryMetadata("_hparams_/session_start_info").plugin_data.ListFields()
+        if name.name == "content"
+    ]
+    start = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert (start["gamma"].number_value, start["seed"].number_value) == (0.9, 1)
+    assert start["env"].string_value == "CartPole-v1"
+
+
+def test_progress_is_a_line_at_the_start_and_at_each_evaluation(tmp_path, capsys):
     progress = Progress()
     progress.start(run(tmp_path))
-    progress.report(report(10, {}, 0))
+    progress.report(report(10, {}, 0, compiled=True)._replace(is_pause=False))
     progress.report(report(20, {}, 0)._replace(is_pause=False))
     progress.report(report(30, {}, 2, EVALUATION))
     progress.report(report(40, {}, 2))
     progress.close()
     assert capsys.readouterr().err.splitlines() == [
-        "         10 / 100 steps  steps/s 80  return -  eval -",
-        "         30 / 100 steps  steps/s 80  return 2.5  eval 3.5 (1 cut off)",
-        "         40 / 100 steps  steps/s 80  return 2.5  eval 3.5",
+        "          0 / 100 steps  compiling",
+        "         10 / 100 steps  compiled in 4.0 s  return -  eval -",
+        "         30 / 100 steps  80 steps/s  return 2.5  eval 3.5 (1 cut off)",
+        "         40 / 100 steps  80 steps/s  return 2.5  eval 3.5",
     ]
+
+
+def test_progress_of_copies_says_how_many(tmp_path, capsys):
+    progress = Progress()
+    progress.start(run(tmp_path, copies=2))
+    progress.report(report(30, {}, [1, 2], EVALUATION))
+    progress.close()
+    assert capsys.readouterr().err.splitlines()[-1].endswith("80 steps/s x 2 copies  return 2.5  eval 3.5 (1 cut off)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from rl_fn import struct
@@ -34,6 +35,11 @@ class Held:
     def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
         """A copy of the state, or of the part of it that `select` picks."""
         return tf.nest.map_structure(tf.convert_to_tensor, select(self._variables))
+
+    def leaves(self, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+        """Copies of the leaves of the state whose names are wanted, such as `agent/policy/params/head/bias`."""
+        named = struct.named_leaves(self._variables)
+        return {name: variable.numpy() for name, variable in named if wanted(name)}
 
     def nonfinite(self, select: Callable[[Nest], Nest], copies: int | None = None) -> list[tuple[str, int]]:
         """The leaves of a part of the state that hold an infinite number or NaN, and the copies in which they do."""
@@ -92,6 +98,7 @@ class Compiled(Held):
     def __init__(self, step: Callable[..., tuple[Nest, Nest]], state: Nest):
         super().__init__(state)
         self.trace_count = 0
+        self.graph: tf.Graph | None = None  # of the step, once it was traced
 
         def traced(inputs: tuple) -> Any:
             self.trace_count += 1
@@ -99,6 +106,7 @@ class Compiled(Held):
             with collected_later():
                 one_step = tf.function(step, autograph=False).get_concrete_function(self.spec, *specs)
             check_specs("compile: step", one_step.structured_outputs[0], self.spec)
+            self.graph = one_step.graph
             return one_step
 
         def call(*inputs: Nest) -> Nest:
