@@ -1,6 +1,8 @@
 """Every point of a curve is there once, whatever happened to the run."""
 
 import csv
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,6 +67,14 @@ def test_a_table_says_what_tensorboard_says(whole):
         [float(value) for *_, value in sorted(in_table)], [value for *_, value in in_tensorboard], rtol=1e-6
     )
     assert [row["eval/return_mean"] != "" for row in rows[:5]] == [False, False, False, True, False]
+
+
+def test_the_names_of_curves_are_documented(whole):
+    text = (Path(__file__).parents[2] / "docs" / "files.md").read_text()
+    documented = set(re.findall(r"`((?:rollout|train|eval|time)/[a-z_.]+)`", text))
+    with (whole / "metrics.csv").open() as file:
+        names = set(next(csv.reader(file))[1:])
+    assert documented - {"train/...", "train/loss", "eval/film"} == names - {"train/seen"}
 
 
 def test_no_point_is_doubled_or_missing_after_many_ends(env, whole, tmp_path):
