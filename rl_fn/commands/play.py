@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from rl_fn._src.xla.startup import import_tensorflow
-from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse
+from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import Imports, flag
 from rl_fn.runs.config import FILE
 from rl_fn.sets import modules
@@ -22,8 +22,9 @@ def play(
     imports: Imports = (),
 ) -> None:
     """Play episodes with a run's newest checkpoint, without exploration."""
-    if not (run / FILE).is_file():
-        refuse(f"{run} holds no run: there is no {FILE} in it")
+    with refusals(run):
+        if not (run / FILE).is_file():
+            refuse(f"{run} holds no run: there is no {FILE} in it")
     if episodes < 1:
         refuse(f"episodes is {episodes}, expected at least 1")
     import_tensorflow(compilation_cache=True)
@@ -34,7 +35,9 @@ def play(
     videos = run / "videos" if record_video else None
     with refusals(run):
         modules.import_named(modules.names(imports))
-        agent, env, policy, env_steps = load(run, pictures=record_video or render)
+        agent, env, policy, env_steps, notes = load(run, pictures=record_video or render)
+        for note in notes:
+            say(note)
         recorder = films.Recorder(agent, env, folder=videos, window=render, episodes=episodes)
         try:
             for index, episode_return in enumerate(recorder(policy, random.key(seed), env_steps)):

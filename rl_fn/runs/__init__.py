@@ -19,9 +19,10 @@ from rl_fn.runs.config import RunConfig
 
 if TYPE_CHECKING:
     from rl_fn.runs import checkpoint, reporters
+    from rl_fn.runs.errors import ReporterError, RunError
     from rl_fn.runs.loading import Loaded, load
     from rl_fn.runs.report import Report
-    from rl_fn.runs.run import ReporterError, Run
+    from rl_fn.runs.run import Run
 
 __all__ = [
     "Loaded",
@@ -29,6 +30,7 @@ __all__ = [
     "ReporterError",
     "Run",
     "RunConfig",
+    "RunError",
     "checkpoint",
     "load",
     "reporters",
@@ -37,7 +39,8 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Loaded", "load"), "rl_fn.runs.loading"),
     "Report": "rl_fn.runs.report",
-    **dict.fromkeys(("ReporterError", "Run"), "rl_fn.runs.run"),
+    **dict.fromkeys(("ReporterError", "RunError"), "rl_fn.runs.errors"),
+    "Run": "rl_fn.runs.run",
 }
 
 

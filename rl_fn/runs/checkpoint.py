@@ -90,6 +90,11 @@ def list_iterations(folder: Path) -> list[int]:
     return sorted(iteration for iteration in iterations if path_of(folder, iteration).name in names)
 
 
+def list_complete(folders: Sequence[Path]) -> list[int]:
+    """The iterations of which all of these folders have a checkpoint, oldest first."""
+    return sorted(set.intersection(*[set(list_iterations(folder)) for folder in folders]))
+
+
 def path_of(folder: Path, iteration: int) -> Path:
     """The path of a checkpoint."""
     return folder / f"iteration_{iteration:012d}.npz"

@@ -12,9 +12,12 @@ from typing import Any
 from rl_fn import envs, sets
 from rl_fn._src import naming
 from rl_fn.envs import registry
+from rl_fn.runs import files
+from rl_fn.runs.errors import one_line, reason
 from rl_fn.sets import modules
 
 FILE = "config.json"
+_MOST, _DEPTH = 2**24, 50  # bytes of a file that is read, and lists in lists
 RECORDS = ("copy", "versions", "command")  # what config.json says beside
 # What `env_kwargs` may not have -> where it belongs
 _NOT_KWARGS = {
@@ -23,7 +26,7 @@ _NOT_KWARGS = {
     "render_mode": "use --render or --record_video",
 }
 _KINDS = {
-    "Path": "a folder",
+    "Path": "a folder, with a name in UTF-8",
     "bool": "true or false",
     "float": "a number",
     "int": "an integer",
@@ -246,14 +249,26 @@ def read_json(path: Path) -> dict[str, Any]:
       ValueError: if it cannot be read, or holds something else.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
+        with files.open_to_read(path) as file:
+            text = file.read(_MOST + 1)
+        if len(text) > _MOST:
+            raise ValueError(f"it has more than {_MOST:,} bytes")
+        content = json.loads(text.decode("utf-8"))
+        _check_depth(content, _DEPTH)
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
+        raise ValueError(f"{path} cannot be read: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} cannot be read: it does not hold values by name")
     return content
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if left == 0:
+        raise ValueError(f"it has lists in lists, deeper than {_DEPTH}")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(part, left - 1)
 
 
 def _check_modules(path: Path, content: dict[str, Any]) -> None:
@@ -284,7 +299,7 @@ def _checked(item: dataclasses.Field, value: Any) -> Any:
             return {str(key): tuple(part) if isinstance(part, list) else part for key, part in value.items()}
         case "tuple[str, ...]", tuple() | list() | str() if all(isinstance(part, str) for part in value):
             return modules.names(value)
-        case ("Path", Path()) | ("Path", str()) if str(value):
+        case ("Path", Path()) | ("Path", str()) if str(value) and _is_in_utf8(str(value)):
             return Path(value).expanduser()
         case "bool", bool():
             return value
@@ -296,6 +311,11 @@ def _checked(item: dataclasses.Field, value: Any) -> Any:
     if low > -math.inf:
         allowed.append(f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}")
     raise ValueError(f"{item.name} is {value!r}, expected {' '.join(allowed)}")
+
+
+def _is_in_utf8(name: str) -> bool:
+    """Whether every library can write there."""
+    return "\0" not in name and name.encode("utf-8", "ignore").decode() == name
 
 
 def _plain(value: Any) -> Any:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import rl_fn
 from rl_fn._src.xla import startup
-from rl_fn.runs import config
+from rl_fn.runs import config, files
 from rl_fn.runs.config import RunConfig, read_json
 
 SUMMARY = "summary.json"
+CHECKPOINTS = "checkpoints"
+CURVES = ("events.out.tfevents.*", "metrics.csv")
 
 
 def contents(settings: RunConfig) -> list[dict[str, Any]]:
@@ -24,7 +25,7 @@ def contents(settings: RunConfig) -> list[dict[str, Any]]:
     return [{**told, "copy": copy, **records} for copy in range(settings.copies)]
 
 
-def check(output_dir: Path, now: list[dict[str, Any]]) -> Iterator[str]:
+def check(output_dir: Path, now: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Checks that a folder is empty or holds this very run.
 
     Args:
@@ -43,41 +44,42 @@ def check(output_dir: Path, now: list[dict[str, Any]]) -> Iterator[str]:
         folder = output_dir / f"run_{copy}"
         if not has_begun(folder):
             continue
+        if not (folder / config.FILE).exists():
+            missing = f"there is no {config.FILE} in it"
+            raise ValueError(f"{folder} holds results of unknown settings: {missing}; choose another --output_dir")
         existing = read_json(folder / config.FILE)
-        before, after = _flat(existing), _flat(content)
-        different = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        if different:
-            changes = ", ".join(f"{name} was {before.get(name)} and is now {after.get(name)}" for name in different)
+        if changes := _differences(identity(existing), identity(content)):
             raise ValueError(f"{folder} holds another run: {changes}; choose another --output_dir")
         if copy == 0:
-            begun = existing.get("versions", {})
+            begun = _values(existing, "versions")
             for package, version in content["versions"].items():
-                if version != begun.get(package):
-                    yield (
-                        f"this run was begun with {package} {begun.get(package)} and goes on with {version}: "
-                        "bits may differ"
-                    )
-
-
-def prepare(output_dir: Path, now: list[dict[str, Any]]) -> None:
-    """Makes the folders of a run, and writes config.json where it has not begun.
-
-    Raises:
-      OSError: if a folder cannot be written.
-    """
-    for copy, content in enumerate(now):
-        folder = output_dir / f"run_{copy}"
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(f"folder {folder} cannot be written")
-        if not has_begun(folder):
-            write_json(folder / config.FILE, content)
+                before = begun.get(package)
+                if version != before:
+                    before = before if isinstance(before, str) else "of an unknown version"
+                    yield f"this run was begun with {package} {before} and goes on with {version}: bits may differ"
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether a copy's folder holds more than config.json, which is all there is where a run failed at its start."""
-    path = folder / config.FILE
-    return path.exists() and any(other != path for other in folder.iterdir())
+    """Whether a copy's folder holds something that a run has come to."""
+    names = (SUMMARY, f"{CHECKPOINTS}/iteration_*", *CURVES, "videos/*")
+    return any(True for name in names for _ in folder.glob(name))
+
+
+def identity(content: dict[str, Any]) -> dict[str, Any]:
+    """What makes a copy of a run another, from what its config.json holds."""
+    settings = {name: content.get(name) for name in ("agent", "env", "seed", "copies", "copy", "train_steps")}
+    arguments = {f"env_kwargs {name}": value for name, value in _values(content, "env_kwargs").items()}
+    return {**settings, **arguments, **_values(content, "hparam_override")}
+
+
+def check_identity(path: Path, found: Any, content: dict[str, Any]) -> None:
+    """Checks that a file of a copy is this copy's.
+
+    Raises:
+      ValueError: if it says of another run or copy, or of none, that it is theirs.
+    """
+    if changes := _differences(found if isinstance(found, dict) else {}, identity(content)):
+        raise ValueError(f"{path} is of another run: {changes}")
 
 
 def versions() -> dict[str, str]:
@@ -92,17 +94,24 @@ def versions() -> dict[str, str]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a file that appears only when it is complete."""
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    unfinished.replace(path)
+    """Writes a file that appears only when it is complete on the disk.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    text = json.dumps(content, indent=2) + "\n"
+    files.write(path, lambda file: file.write(text.encode()))
 
 
-def _flat(content: dict[str, Any]) -> dict[str, Any]:
-    """What makes a run another."""
-    settings = {name: content.get(name) for name in ("agent", "env", "seed", "copies", "train_steps")}
-    arguments = {f"env_kwargs {name}": value for name, value in _values(content, "env_kwargs").items()}
-    return {**settings, **arguments, **_values(content, "hparam_override")}
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """In words, what two runs have not in common; "" if there is nothing."""
+    # As texts, because NaN is not equal to itself.
+    different = [name for name in {**before, **now} if _text(before.get(name)) != _text(now.get(name))]
+    return ", ".join(f"{name} was {before.get(name)} and is now {now.get(name)}" for name in different)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _values(content: dict[str, Any], name: str) -> dict[str, Any]:

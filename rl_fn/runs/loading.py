@@ -10,8 +10,8 @@ from rl_fn.agents.base import Agent
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.media import films
-from rl_fn.runs import checkpoint
-from rl_fn.runs.config import FILE, RunConfig
+from rl_fn.runs import checkpoint, folder
+from rl_fn.runs.config import FILE, RunConfig, read_json
 from rl_fn.struct import Nest
 
 
@@ -22,10 +22,11 @@ class Loaded(NamedTuple):
     env: Any  # one, to play in
     policy: Nest
     env_steps: int  # that the policy was trained for
+    notes: tuple[str, ...]  # sentences that people should be told: which newer checkpoints are damaged
 
 
 def load(run: Path | str, *, agent: Agent | None = None, env: Any = None, pictures: bool = False) -> Loaded:
-    """Makes the agent of a run as its newest checkpoint has it.
+    """Makes the agent of a run as its newest good checkpoint has it.
 
     Modules that the run names must have been imported, or be named by the user (see `RunConfig.from_json`).
 
@@ -36,24 +37,47 @@ def load(run: Path | str, *, agent: Agent | None = None, env: Any = None, pictur
       pictures: whether the environment is to have pictures; a compiled one always has those that it can have.
 
     Raises:
-      ValueError: if the folder holds no run or no checkpoint, or what it holds is damaged or of another version.
+      ValueError: if the folder holds no run or no good checkpoint, or what it holds is damaged or of another version.
+      OSError: if the folder cannot be read.
     """
     copy = Path(run) / "run_0" if (Path(run) / "run_0" / FILE).is_file() else Path(run)
     config = RunConfig.read(copy)
-    iterations = checkpoint.list_iterations(copy / "checkpoints")
-    if not iterations:
+    content, checkpoints = read_json(copy / FILE), copy / folder.CHECKPOINTS
+    if not checkpoint.list_iterations(checkpoints):
         raise ValueError(f"{copy} has no checkpoint yet")
-    saved = checkpoint.load(checkpoint.path_of(copy / "checkpoints", iterations[-1]))
     if (agent is None or env is None) and not config.is_named:
         raise ValueError(f"{copy} was trained by an agent without a name: give agent and env")
-    if env is None:
-        env = config.make_env(1)
+    made = []
+    try:
+        if env is None:
+            env = config.make_env(1)
+            made.append(env)
+            if not isinstance(env, Env):
+                env = films.single(env) if pictures else registry.judged_like(env, 1)
+                made.append(env)
+        if agent is None:
+            agent = sets.agent_module(str(config.agent)).make(env.spec, config.make_hparams())
+        like = agent.init(random.key(0))
+
+        def read(_: int, path: Path) -> checkpoint.Checkpoint:
+            saved = checkpoint.load(path, like, "agent")
+            folder.check_identity(path, saved.metadata.get("run"), content)
+            return saved
+
+        newest = checkpoint.load_newest([checkpoints], read)
+    except BaseException:
+        _close(made)
+        raise
+    _close(made[:-1])
+    if newest is None:
+        raise ValueError(f"{copy} has no checkpoint any more")
+    [saved], passed_over = newest
+    state = checkpoint.restore(saved, like)
+    notes = tuple(f"passed over: {sentence}" for sentence in passed_over)
+    return Loaded(agent, env, state.policy, saved.iteration * agent.schedule.steps, notes)
+
+
+def _close(envs: list[Any]) -> None:
+    for env in envs:
         if not isinstance(env, Env):
-            with_pictures = films.single(env) if pictures else registry.judged_like(env, 1)
             env.close()
-            env = with_pictures
-    if agent is None:
-        agent = sets.agent_module(str(config.agent)).make(env.spec, config.make_hparams())
-    leaves = {path.removeprefix("agent/"): leaf for path, leaf in saved.leaves.items() if path.startswith("agent/")}
-    state = checkpoint.restore(saved._replace(leaves=leaves), agent.init(random.key(0)))
-    return Loaded(agent, env, state.policy, iterations[-1] * agent.schedule.steps)

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,18 @@ from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
 from rl_fn.media import films
 from rl_fn.runs import checkpoint, folder
-from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values, read_json
+from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
+from rl_fn.runs.errors import ReporterError
 from rl_fn.runs.report import Report, make_report
 from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard
 from rl_fn.runs.runner import make_runner
-from rl_fn.runs.summary import Timing, summarize
+from rl_fn.runs.storage import Storage
+from rl_fn.runs.summary import Timing, check_summary, summarize
 from rl_fn.struct import Nest
 
 EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many reports
 _EVALUATION = 1  # folded into the seed's key
-
-
-class ReporterError(RuntimeError):
-    """A reporter has failed; what the run has learned so far is in a checkpoint."""
 
 
 class Run:
@@ -144,11 +143,10 @@ class Run:
         self._iterations = math.ceil((config.train_steps or 0) / agent.schedule.steps)
         self._pause_every = math.ceil(self._iterations / EVALUATIONS)
         self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes)
-        self._checkpoints = [self.folder(copy) / "checkpoints" for copy in range(config.copies)]
         self._keys = [random.key(config.seed + copy) for copy in range(config.copies)]
         self._owned = owned  # made by the run, and closed with it
-        self._contents = folder.contents(config)
-        self.notes = list(folder.check(config.output_dir, self._contents))  # sentences that people should be told
+        self._storage = Storage(config.output_dir, folder.contents(config), agent.schedule.steps)
+        self.notes = self._storage.notes  # sentences that people should be told
         self.reporters: list[Reporter] = [TensorBoard(), Table()] if reporters is None else list(reporters)
         if config.record_video or config.render:
             shown = films.single(env)
@@ -161,7 +159,6 @@ class Run:
         self._started = False
         self._state: Nest = None  # to begin with, until it is compiled
         self._compiled: loops.Compiled | None = None
-        self._saved_iteration = 0  # of the newest checkpoint
         self._saved_at = self._made_at
         self._evaluation: loops.Evaluation | None = None  # the newest, unless it was broken off
         self._due: loops.Chunk | None = None  # is in the state and was not reported yet
@@ -220,21 +217,24 @@ class Run:
         """Makes the folders and takes up the newest complete checkpoint; iterating does it where nobody has.
 
         Raises:
-          ValueError: if the checkpoint or the summary is damaged or belongs to another agent.
+          ValueError: if no checkpoint is good, or the summary is damaged, or they belong to another agent, or another
+            run is in the folder.
           OSError: if a folder cannot be written.
+          RunError: if a file in it cannot be read or written.
         """
         if self._started:
             return
-        config = self.config
-        folder.prepare(config.output_dir, self._contents)
-        paths = [self.folder(copy) / folder.SUMMARY for copy in range(config.copies)]
-        if all(path.exists() for path in paths):
-            self.summaries, self.iteration = [read_json(path) for path in paths], self._iterations
-            self.notes.append(f"{config.output_dir} holds this run, finished; nothing to do")
+        self.summaries = self._storage.summaries(self._check_summary)
+        if self.summaries:
+            self.iteration = self._iterations
+            self.notes.append(f"{self.config.output_dir} holds this run, finished; nothing to do")
         else:
-            self._restore()
+            with self._storage.locked():
+                self._restore()
+                self._storage.prepare()
             if self.iteration:
-                self.notes.append(f"going on from the checkpoint at {self.env_steps:,} steps in {config.output_dir}")
+                at = f"{self.env_steps:,} steps in {self.config.output_dir}"
+                self.notes.append(f"going on from the checkpoint at {at}")
             if self.iteration and not isinstance(self.env, Env):
                 name = self.env.spec.name
                 self.notes.append(f"{name} is no part of the checkpoint: its environments begin new episodes")
@@ -255,14 +255,15 @@ class Run:
     def __iter__(self) -> Iterator[Report]:
         self.start()
         if self.summaries is None and not self.is_stopping():
-            with ExitStack() as stack:
-                for reporter in self.reporters:
-                    self._tell(reporter, "start", self)
-                    stack.callback(self._tell, reporter, "close")
-                yield from self._train()
-            if self.iteration == self._iterations and not self._due:
-                with suppress(loops.Stopped):
-                    self._summarize()
+            with self._storage.locked():
+                with ExitStack() as stack:
+                    for reporter in self.reporters:
+                        self._tell(reporter, "start", self)
+                        stack.push(partial(self._close_reporter, reporter))
+                    yield from self._train()
+                if self.iteration == self._iterations and not self._due:
+                    with suppress(loops.Stopped):
+                        self._summarize()
         self.close()
 
     def _train(self) -> Iterator[Report]:
@@ -287,6 +288,8 @@ class Run:
     def _handed_over(self, chunk: loops.Chunk) -> Iterator[Report]:
         """What happens between two chunks; the state is whole there, and is saved where anything ends the run."""
         try:
+            if self._storage.lost():
+                self._save()
             is_pause = self.iteration % self._pause_every == 0 or self.iteration == self._iterations
             with suppress(loops.Stopped):
                 self._evaluation = self._evaluate() if is_pause and self.config.eval_episodes else None
@@ -314,10 +317,10 @@ class Run:
         metrics = [(f"metric {name}", copy) for name, copy in chunk.nonfinite]
         leaves = [(f"{name} of the agent's state", copy) for name, copy in compiled.nonfinite(_agent, copies)]
         if lost := metrics + leaves:
-            saved = f"{self._saved_iteration * self.agent.schedule.steps:,} steps in {self.config.output_dir}"
+            saved = f"{self._storage.saved * self.agent.schedule.steps:,} steps in {self.config.output_dir}"
             raise loops.NonFiniteError(
                 f"{self._named(lost)} no longer finite after {self.env_steps:,} steps; "
-                f"{f'the last good checkpoint is at {saved}' if self._saved_iteration else 'no checkpoint was written'}"
+                f"{f'the last good checkpoint is at {saved}' if self._storage.saved else 'no checkpoint was written'}"
             )
 
     def _named(self, lost: list[tuple[str, int]]) -> str:
@@ -335,6 +338,11 @@ class Run:
             name = type(reporter).__name__
             raise ReporterError(f"reporter {name} failed in {what} at {self.env_steps:,} steps: {error}") from error
 
+    def _close_reporter(self, reporter: Reporter, _: Any, failure: BaseException | None, __: Any) -> None:
+        # What has failed before is what people should be told.
+        with suppress(*[ReporterError] * isinstance(failure, Exception)):
+            self._tell(reporter, "close")
+
     def _evaluate(self) -> loops.Evaluation:
         keys = [random.fold_in(random.fold_in(key, _EVALUATION), self.iteration) for key in self._keys]
         return self._runner.evaluate(self.policy, keys, self.is_stopping)
@@ -342,17 +350,13 @@ class Run:
     def _restore(self) -> None:
         """Makes the state to begin with: that of the newest complete checkpoint if there is one."""
         states = [self._runner.init(key) for key in self._keys]
-        if complete := checkpoint.list_complete(self._checkpoints):
-            self.iteration = self._saved_iteration = complete[-1]
-            loaded = [checkpoint.load(checkpoint.path_of(one, self.iteration)) for one in self._checkpoints]
-            states = [checkpoint.restore(one, like) for one, like in zip(loaded, states, strict=True)]
+        if restored := self._storage.restore(states, self._read_told):
+            self.iteration, states, told = restored
             if lost := [(name, copy) for copy, state in enumerate(states) for name, _ in loops.nonfinite(state.agent)]:
                 raise loops.NonFiniteError(
                     f"{self._named(lost)} not finite in the checkpoint at {self.env_steps:,} steps"
                 )
-            self._timing = Timing(**loaded[0].metadata["progress"])
-            due = loaded[0].metadata["due"]
-            self._due = due and loops.Chunk.from_json(due)
+            self._timing, self._due = told[0]
         self._state = struct.stack(states) if len(states) > 1 else states[0]
 
     def _compile(self) -> loops.Compiled:
@@ -364,11 +368,21 @@ class Run:
         return self._compiled
 
     def _save(self) -> None:
-        if self._saved_iteration == self.iteration:
+        if self._storage.saved == self.iteration and not self._storage.lost():
             return
         told = {"progress": self._timing._asdict(), "due": self._due and self._due.to_json()}
-        checkpoint.save_copies(self._checkpoints, self.iteration, self._states(), told)
-        self._saved_iteration, self._saved_at = self.iteration, time.monotonic()
+        self._storage.save(self.iteration, self._states(), told)
+        self._saved_at = time.monotonic()
+
+    def _read_told(self, saved: checkpoint.Checkpoint) -> tuple[Timing, loops.Chunk | None]:
+        """What `_save` told a checkpoint."""
+        if not 0 < saved.iteration <= self._iterations:
+            raise ValueError(f"iteration is {saved.iteration}, expected 1 to {self._iterations}")
+        due = saved.metadata["due"]
+        return Timing.from_json(saved.metadata["progress"]), due and loops.Chunk.from_json(due)
+
+    def _check_summary(self, summary: dict[str, Any], copy: int) -> None:
+        check_summary(summary, seed=self.config.seed + copy, env_steps=self.total_steps)
 
     def _states(self) -> list[Nest]:
         """The state of each copy, as NumPy arrays."""
@@ -384,8 +398,7 @@ class Run:
             self._evaluation = self._evaluate()
         digests = [checkpoint.digest(state) for state in self._states()]
         summaries = summarize(self, self._evaluation, self._timing, self._first_step_seconds, digests)
-        for copy, summary in enumerate(summaries):
-            folder.write_json(self.folder(copy) / folder.SUMMARY, summary)
+        self._storage.summarize(summaries)
         self.summaries = summaries
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +18,14 @@ class Timing(NamedTuple):
     train_seconds: float = 0.0  # compiled calls, compilation included
     running_seconds: float = 0.0  # of these, without compilation
     running_iterations: int = 0  # done in `running_seconds`
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Timing:
+        """The times that a checkpoint holds; raises ValueError where they cannot be."""
+        timing = cls(**content)
+        if not all(isinstance(value, int | float) and 0 <= value < math.inf for value in timing):
+            raise ValueError(f"progress is {content}, expected numbers of at least 0")
+        return timing
 
     def after(self, chunk: loops.Chunk) -> Timing:
         """The times with those of a chunk."""
@@ -64,3 +75,27 @@ def summarize(
         }
         for copy, digest in enumerate(digests)
     ]
+
+
+def check_summary(summary: Mapping[str, Any], seed: int, env_steps: int) -> None:
+    """Checks what a file says that should be the summary of a copy.
+
+    Args:
+      summary: what the file holds.
+      seed: of the copy.
+      env_steps: at the end.
+
+    Raises:
+      ValueError: if it is of another run or copy, or no summary.
+    """
+    for name, value in {"seed": seed, "env_steps": env_steps}.items():
+        if summary.get(name) != value:
+            raise ValueError(f"{name} is {summary.get(name)!r}, expected {value}")
+    # Of a run without evaluations, some are None.
+    numbers = ["env_steps_per_second", "train_seconds", "eval_episodes"]
+    if summary.get("eval_episodes"):
+        numbers += ["eval_return_mean", "eval_return_std", "eval_episodes_unfinished"]
+    for name in numbers:
+        value = summary.get(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > sys.float_info.max:
+            raise ValueError(f"{name} is {value!r}, expected a number")

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto import event_pb2
+
+from rl_fn.runs import files
+
+
+@contextlib.contextmanager
+def as_os_errors() -> Iterator[None]:
+    """Makes an OSError of what TensorFlow raises where it cannot read or write a file."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # {{the node}} what happened, to which file [Op:of what name] ...
+        first, *_ = str(error.message).splitlines() or [""]
+        raise OSError(first.rpartition("}} ")[2].partition(" [Op:")[0]) from error
 
 
 def cut_back(folder: Path, steps: int) -> bool:
@@ -27,15 +42,18 @@ def cut_back(folder: Path, steps: int) -> bool:
         if path.suffix == ".unfinished":
             path.unlink()
             continue
+        if not path.is_file():
+            raise OSError(errno.EINVAL, "it is no file", str(path))
         kept = [record for record, event in _events(path) if event.step <= steps]
         unfinished = path.with_name(f"{path.name}.unfinished")
-        with tf.io.TFRecordWriter(str(unfinished)) as writer:
-            for record in kept:
-                writer.write(record)
-        if unfinished.stat().st_size < path.stat().st_size:
-            unfinished.replace(path)
-        else:
-            unfinished.unlink()
+        try:
+            with tf.io.TFRecordWriter(str(unfinished)) as writer:
+                for record in kept:
+                    writer.write(record)
+            if unfinished.stat().st_size < path.stat().st_size:
+                unfinished.replace(path)
+        finally:
+            files.remove(unfinished)
         is_left |= len(kept) > 1  # besides the file's version
     return is_left
 

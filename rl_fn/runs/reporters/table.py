@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from rl_fn.runs import files
 from rl_fn.runs.report import Report
 from rl_fn.runs.reporters.scalars import scalars
 
@@ -51,7 +52,8 @@ def read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     Raises:
       ValueError: if it is no such table.
     """
-    text = path.read_text("utf-8", errors="replace")
+    with files.open_to_read(path) as file:
+        text = file.read().decode("utf-8", "replace")
     lines = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
     columns, rows = (lines[0], lines[1:]) if lines else ([_STEPS], [])
     if columns[0] != _STEPS:
@@ -61,10 +63,8 @@ def read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def _write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("w", newline="") as file:
-        file.write(_lines(columns, [dict(zip(columns, columns, strict=True)), *rows]))
-    unfinished.replace(path)
+    text = _lines(columns, [dict(zip(columns, columns, strict=True)), *rows])
+    files.write(path, lambda file: file.write(text.encode()))
 
 
 def _lines(columns: list[str], rows: list[dict[str, str]]) -> str:

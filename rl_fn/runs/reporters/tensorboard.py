@@ -15,7 +15,7 @@ from tensorboard.plugins.image.metadata import create_summary_metadata
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from rl_fn.runs.report import Report
-from rl_fn.runs.reporters.events import cut_back
+from rl_fn.runs.reporters.events import as_os_errors, cut_back
 from rl_fn.runs.reporters.scalars import scalars
 
 
@@ -29,6 +29,7 @@ class TensorBoard:
     Text and HParams: the settings.
     """
 
+    @as_os_errors()
     def start(self, run: Any) -> None:
         """See Reporter."""
         self._run, self._film_at = run, 0.0
@@ -43,6 +44,7 @@ class TensorBoard:
                     tf.summary.text("config", _table(settings))
                     hparams_api.hparams({name: _simple(value) for name, value in settings.items()})
 
+    @as_os_errors()
     def report(self, report: Report) -> None:
         """See Reporter."""
         kept = self._run.leaves(_is_learned) if report.is_pause else {}
@@ -58,6 +60,7 @@ class TensorBoard:
                     self._write_film(self._run.folder() / "videos" / "last.gif")
             writer.flush()  # before the checkpoint after this report
 
+    @as_os_errors()
     def close(self) -> None:
         """See Reporter."""
         for writer in self._writers:

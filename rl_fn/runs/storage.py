@@ -1,0 +1,221 @@
+"""What a run keeps in its folder, but for what its reporters write: config.json, checkpoints, summaries, and a lock."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_fn.runs import checkpoint, config, files, folder
+from rl_fn.runs.checkpoint import Checkpoint
+from rl_fn.runs.errors import RunError, reason
+from rl_fn.runs.lock import Lock
+from rl_fn.struct import Nest
+
+
+class Storage:
+    """The folders of a run's copies. Only who has the lock writes to them.
+
+    Args:
+      output_dir: of the run.
+      contents: what config.json of each copy is to hold.
+      steps: environment steps of an iteration.
+
+    Raises:
+      ValueError: if the folder holds another run, or what it holds cannot be read.
+    """
+
+    def __init__(self, output_dir: Path, contents: Sequence[dict[str, Any]], steps: int):
+        self.output_dir, self._contents, self._steps = output_dir, contents, steps
+        self.folders = [output_dir / f"run_{copy}" for copy in range(len(contents))]
+        self.checkpoints = [one / folder.CHECKPOINTS for one in self.folders]
+        self.notes = list(folder.check(output_dir, contents))  # sentences that people should be told
+        self.saved = 0  # the iteration of the newest checkpoints
+        self._lock: Lock | None = None
+        self._is_known = False  # what is in the folder
+        self._written: list[Path] = []  # by reporters
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs out.
+
+        Raises:
+          ValueError: if another run is in there, or has left something that is not this run's.
+          RunError: if this run was in there before, and another is, or has gone on with it since.
+          OSError: if the folder cannot be made.
+        """
+        files.make_folder(self.output_dir)
+        try:
+            self._lock = Lock(self.output_dir)
+        except ValueError as error:
+            if self._is_known:
+                raise RunError(str(error)) from None
+            raise
+        try:
+            list(folder.check(self.output_dir, self._contents))
+            if self._is_known and self.saved != max(checkpoint.list_complete(self.checkpoints), default=0):
+                raise RunError(f"another run has gone on in {self.output_dir} since this one left it")
+            if self._lock.note and not self._is_known:
+                self.notes.append(self._lock.note)
+            self._is_known = True
+            yield
+        finally:
+            if self._lock:
+                self._lock.release()
+            self._lock, self._written = None, []
+
+    def prepare(self) -> None:
+        """Makes the folders, and writes config.json where a copy has not begun.
+
+        Raises:
+          OSError: if a folder cannot be made or written.
+          RunError: if a file cannot be written in it.
+        """
+        for one in self.folders:
+            files.make_folder(one)
+            if not os.access(one, os.W_OK):
+                raise PermissionError(f"folder {one} cannot be written")
+        with _told("cannot be written"):
+            self._write_configs()
+
+    def restore(
+        self, likes: Sequence[Nest], read: Callable[[Checkpoint], Any]
+    ) -> tuple[int, list[Nest], list[Any]] | None:
+        """Takes up the newest good checkpoints; notes say which were passed over.
+
+        Args:
+          likes: a state of each copy.
+          read: called with each checkpoint; what it cannot use is passed over, too.
+
+        Returns:
+          The iteration, the states and what `read` returned; None where there are no checkpoints.
+
+        Raises:
+          ValueError: if there are checkpoints, and none is good in all copies.
+          RunError: if the folders cannot be read.
+        """
+        results: dict[int, Any] = {}
+
+        def load(copy: int, path: Path) -> Checkpoint:
+            loaded = checkpoint.load(path, likes[copy])
+            folder.check_identity(path, loaded.metadata.get("run"), self._contents[copy])
+            try:
+                results[copy] = read(loaded)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                raise ValueError(f"checkpoint {path} cannot be used: {type(error).__name__} {error}") from None
+            return loaded
+
+        with _told("cannot be read"):
+            if self._lock:
+                checkpoint.finish(self.checkpoints)
+            newest = checkpoint.load_newest(self.checkpoints, load)
+            if newest is None:
+                return None
+            loaded, passed_over = newest
+            self.saved = loaded[0].iteration
+            if self._lock:
+                checkpoint.set_aside(self.checkpoints, self.saved)
+        self.notes += [f"passed over: {sentence}" for sentence in passed_over]
+        states = [checkpoint.restore(one, like) for one, like in zip(loaded, likes, strict=True)]
+        return self.saved, states, [results[copy] for copy in range(len(likes))]
+
+    def save(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
+        """Writes checkpoints of all copies; `told` is read again by who restores them.
+
+        Raises:
+          RunError: if they cannot be written; and also where files of the run were deleted since it began, once
+            everything that is known is there again.
+        """
+        metadata = [{**told, "run": folder.identity(content)} for content in self._contents]
+        lost = self.lost()
+        try:
+            if lost:
+                self._put_back()
+            checkpoint.save_copies(self.checkpoints, iteration, states, metadata)
+        except OSError as error:
+            if not lost and self.lost():
+                return self.save(iteration, states, told)
+            at = f"the newest is at {self.saved * self._steps:,} steps" if self.saved else "there is none yet"
+            raise RunError(
+                f"the checkpoint at {iteration * self._steps:,} steps cannot be written to {self.output_dir}: "
+                f"{reason(error)}; {at}"
+            ) from error
+        self.saved = iteration
+        if lost:
+            raise RunError(
+                f"{lost} was deleted while the run went on: the state at {iteration * self._steps:,} steps is saved "
+                "again, the rest of it is lost"
+            )
+        return None
+
+    def lost(self) -> Path | None:
+        """What was deleted by somebody else since the run began; None if nothing was."""
+        if not self._written:
+            self._written = [path for one in self.folders for name in folder.CURVES for path in one.glob(name)]
+        configs = [one / config.FILE for one in self.folders]
+        for path in [self.output_dir, *self.folders, *configs, *self.checkpoints, *self._written]:
+            if not os.path.lexists(path):
+                return path
+        return None if self._lock is None or self._lock.is_there() else self._lock.path
+
+    def summaries(self, check: Callable[[dict[str, Any], int], None]) -> list[dict[str, Any]] | None:
+        """The summaries of a run that has come to its end.
+
+        Args:
+          check: called with a summary and the number of its copy; raises ValueError, without the path.
+
+        Raises:
+          ValueError: if one is damaged.
+        """
+        paths = [one / folder.SUMMARY for one in self.folders]
+        if not all(path.exists() for path in paths):
+            return None
+        summaries = [config.read_json(path) for path in paths]
+        for copy, (path, summary) in enumerate(zip(paths, summaries, strict=True)):
+            try:
+                check(summary, copy)
+            except ValueError as error:
+                raise ValueError(f"{path} cannot be used: {error}") from None
+        return summaries
+
+    def summarize(self, summaries: Sequence[dict[str, Any]]) -> None:
+        """Writes what the run has come to.
+
+        Raises:
+          RunError: if it cannot be written.
+        """
+        with _told("cannot be written"):
+            for one, summary in zip(self.folders, summaries, strict=True):
+                folder.write_json(one / folder.SUMMARY, summary)
+
+    def _put_back(self) -> None:
+        """Makes folders, config.json and lock again where they are not there any more."""
+        files.make_folder(self.output_dir)
+        if self._lock and not self._lock.is_there():
+            self._lock.release()
+            self._lock = None
+            try:
+                self._lock = Lock(self.output_dir)
+            except ValueError as error:
+                raise RunError(f"{self.output_dir} was deleted while the run went on, and {error}") from None
+        self._write_configs()
+        self._written = []
+
+    def _write_configs(self) -> None:
+        for one, checkpoints, content in zip(self.folders, self.checkpoints, self._contents, strict=True):
+            files.make_folder(checkpoints)
+            files.remove_unfinished(one)
+            files.remove_unfinished(checkpoints)
+            if not (folder.has_begun(one) and (one / config.FILE).exists()):
+                folder.write_json(one / config.FILE, content)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Makes an OSError one sentence on the file that it is about."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{error.filename or 'a file of the run'} {what}: {reason(error)}") from error
