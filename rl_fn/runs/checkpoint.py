@@ -197,18 +197,21 @@ def set_aside(folders: Sequence[Path], newest: int) -> None:
                 path.rename(next(name for name in names if not os.path.lexists(name)))
 
 
-def restore(checkpoint: Checkpoint, like: Nest) -> Nest:
+def restore(checkpoint: Checkpoint, like: Nest, wanted: Callable[[str], bool] = lambda name: True) -> Nest:
     """Puts the leaves of a checkpoint into a state's structure.
 
     Args:
       checkpoint: what was loaded.
       like: a state of the wanted structure, shapes and dtypes.
+      wanted: by its name, whether a leaf is taken; the others stay what they are in `like`.
 
     Raises:
-      ValueError: if a leaf is missing, is left over, or has another shape or dtype.
+      ValueError: if a leaf that is wanted is missing, is left over, or has another shape or dtype.
     """
-    _check_leaves({name: archive.Kind(leaf.dtype, leaf.shape) for name, leaf in checkpoint.leaves.items()}, like)
-    restored = [_as(leaf.dtype, checkpoint.leaves[name]) for name, leaf in named_leaves(like)]
+    leaves = {name: leaf for name, leaf in checkpoint.leaves.items() if wanted(name)}
+    kinds = {name: archive.Kind(leaf.dtype, leaf.shape) for name, leaf in leaves.items()}
+    _check_leaves(kinds, {name: leaf for name, leaf in named_leaves(like) if wanted(name)})
+    restored = [_as(leaf.dtype, leaves[name]) if wanted(name) else leaf for name, leaf in named_leaves(like)]
     # `named_leaves` and `tf.nest` agree on the order.
     return tf.nest.pack_sequence_as(like, restored)
 

@@ -99,8 +99,24 @@ class RunConfig:
     checkpoint_seconds: float = setting(
         "Save the state at least so often; 0 for every chance.", 20.0, metavar="N", low=0, high=3600
     )
+    eval_interval: int | None = setting(
+        "Environment steps between evaluations; unless given, a twentieth of the run, and more where evaluations and "
+        "films would take more than a tenth of its time.",
+        None,
+        metavar="N",
+        low=1,
+    )
+    init_from: Path | None = setting(
+        "Begin with what another run has learned: its folder, or that of one of its copies.", None, metavar="DIR"
+    )
     record_video: bool = setting("Record films at each evaluation, to run_0/videos.", False)
     video_episodes: int = setting("Episodes to record or show at each evaluation.", 1, metavar="N", low=1)
+    video_interval: int | None = setting(
+        "Environment steps between films, which come with an evaluation; unless given, films of each.",
+        None,
+        metavar="N",
+        low=1,
+    )
     render: bool = setting("Show episodes at each evaluation, in a window.", False)
     imports: tuple[str, ...] = setting(
         "A module of your own, which registers environments and sets; may be given again.",

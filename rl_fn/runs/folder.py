@@ -16,6 +16,7 @@ from rl_fn.runs.config import RunConfig, read_json
 
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
+BEST = "checkpoints/best"
 CURVES = ("events.out.tfevents.*", "metrics.csv")
 
 
@@ -26,7 +27,7 @@ def contents(settings: RunConfig) -> list[dict[str, Any]]:
 
 
 def check(output_dir: Path, now: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Checks that a folder is empty or holds this very run.
+    """Checks that a folder is empty or holds this very run, or its beginning.
 
     Args:
       output_dir: of the run.
@@ -50,6 +51,9 @@ def check(output_dir: Path, now: Sequence[dict[str, Any]]) -> Iterator[str]:
         existing = read_json(folder / config.FILE)
         if changes := _differences(identity(existing), identity(content)):
             raise ValueError(f"{folder} holds another run: {changes}; choose another --output_dir")
+        longer = _lengthened(folder, existing, content)
+        if copy == 0 and longer:
+            yield longer
         if copy == 0:
             begun = _values(existing, "versions")
             for package, version in content["versions"].items():
@@ -61,13 +65,13 @@ def check(output_dir: Path, now: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def has_begun(folder: Path) -> bool:
     """Whether a copy's folder holds something that a run has come to."""
-    names = (SUMMARY, f"{CHECKPOINTS}/iteration_*", *CURVES, "videos/*")
+    names = (SUMMARY, f"{CHECKPOINTS}/iteration_*", f"{BEST}/iteration_*", *CURVES, "videos/*")
     return any(True for name in names for _ in folder.glob(name))
 
 
 def identity(content: dict[str, Any]) -> dict[str, Any]:
     """What makes a copy of a run another, from what its config.json holds."""
-    settings = {name: content.get(name) for name in ("agent", "env", "seed", "copies", "copy", "train_steps")}
+    settings = {name: content.get(name) for name in ("agent", "env", "seed", "copies", "copy", "init_from")}
     arguments = {f"env_kwargs {name}": value for name, value in _values(content, "env_kwargs").items()}
     return {**settings, **arguments, **_values(content, "hparam_override")}
 
@@ -101,6 +105,19 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """
     text = json.dumps(content, indent=2) + "\n"
     files.write(path, lambda file: file.write(text.encode()))
+
+
+def _lengthened(folder: Path, existing: dict[str, Any], content: dict[str, Any]) -> str:
+    """That a run is made longer, "" where it is not; raises ValueError where it is made shorter."""
+    before, now = existing.get("train_steps"), content["train_steps"]
+    if not isinstance(before, int):
+        raise ValueError(f"{folder / config.FILE} cannot be used: train_steps is {before!r}, expected an integer")
+    if now < before:
+        raise ValueError(f"{folder} holds another run: train_steps was {before}, and can be made more, not {now}")
+    if now == before:
+        return ""
+    then = "what follows a schedule over train_steps goes on as in a run of that length"
+    return f"the run is made longer, from {before:,} to {now:,} steps: {then}"
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -77,6 +77,46 @@ def load(run: Path | str, *, agent: Agent | None = None, env: Any = None, pictur
     return Loaded(agent, env, state.policy, saved.iteration * agent.schedule.steps, notes)
 
 
+def take_over(run: Path, copy: int, copies: int, state: Nest) -> tuple[Nest, int]:
+    """Puts what a run has learned into an agent's state at its beginning.
+
+    That is its policy, its parameters and those of its targets. Optimisers, replay and counters stay as they are in
+    `state`, so that schedules begin anew.
+
+    Args:
+      run: the folder of a run with one copy or with `copies`, or that of one of its copies.
+      copy: which of the copies is to go on from it.
+      copies: how many there are.
+      state: of the agent, as its `init` makes it.
+
+    Returns:
+      The state, and the iterations that it was trained for.
+
+    Raises:
+      ValueError: if the folder holds no run, no good checkpoint, or what it holds does not fit the agent.
+    """
+    have = sum((part / FILE).is_file() for part in run.glob("run_*"))
+    if have > 1 and have != copies:
+        raise ValueError(f"init_from {run} has {have} copies, expected 1 or {copies}; name one of them")
+    source = run / f"run_{copy if have > 1 else 0}" if have else run
+    if not (source / FILE).is_file():
+        raise ValueError(f"init_from {run} holds no run: there is no {FILE} in it")
+    newest = checkpoint.load_newest([source / folder.CHECKPOINTS], lambda _, path: checkpoint.load(path, part="agent"))
+    if newest is None:
+        raise ValueError(f"init_from {run} has no checkpoint")
+    [saved], _ = newest
+    try:
+        return checkpoint.restore(saved, state, _is_learned), saved.iteration
+    except ValueError as error:
+        raise ValueError(f"init_from {run} does not fit: {error}") from None
+
+
+def _is_learned(name: str) -> bool:
+    parts = name.split("/")
+    is_state = "replay" in parts or "opt_state" in parts
+    return not is_state and any(part == "policy" or part.endswith("params") for part in parts)
+
+
 def _close(envs: list[Any]) -> None:
     for env in envs:
         if not isinstance(env, Env):

@@ -28,9 +28,10 @@ from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
 from rl_fn.media import films
-from rl_fn.runs import checkpoint, folder
+from rl_fn.runs import checkpoint, finite, folder, loading
 from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
 from rl_fn.runs.errors import ReporterError
+from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.report import Report, make_report
 from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard
 from rl_fn.runs.runner import make_runner
@@ -38,7 +39,6 @@ from rl_fn.runs.storage import Storage
 from rl_fn.runs.summary import Timing, check_summary, summarize
 from rl_fn.struct import Nest
 
-EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many reports
 _EVALUATION = 1  # folded into the seed's key
 
@@ -63,8 +63,12 @@ class Run:
       copies: how many seeds side by side, in one program; only in compiled environments.
       eval_episodes: whole episodes per evaluation and copy; 0 for no evaluations.
       checkpoint_seconds: the state is saved at least so often; 0 for every chance.
+      eval_interval: environment steps between evaluations. Unless given, they are a twentieth of the run, and more
+        where evaluations and films would take more than a tenth of its time.
+      init_from: the folder of another run, or of one of its copies, with what that has learned to begin with.
       record_video: whether to record films of copy 0 at each evaluation, to its folder `videos`.
       video_episodes: episodes to record, or to show.
+      video_interval: environment steps between films, which come with an evaluation; with each unless given.
       render: whether to show them in a window.
       hparams: the agent's hyper-parameters, a struct or a dict, to be kept in config.json.
       eval_env: where evaluations happen: an environment, or a function from a number to so many host environments;
@@ -86,8 +90,11 @@ class Run:
         copies: int = 1,
         eval_episodes: int = 100,
         checkpoint_seconds: float = 20.0,
+        eval_interval: int | None = None,
+        init_from: Path | str | None = None,
         record_video: bool = False,
         video_episodes: int = 1,
+        video_interval: int | None = None,
         render: bool = False,
         hparams: Any = None,
         eval_env: Env | HostEnv | Callable[[int], HostEnv] | None = None,
@@ -103,8 +110,11 @@ class Run:
             copies=copies,
             eval_episodes=eval_episodes,
             checkpoint_seconds=checkpoint_seconds,
+            eval_interval=eval_interval,
+            init_from=None if init_from is None else Path(init_from),
             record_video=record_video,
             video_episodes=video_episodes,
+            video_interval=video_interval,
             render=render,
         )
         self._set_up(agent, env, config, eval_env, reporters, owned=[])
@@ -141,12 +151,14 @@ class Run:
         self.iteration = 0  # rollouts and updates so far
         self.summaries: list[dict[str, Any]] | None = None  # of each copy, once the run has come to its end
         self._iterations = math.ceil((config.train_steps or 0) / agent.schedule.steps)
-        self._pause_every = math.ceil(self._iterations / EVALUATIONS)
         self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes)
-        self._keys = [random.key(config.seed + copy) for copy in range(config.copies)]
+        self._seeds = range(config.seed, config.seed + config.copies)
+        self._keys = [random.key(seed) for seed in self._seeds]
         self._owned = owned  # made by the run, and closed with it
         self._storage = Storage(config.output_dir, folder.contents(config), agent.schedule.steps)
         self.notes = self._storage.notes  # sentences that people should be told
+        interval = config.eval_interval and math.ceil(config.eval_interval / agent.schedule.steps)
+        self._pauses = Pauses(self._iterations, interval, self.notes)
         self.reporters: list[Reporter] = [TensorBoard(), Table()] if reporters is None else list(reporters)
         if config.record_video or config.render:
             shown = films.single(env)
@@ -224,7 +236,7 @@ class Run:
         """
         if self._started:
             return
-        self.summaries = self._storage.summaries(self._check_summary)
+        self.summaries = self._storage.summaries(self._check_summary, self.total_steps)
         if self.summaries:
             self.iteration = self._iterations
             self.notes.append(f"{self.config.output_dir} holds this run, finished; nothing to do")
@@ -275,7 +287,7 @@ class Run:
             self._iterations,
             start=self.iteration,
             max_chunk=math.ceil(self._iterations / POINTS),
-            pause_every=self._pause_every,
+            pause_every=self._pauses.every,
             stop=self.is_stopping,
         ):
             self.iteration, self._timing = chunk.iteration, self._timing.after(chunk)
@@ -290,12 +302,13 @@ class Run:
         try:
             if self._storage.lost():
                 self._save()
-            is_pause = self.iteration % self._pause_every == 0 or self.iteration == self._iterations
-            with suppress(loops.Stopped):
+            is_pause = self._pauses.is_due(self.iteration, self._timing.train_seconds)
+            with suppress(loops.Stopped), self._pauses.timed(is_pause):
                 self._evaluation = self._evaluate() if is_pause and self.config.eval_episodes else None
                 report = make_report(chunk, self._evaluation, is_pause, self.agent.schedule)
                 for reporter in self.reporters:
                     self._tell(reporter, "report", report)
+                self._keep_best()
                 self._due = None
         except Exception:
             self._save()
@@ -311,24 +324,24 @@ class Run:
             self._save()
             raise
 
+    def _keep_best(self) -> None:
+        """Keeps the policy of each copy that was evaluated best, the newest of equals."""
+        if self._evaluation is None:
+            return
+        means = np.atleast_2d(self._evaluation.returns).mean(axis=1)
+        if not any(now >= best for now, best in zip(means, self._best, strict=True)):
+            return
+        policy = tf.nest.map_structure(lambda leaf: leaf.numpy(), self.policy)
+        for copy, now in enumerate(means):
+            if now >= self._best[copy]:
+                self._best[copy] = float(now)
+                self._storage.save_best(self.iteration, copy, self._of(policy, copy), float(now))
+
     def _check_finite(self, compiled: loops.Compiled, chunk: loops.Chunk) -> None:
         """What is lost is not saved, and ends the run: the newest checkpoint stays the last good one."""
-        copies = self.config.copies if self.config.copies > 1 else None
-        metrics = [(f"metric {name}", copy) for name, copy in chunk.nonfinite]
-        leaves = [(f"{name} of the agent's state", copy) for name, copy in compiled.nonfinite(_agent, copies)]
-        if lost := metrics + leaves:
-            saved = f"{self._storage.saved * self.agent.schedule.steps:,} steps in {self.config.output_dir}"
-            raise loops.NonFiniteError(
-                f"{self._named(lost)} no longer finite after {self.env_steps:,} steps; "
-                f"{f'the last good checkpoint is at {saved}' if self._storage.saved else 'no checkpoint was written'}"
-            )
-
-    def _named(self, lost: list[tuple[str, int]]) -> str:
-        """The first of what is not finite, in words."""
-        seeds = [f" of seed {self.config.seed + copy}" if self.config.copies > 1 else "" for _, copy in lost]
-        first = [name + seed for (name, _), seed in zip(lost, seeds, strict=True)]
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        return f"{', '.join(first[:3])}{more} {'is' if len(lost) == 1 else 'are'}"
+        saved = f"{self._storage.saved * self.agent.schedule.steps:,} steps in {self.config.output_dir}"
+        kept = f"the last good checkpoint is at {saved}" if self._storage.saved else "no checkpoint was written"
+        finite.check_chunk(compiled, chunk, self._seeds, f"after {self.env_steps:,} steps; {kept}")
 
     def _tell(self, reporter: Reporter, what: str, *args: Any) -> None:
         try:
@@ -352,12 +365,21 @@ class Run:
         states = [self._runner.init(key) for key in self._keys]
         if restored := self._storage.restore(states, self._read_told):
             self.iteration, states, told = restored
-            if lost := [(name, copy) for copy, state in enumerate(states) for name, _ in loops.nonfinite(state.agent)]:
-                raise loops.NonFiniteError(
-                    f"{self._named(lost)} not finite in the checkpoint at {self.env_steps:,} steps"
-                )
+            finite.check_states(states, self._seeds, f"in the checkpoint at {self.env_steps:,} steps")
             self._timing, self._due = told[0]
+        elif self.config.init_from:
+            states = [self._taken_over(copy, state) for copy, state in enumerate(states)]
+        self._best = self._storage.best()
         self._state = struct.stack(states) if len(states) > 1 else states[0]
+
+    def _taken_over(self, copy: int, state: Any) -> Nest:
+        """A state at the beginning, of which the agent has learned what that of another run has."""
+        source = self.config.init_from
+        agent, iterations = loading.take_over(Path(source or ""), copy, self.config.copies, state.agent)
+        self.notes.append(f"begins with what {source} had learned after {iterations:,} updates")
+        policies = struct.stack([agent.policy] * lag) if (lag := self.agent.schedule.actor_lag) else ()
+        has_lag = isinstance(self.env, Env)
+        return state._replace(agent=agent, policies=policies) if has_lag else state._replace(agent=agent)
 
     def _compile(self) -> loops.Compiled:
         if self._compiled is None:
@@ -400,7 +422,3 @@ class Run:
         summaries = summarize(self, self._evaluation, self._timing, self._first_step_seconds, digests)
         self._storage.summarize(summaries)
         self.summaries = summaries
-
-
-def _agent(state: Nest) -> Nest:
-    return state.agent

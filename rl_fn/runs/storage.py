@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -160,11 +161,37 @@ class Storage:
                 return path
         return None if self._lock is None or self._lock.is_there() else self._lock.path
 
-    def summaries(self, check: Callable[[dict[str, Any], int], None]) -> list[dict[str, Any]] | None:
-        """The summaries of a run that has come to its end.
+    def save_best(self, iteration: int, copy: int, policy: Nest, eval_return_mean: float) -> None:
+        """Writes the policy that has been evaluated best so far, in place of the best before.
+
+        Raises:
+          RunError: if it cannot be written.
+        """
+        where = self.folders[copy] / folder.BEST
+        told = {"eval_return_mean": eval_return_mean, "run": folder.identity(self._contents[copy])}
+        with _told("cannot be written"):
+            checkpoint.save(where, iteration, {"policy": policy}, told)
+            checkpoint.keep_newest(where, keep=1)
+
+    def best(self) -> list[float]:
+        """The mean returns of the policies that `save_best` wrote, -inf where there is none that can be used."""
+        return [self._best(copy) for copy in range(len(self.folders))]
+
+    def _best(self, copy: int) -> float:
+        where = self.folders[copy] / folder.BEST
+        try:
+            saved = checkpoint.load(checkpoint.path_of(where, max(checkpoint.list_iterations(where))), part="nothing")
+            folder.check_identity(where, saved.metadata.get("run"), self._contents[copy])
+            return float(saved.metadata["eval_return_mean"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return -math.inf
+
+    def summaries(self, check: Callable[[dict[str, Any], int], None], env_steps: int) -> list[dict[str, Any]] | None:
+        """The summaries of a run that has come to its end, which it has not where it is made longer.
 
         Args:
           check: called with a summary and the number of its copy; raises ValueError, without the path.
+          env_steps: at the end.
 
         Raises:
           ValueError: if one is damaged.
@@ -178,7 +205,7 @@ class Storage:
                 check(summary, copy)
             except ValueError as error:
                 raise ValueError(f"{path} cannot be used: {error}") from None
-        return summaries
+        return summaries if all(summary["env_steps"] == env_steps for summary in summaries) else None
 
     def summarize(self, summaries: Sequence[dict[str, Any]]) -> None:
         """Writes what the run has come to.
@@ -208,8 +235,13 @@ class Storage:
             files.make_folder(checkpoints)
             files.remove_unfinished(one)
             files.remove_unfinished(checkpoints)
-            if not (folder.has_begun(one) and (one / config.FILE).exists()):
-                folder.write_json(one / config.FILE, content)
+            path = one / config.FILE
+            if folder.has_begun(one) and path.exists():
+                begun = config.read_json(path)
+                content = {**content, "versions": begun.get("versions")}  # what the run was begun with
+                if begun == content:
+                    continue
+            folder.write_json(path, content)
 
 
 @contextlib.contextmanager

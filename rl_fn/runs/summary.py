@@ -83,14 +83,16 @@ def check_summary(summary: Mapping[str, Any], seed: int, env_steps: int) -> None
     Args:
       summary: what the file holds.
       seed: of the copy.
-      env_steps: at the end.
+      env_steps: at the end; a run that is made longer has a summary of fewer.
 
     Raises:
       ValueError: if it is of another run or copy, or no summary.
     """
-    for name, value in {"seed": seed, "env_steps": env_steps}.items():
-        if summary.get(name) != value:
-            raise ValueError(f"{name} is {summary.get(name)!r}, expected {value}")
+    if summary.get("seed") != seed:
+        raise ValueError(f"seed is {summary.get('seed')!r}, expected {seed}")
+    steps = summary.get("env_steps")
+    if not isinstance(steps, int) or not 0 < steps <= env_steps:
+        raise ValueError(f"env_steps is {steps!r}, expected {env_steps}")
     # Of a run without evaluations, some are None.
     numbers = ["env_steps_per_second", "train_seconds", "eval_episodes"]
     if summary.get("eval_episodes"):

@@ -25,7 +25,7 @@ def env():
 
 
 def make(env, folder, **settings):
-    settings = {"train_steps": 640, "eval_episodes": 2, "checkpoint_seconds": 3600.0, **settings}
+    settings = {"train_steps": 640, "eval_episodes": 2, "eval_interval": 32, "checkpoint_seconds": 3600.0, **settings}
     return Run(tiny.agent(), env, folder, **settings)
 
 

@@ -39,11 +39,14 @@ class Films:
 
     def start(self, run: Any) -> None:
         """See Reporter."""
-        self._run = run
+        self._run, self._interval = run, run.config.video_interval or 1
+        self._filmed = run.reported_steps // self._interval
 
     def report(self, report: Report) -> None:
         """See Reporter."""
-        if report.is_pause:
+        due = report.env_steps // self._interval
+        if report.is_pause and due > self._filmed:
+            self._filmed = due
             key = random.fold_in(random.key(self._run.config.seed), _VIDEO)
             key = random.fold_in(key, report.iteration)
             self._recorder(self._run.policy_of(0), key, report.env_steps, self._run.is_stopping)
