@@ -213,7 +213,7 @@ def test_another_runs_folder_is_refused_before_anything_is_written(whole, env):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     for settings, message in [
         ({"seed": 1}, "seed was 0 and is now 1"),
-        ({"train_steps": 1_000}, "train_steps was 640 and is now 1000"),
+        ({"train_steps": 320}, "train_steps was 640, and can be made more, not 320"),
         ({"hparams": {"gamma": 0.5}}, "gamma was None and is now 0.5"),
     ]:
         with pytest.raises(ValueError, match=f"holds another run: {message}"):
