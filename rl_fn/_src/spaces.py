@@ -6,6 +6,7 @@ anywhere. These functions are the one place where that is converted.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from gymnasium import spaces
 
 Nest = Any
 
+_NUMBERS = "biuf"  # kinds of dtypes
 _KINDS = "Box, Discrete, MultiDiscrete, MultiBinary, Dict, Tuple"
 
 
@@ -22,8 +24,15 @@ def convert(space: Any) -> gymnasium.Space:
     """Turns a space of Gym or of Gymnasium, also of a class derived from one of theirs, into the same of Gymnasium.
 
     Raises:
-      ValueError: for kinds that are not supported.
+      ValueError: for kinds that are not supported, and a space whose elements hold nothing.
     """
+    converted = _converted(space)
+    if not _size(converted):
+        raise ValueError(f"space {space} is not supported: its elements hold no number")
+    return converted
+
+
+def _converted(space: Any) -> gymnasium.Space:
     kinds = [parent.__name__ for parent in type(space).__mro__ if parent.__name__ in _KINDS.split(", ")]
     match kinds and kinds[0]:
         case "Box":
@@ -36,10 +45,19 @@ def convert(space: Any) -> gymnasium.Space:
         case "MultiBinary":
             return spaces.MultiBinary(space.n)
         case "Dict":
-            return spaces.Dict({name: convert(part) for name, part in space.spaces.items()})
+            return spaces.Dict({name: _converted(part) for name, part in space.spaces.items()})
         case "Tuple":
-            return spaces.Tuple([convert(part) for part in space.spaces])
+            return spaces.Tuple([_converted(part) for part in space.spaces])
     raise ValueError(f"space {space} is not supported: expected {_KINDS}")
+
+
+def _size(space: gymnasium.Space) -> int:
+    match space:
+        case spaces.Dict():
+            return sum(map(_size, space.spaces.values()))
+        case spaces.Tuple():
+            return sum(map(_size, space.spaces))
+    return int(np.prod(space.shape or ()))
 
 
 def from_zero(space: gymnasium.Space) -> gymnasium.Space:
@@ -68,25 +86,44 @@ def counts_from_zero(space: gymnasium.Space) -> bool:
     return True
 
 
-def encode(space: gymnasium.Space, axes: int = 0, what: str = "observation") -> Callable[[Any], Nest]:
-    """Makes a function from elements as the environment has them to new arrays as agents see them.
+def encode(
+    space: gymnasium.Space, axes: int = 0, what: str = "observation", copies: bool = True
+) -> Callable[[Any], Nest]:
+    """Makes a function from elements as the environment has them to arrays as agents see them.
 
     Args:
       space: of the environment, as `convert` gives it.
       axes: how many axes the leaves have before those of the space; elements are then nests of arrays.
       what: the elements are, for messages.
+      copies: whether all arrays are new; else they may be the environment's, which may write to them again.
 
     Raises:
-      ValueError: by the function, for an element of another shape than the space has.
+      ValueError: by the function, for an element of another structure or shape than the space has, and for one that
+        is no number, or another in the space's dtype: fractions among integers, but not what is rounded to float32.
     """
     match space:
         case spaces.Dict():
-            entries = {name: encode(part, axes, what) for name, part in space.spaces.items()}
-            return lambda nest: {name: function(nest[name]) for name, function in entries.items()}
+            entries = {name: encode(part, axes, what, copies) for name, part in space.spaces.items()}
+
+            def named(nest: Any) -> dict[str, Nest]:
+                found = _parts(what, nest, entries, "values named")
+                return {name: function(part) for (name, function), part in zip(entries.items(), found, strict=True)}
+
+            return named
         case spaces.Tuple():
-            parts = [encode(part, axes, what) for part in space.spaces]
-            return lambda nest: tuple(function(entry) for function, entry in zip(parts, nest, strict=True))
-    return _array(space, axes, what)
+            parts = [encode(part, axes, what, copies) for part in space.spaces]
+
+            def ordered(nest: Any) -> tuple[Nest, ...]:
+                found = _parts(what, nest, range(len(parts)), "values numbered")
+                return tuple(function(part) for function, part in zip(parts, found, strict=True))
+
+            return ordered
+    return _array(space, axes, what, copies)
+
+
+def short(value: Any) -> str:
+    """A value in a message, in one line; long ones are cut."""
+    return " ".join(reprlib.repr(value).split())
 
 
 def batch(space: gymnasium.Space) -> Callable[[Sequence[Any]], Nest]:
@@ -98,7 +135,7 @@ def batch(space: gymnasium.Space) -> Callable[[Sequence[Any]], Nest]:
         case spaces.Tuple():
             parts = [batch(part) for part in space.spaces]
             return lambda elements: tuple(f([e[index] for e in elements]) for index, f in enumerate(parts))
-    return _array(space, 1, "observation")
+    return _array(space, 1, "observation", copies=True)
 
 
 def decode(space: gymnasium.Space) -> Callable[[Any], np.ndarray]:
@@ -140,19 +177,39 @@ def replace_rows(nest: Nest, parts: Nest, rows: np.ndarray) -> Nest:
     return result
 
 
-def _array(space: gymnasium.Space, axes: int, what: str) -> Callable[[Any], np.ndarray]:
-    """Makes the function for one leaf; it copies, because environments may use their arrays again."""
+def _parts(what: str, nest: Any, names: Any, expected: str) -> list[Any]:
+    try:
+        return [nest[name] for name in names]
+    except (IndexError, KeyError, TypeError):
+        raise ValueError(
+            f"an {what} is {short(nest)}, its space says {expected} {', '.join(map(str, names))}"
+        ) from None
+
+
+def _array(space: gymnasium.Space, axes: int, what: str, copies: bool) -> Callable[[Any], np.ndarray]:
+    """Makes the function for one leaf."""
     shape = space.shape or ()
     # Discrete observations are int32, as `struct.space_spec` says.
     dtype = np.dtype(np.int32) if isinstance(space, spaces.Discrete) else np.dtype(space.dtype)
     start = getattr(space, "start", 0)  # of Discrete and MultiDiscrete
     shifted = bool(np.any(start))
+    rank = len(shape) + axes
 
     def array(elements: Any) -> np.ndarray:
-        # Counted from 0 before they are cast: a start may be outside of what the dtype holds.
-        result = (np.array(elements, np.int64) - start).astype(dtype) if shifted else np.array(elements, dtype)
-        if result.shape[axes:] != shape or result.ndim != axes + len(shape):
-            raise ValueError(f"an {what} has shape {result.shape[axes:]}, its space says {shape}")
-        return result
+        given = np.array(elements) if copies else np.asarray(elements)
+        if given.dtype.kind not in _NUMBERS:
+            raise ValueError(f"an {what} is {short(elements)}, its space says {dtype} of shape {shape}")
+        if given.shape[axes:] != shape or given.ndim != rank:
+            raise ValueError(f"an {what} has shape {given.shape[axes:]}, its space says {shape}")
+        if shifted:  # before it is cast: a start may be outside of what the dtype holds
+            given = cast(given, np.dtype(np.int64)) - start
+        return given if given.dtype == dtype else cast(given, dtype)
+
+    def cast(given: np.ndarray, to: np.dtype) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            result = given.astype(to)
+        if to.kind == "f" or np.array_equal(result, given):
+            return result
+        raise ValueError(f"an {what} is {short(given)}, its space says {to}")
 
     return array

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from rl_fn.envs.base import Env, EnvStep, TimedState, auto_reset, count_from_zero, judged
     from rl_fn.envs.host.base import HostEnv
     from rl_fn.envs.host.border import Border, border
+    from rl_fn.envs.host.failures import EnvFailed
     from rl_fn.envs.host.gymnasium import gym_env, gymnasium_env
 
 __all__ = [
     "Border",
     "Env",
+    "EnvFailed",
     "EnvStep",
     "HostEnv",
     "TimedState",
@@ -38,6 +40,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Env", "EnvStep", "TimedState", "auto_reset", "count_from_zero", "judged"), "rl_fn.envs.base"),
     "HostEnv": "rl_fn.envs.host.base",
+    "EnvFailed": "rl_fn.envs.host.failures",
     **dict.fromkeys(("Border", "border"), "rl_fn.envs.host.border"),
     **dict.fromkeys(("gym_env", "gymnasium_env"), "rl_fn.envs.host.gymnasium"),
 }

@@ -23,6 +23,7 @@ from rl_fn._src.loops.rollout import ActorsState, act_and_step, init_actors
 from rl_fn.agents.base import Agent
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env, judged
+from rl_fn.envs.host.worker import GivenUp
 from rl_fn.media.window import Window
 from rl_fn.struct import Nest
 
@@ -108,7 +109,10 @@ def _host_player(agent: Agent, env: Any, pictures: bool, limit: int) -> Callable
     def episode(policy: Nest, key: random.Key, stop: Stop = never) -> Episode:
         actors = host.begin(policy, key, stop)
         for _ in range(limit):
-            picture = env.render() if pictures else None
+            try:
+                picture = env.render() if pictures else None
+            except GivenUp:
+                raise Stopped(f"the film of {env.spec.name} was told to stop") from None
             yield Moment(picture, float(actors.step(host.act).reward[0]))
             if actors.is_first[0]:
                 return

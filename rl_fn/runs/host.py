@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rl_fn import loops, random
 from rl_fn.agents.base import Agent
-from rl_fn.envs.host.base import HostEnv
+from rl_fn.envs.host.base import HostEnv, close_and_tell
+from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.struct import Nest
+
+PATIENCE_SECONDS = 5.0  # with an environment, before it is told that a run cannot stop because of it
+_LOG = logging.getLogger(__name__)
 
 
 class Host:
@@ -28,6 +35,8 @@ class Host:
         self._agent, self._env, self._eval_env, self._eval_episodes = agent, env, eval_env, eval_episodes
         self._made: list[HostEnv] = []
         self._play: Callable[..., loops.Evaluation] | None = None
+        self._watched = [env]  # what may fail
+        self._told = _failures(env)
 
     def init(self, key: random.Key) -> Nest:
         """See Runner."""
@@ -46,13 +55,48 @@ class Host:
         if self._play is None:
             env: Any = self._eval_env
             if callable(env):
-                env = env(min(self._eval_episodes, self._agent.schedule.num_envs))
+                try:
+                    env = env(min(self._eval_episodes, self._agent.schedule.num_envs))
+                except ValueError as error:
+                    raise EnvFailed("environments to evaluate in could not be made", str(error)) from error
                 self._made.append(env)
+            self._told = self._told.plus(_failures(env))
+            self._watched.append(env)
             self._play = loops.host_evaluate(self._agent, env, self._eval_episodes)
         return self._play(policy, keys[0], stop)
+
+    def failures(self) -> Failures:
+        """See Runner."""
+        told, self._told = self._told, functools.reduce(Failures.plus, map(_failures, self._watched))
+        return self._told.since(told)
+
+    def stopping(self) -> None:
+        """See Runner; only backend "sync" can keep a run from it."""
+        awaited = [(env, waiting) for env in self._watched if (waiting := getattr(env, "awaited", None))]
+        if awaited:
+            timer = threading.Timer(PATIENCE_SECONDS, _tell_awaited, [awaited])
+            timer.daemon = True
+            timer.start()
 
     def close(self) -> None:
         """See Runner."""
         self._play = None
         while self._made:
-            self._made.pop().close()
+            env = self._made.pop()
+            close_and_tell(env.spec.name, env)
+
+
+def _failures(env: HostEnv) -> Failures:
+    return getattr(env, "failures", Failures())
+
+
+def _tell_awaited(before: list[tuple[Any, tuple[int, int]]]) -> None:
+    for env, (index, step) in before:
+        if env.awaited == (index, step):
+            _LOG.warning(
+                "environment %d of %s has not answered for the %g seconds since the run was told to stop, and backend "
+                "'sync' waits for ever: only a second signal ends this; the newest checkpoint stays",
+                index,
+                env.spec.name,
+                PATIENCE_SECONDS,
+            )

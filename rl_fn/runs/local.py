@@ -45,5 +45,11 @@ class Local:
         """See Runner."""
         return self._play(policy, tf.stack(keys) if self._copies > 1 else keys[0], stop)
 
+    def failures(self) -> None:
+        """See Runner."""
+
+    def stopping(self) -> None:
+        """See Runner."""
+
     def close(self) -> None:
         """See Runner."""

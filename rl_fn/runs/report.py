@@ -9,6 +9,7 @@ import numpy as np
 
 from rl_fn import loops
 from rl_fn.agents.base import Schedule
+from rl_fn.envs.host.failures import Failures
 
 
 class Report(NamedTuple):
@@ -23,6 +24,7 @@ class Report(NamedTuple):
     steps_per_second: float  # of each copy; with the time for compiling, where the chunk `compiled`
     compiled: bool
     seconds: float  # the chunk took
+    failures: Failures | None = None  # of environments on the host, since the start of the run
 
     @property
     def metrics(self) -> dict[str, np.ndarray]:
@@ -40,6 +42,7 @@ def make_report(
     evaluation: loops.Evaluation | None,
     is_pause: bool,
     schedule: Schedule,
+    failures: Failures | None = None,
 ) -> Report:
     """Makes a report of what a loop hands over."""
     return Report(
@@ -52,6 +55,7 @@ def make_report(
         steps_per_second=schedule.steps * chunk.iterations / chunk.seconds,
         compiled=chunk.compiled,
         seconds=chunk.seconds,
+        failures=failures,
     )
 
 

@@ -26,7 +26,8 @@ import tensorflow as tf
 from rl_fn import loops, random, sets, struct
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
-from rl_fn.envs.host.base import HostEnv
+from rl_fn.envs.host.base import HostEnv, close_and_tell
+from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
 from rl_fn.runs import checkpoint, finite, folder, loading
 from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
@@ -159,6 +160,9 @@ class Run:
         self.notes = self._storage.notes  # sentences that people should be told
         interval = config.eval_interval and math.ceil(config.eval_interval / agent.schedule.steps)
         self._pauses = Pauses(self._iterations, interval, self.notes)
+        if config.eval_episodes and env.spec.max_episode_steps is None and not isinstance(env, Env):
+            limit = f"{loops.MAX_STEPS:,} steps"
+            self.notes.append(f"{env.spec.name} sets its episodes no limit: evaluations cut them off after {limit}")
         self.reporters: list[Reporter] = [TensorBoard(), Table()] if reporters is None else list(reporters)
         if config.record_video or config.render:
             shown = films.single(env)
@@ -219,7 +223,9 @@ class Run:
 
     def stop(self) -> None:
         """Ends the run soon, with a checkpoint. Any thread may call this, and a handler of signals."""
-        self._stopping.set()
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._runner.stopping()
 
     def is_stopping(self) -> bool:
         """Whether it was told to stop: what takes its time in a reporter may ask, and raise `loops.Stopped`."""
@@ -256,7 +262,8 @@ class Run:
         """Closes the environments that the run has made, as it does by itself at its end."""
         self._runner.close()
         while self._owned:
-            self._owned.pop().close()
+            env = self._owned.pop()
+            close_and_tell(env.spec.name, env)
 
     def __enter__(self) -> Run:
         return self
@@ -282,20 +289,29 @@ class Run:
         compiled = self._compile()
         if self._due:  # where its evaluation was broken off, or a reporter failed
             yield from self._handed_over(self._due)
-        for chunk in self._runner.train(
-            compiled,
-            self._iterations,
-            start=self.iteration,
-            max_chunk=math.ceil(self._iterations / POINTS),
-            pause_every=self._pauses.every,
-            stop=self.is_stopping,
-        ):
+        for chunk in self._chunks(compiled):
             self.iteration, self._timing = chunk.iteration, self._timing.after(chunk)
             self._first_step_seconds = self._first_step_seconds or time.monotonic() - self._made_at
             self._check_finite(compiled, chunk)
             self._due = chunk
             yield from self._handed_over(chunk)
         self._save()
+
+    def _chunks(self, compiled: loops.Compiled) -> Iterator[loops.Chunk]:
+        """Trains; where environments cannot be gone on with, what was learned before is saved."""
+        try:
+            yield from self._runner.train(
+                compiled,
+                self._iterations,
+                start=self.iteration,
+                max_chunk=math.ceil(self._iterations / POINTS),
+                pause_every=self._pauses.every,
+                stop=self.is_stopping,
+            )
+        except (EnvFailed, loops.NonFiniteError):
+            self._failures()
+            self._save()
+            raise
 
     def _handed_over(self, chunk: loops.Chunk) -> Iterator[Report]:
         """What happens between two chunks; the state is whole there, and is saved where anything ends the run."""
@@ -305,7 +321,8 @@ class Run:
             is_pause = self._pauses.is_due(self.iteration, self._timing.train_seconds)
             with suppress(loops.Stopped), self._pauses.timed(is_pause):
                 self._evaluation = self._evaluate() if is_pause and self.config.eval_episodes else None
-                report = make_report(chunk, self._evaluation, is_pause, self.agent.schedule)
+                failures = self._failures()
+                report = make_report(chunk, self._evaluation, is_pause, self.agent.schedule, failures)
                 for reporter in self.reporters:
                     self._tell(reporter, "report", report)
                 self._keep_best()
@@ -347,6 +364,8 @@ class Run:
         try:
             with suppress(loops.Stopped):
                 getattr(reporter, what)(*args)
+        except (EnvFailed, loops.NonFiniteError):  # of the environment that it plays in
+            raise
         except Exception as error:
             name = type(reporter).__name__
             raise ReporterError(f"reporter {name} failed in {what} at {self.env_steps:,} steps: {error}") from error
@@ -355,6 +374,12 @@ class Run:
         # What has failed before is what people should be told.
         with suppress(*[ReporterError] * isinstance(failure, Exception)):
             self._tell(reporter, "close")
+
+    def _failures(self) -> Failures | None:
+        """Those of environments so far, where they can fail."""
+        new = self._runner.failures()
+        self._timing = self._timing.mended(new)
+        return None if new is None else self._timing.failures
 
     def _evaluate(self) -> loops.Evaluation:
         keys = [random.fold_in(random.fold_in(key, _EVALUATION), self.iteration) for key in self._keys]
@@ -418,6 +443,7 @@ class Run:
         """Writes what the run has come to, unless it was told to stop while its last evaluation was played."""
         if self.config.eval_episodes and not self._evaluation:  # it was killed between its last checkpoint and here
             self._evaluation = self._evaluate()
+        self._failures()
         digests = [checkpoint.digest(state) for state in self._states()]
         summaries = summarize(self, self._evaluation, self._timing, self._first_step_seconds, digests)
         self._storage.summarize(summaries)

@@ -10,6 +10,7 @@ from rl_fn.agents.base import Agent
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
+from rl_fn.envs.host.failures import Failures
 from rl_fn.runs.host import Host
 from rl_fn.runs.local import Local
 from rl_fn.struct import Nest
@@ -29,6 +30,12 @@ class Runner(Protocol):
 
     def evaluate(self, policy: Nest, keys: list[random.Key], stop: loops.Stop) -> loops.Evaluation:
         """Plays whole episodes without exploration; there is a key for each copy."""
+
+    def failures(self) -> Failures | None:
+        """What environments failed since the last call; None where they cannot."""
+
+    def stopping(self) -> None:
+        """The run was told to stop: tells where something keeps it from that."""
 
     def close(self) -> None:
         """Closes what was made for the evaluation."""

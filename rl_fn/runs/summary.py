@@ -10,14 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_fn import loops
+from rl_fn.envs.host.failures import Failures
 
 
 class Timing(NamedTuple):
-    """How long a run has taken so far; kept in each checkpoint."""
+    """How long a run has taken so far, and what was mended on the way; kept in each checkpoint."""
 
     train_seconds: float = 0.0  # compiled calls, compilation included
     running_seconds: float = 0.0  # of these, without compilation
     running_iterations: int = 0  # done in `running_seconds`
+    restarts: int = 0  # of environments on the host
+    timeouts: int = 0  # of these, for want of an answer
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Timing:
@@ -30,11 +33,20 @@ class Timing(NamedTuple):
     def after(self, chunk: loops.Chunk) -> Timing:
         """The times with those of a chunk."""
         running = not chunk.compiled
-        return Timing(
+        return self._replace(
             train_seconds=self.train_seconds + chunk.seconds,
             running_seconds=self.running_seconds + running * chunk.seconds,
             running_iterations=self.running_iterations + running * chunk.iterations,
         )
+
+    @property
+    def failures(self) -> Failures:
+        """Of environments, as their counts are reported."""
+        return Failures(self.restarts, self.timeouts)
+
+    def mended(self, more: Failures | None) -> Timing:
+        """The counts with those of environments that were made again since."""
+        return self._replace(**self.failures.plus(more or Failures())._asdict())
 
 
 def summarize(
@@ -71,6 +83,8 @@ def summarize(
             "env_steps_per_second_all_copies": speed * run.config.copies,
             "first_step_seconds": first_step_seconds,
             "train_seconds": timing.train_seconds,
+            "env_restarts": timing.restarts,
+            "env_timeouts": timing.timeouts,
             "state_digest": digest,
         }
         for copy, digest in enumerate(digests)

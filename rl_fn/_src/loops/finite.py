@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,24 @@ from rl_fn.struct import Nest, named_leaves
 
 class NonFiniteError(ArithmeticError):
     """A number that training depends on is infinite or NaN: what is learned from it is lost."""
+
+
+def check_reward(rewards: np.ndarray, place: Callable[[int], str]) -> None:
+    """Raises NonFiniteError unless all rewards `[B]` are finite; `place` says where those of an index come from."""
+    if not np.isfinite(rewards).all():
+        index = int(np.flatnonzero(~np.isfinite(rewards))[0])
+        missing = ", or is missing" if np.isnan(rewards[index]) else ""
+        raise NonFiniteError(f"the reward is {rewards[index]}{missing}: {place(index)}")
+
+
+def check_observation(observations: Nest, place: Callable[[int], str]) -> None:
+    """Raises NonFiniteError unless all observations `[B, ...]` are finite, as `check_reward`."""
+    for name, leaf in named_leaves(observations):
+        if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
+            index, *where = np.argwhere(~np.isfinite(leaf))[0].tolist()
+            part = f" {name}" * bool(name) + f" at {where}" * bool(where)
+            value = leaf[(index, *where)]
+            raise NonFiniteError(f"the observation{part} is {value}, expected a finite number: {place(index)}")
 
 
 def nonfinite(nest: Nest, copies: int | None = None) -> Iterator[tuple[str, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,12 +13,16 @@ import tensorflow as tf
 from rl_fn import random, struct
 from rl_fn._src.loops.chunks import Stop, Stopped, never
 from rl_fn._src.loops.compile import Held
+from rl_fn._src.loops.finite import check_observation, check_reward
 from rl_fn._src.loops.rollout import Episodes
 from rl_fn.agents.base import ActorStep, Agent, Mode
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
+from rl_fn.envs.host.failures import EnvFailed
 from rl_fn.envs.host.worker import GivenUp
 from rl_fn.struct import Nest, Transition
+
+_LOG = logging.getLogger(__name__)
 
 # (actor_state, is_first bool[B], observation, clock) -> (ActorStep, clock): the clock is int32[2], the iteration
 # and the step of its rollout, and comes back one step on.
@@ -81,6 +87,7 @@ class HostActors:
     Raises:
       TypeError: if the environment is a compiled one.
       Stopped: if that is asked for while the environments begin.
+      EnvFailed, NonFiniteError: as `step`.
     """
 
     def __init__(self, agent: Agent, env: HostEnv, seed: int, stop: Stop = never):
@@ -88,14 +95,13 @@ class HostActors:
         self._env, self._stop, self._length = env, stop, agent.schedule.rollout_length
         if hasattr(env, "give_up"):
             env.give_up = stop
-        try:
-            self._observation = env.reset(seed)
-        except GivenUp:
-            raise self._stopped() from None
+        self._observation = self._asked("reset", env.reset, seed)
         self._acting = Acting(agent, env.num_envs)
         self._shape = (env.num_envs,)
         self._return: np.ndarray = np.zeros(env.num_envs, np.float32)
         self._steps: np.ndarray = np.zeros(env.num_envs, np.int32)
+        self._time = 0  # steps of each environment so far, of a training in all
+        check_observation(self._observation, lambda index: f"environment {index} of {env.spec.name}, at its reset")
         self.last_return, self.last_length = self._return, self._steps  # as of the last step, before it began anew
         self._ended = np.zeros(3)  # episodes, their returns, their lengths
 
@@ -109,16 +115,15 @@ class HostActors:
 
         Raises:
           Stopped: if that was asked for.
+          EnvFailed: if the environments raise.
+          NonFiniteError: if a reward or an observation is infinite, NaN or missing; what it came from is named.
           ValueError: if the environments' rewards or ends are anything but one per environment.
         """
         if self._stop():
             raise self._stopped()
         acted = self._acting(act, self._observation)
         action = acted.action.numpy()
-        try:
-            outcome = self._env.step(action)
-        except GivenUp:
-            raise self._stopped() from None
+        outcome = self._asked("step", self._env.step, action)
         if not (outcome.reward.shape == outcome.terminated.shape == outcome.truncated.shape == self._shape):
             raise ValueError(
                 f"{self._env.spec.name}: its step gives reward {outcome.reward.shape}, terminated "
@@ -133,6 +138,11 @@ class HostActors:
             next_observation=outcome.next_observation,
             extras=acted.extras,
         )
+        self._time += 1
+        check_reward(outcome.reward, self._place)
+        check_observation(outcome.next_observation, self._place)
+        if outcome.observation is not outcome.next_observation:
+            check_observation(outcome.observation, self._place)
         self._observation = outcome.observation
         self._acting.is_first = ended = outcome.terminated | outcome.truncated
         self.last_return, self.last_length = self._return + outcome.reward, self._steps + 1
@@ -153,6 +163,7 @@ class HostActors:
           As `step`; what has been done of the rollout is then lost.
         """
         self._acting.begin(iteration)
+        self._time = iteration * self._length
         transition = self.step(act)
         rows = [np.asarray(row) for row in tf.nest.flatten(transition)]
         columns = [np.empty([self._length, *row.shape], row.dtype) for row in rows]
@@ -166,6 +177,25 @@ class HostActors:
         """The totals of the episodes that ended since the last call."""
         totals, self._ended = self._ended, np.zeros(3)
         return Episodes(*[np.asarray(total, np.float32) for total in totals])
+
+    def _asked(self, what: str, method: Callable[[Any], Any], argument: Any) -> Any:
+        try:
+            return method(argument)
+        except GivenUp:
+            raise self._stopped() from None
+        except EnvFailed:
+            raise
+        except Exception as error:
+            details = traceback.format_exc()
+            _LOG.error("%s", details.strip())
+            raise EnvFailed(f"{self._env.spec.name} failed in its {what}", details) from error
+
+    def _place(self, index: int) -> str:
+        """Where something comes from that was found in the newest step."""
+        return (
+            f"environment {index} of {self._env.spec.name}, in step {self._steps[index] + 1} of its episode and "
+            f"{self._time:,} in all"
+        )
 
     def _stopped(self) -> Stopped:
         return Stopped(f"acting in {self._env.spec.name} was told to stop")

@@ -19,10 +19,12 @@ from rl_fn._src.loops.chunks import (
     summarize,
 )
 from rl_fn._src.loops.compile import Compiled
+from rl_fn._src.loops.finite import NonFiniteError
 from rl_fn._src.loops.host_actors import HostActors, check_host, env_seed, iteration_keys
 from rl_fn._src.loops.learners import HostState, make_learner
 from rl_fn.agents.base import Agent
 from rl_fn.envs.host.base import HostEnv
+from rl_fn.envs.host.failures import EnvFailed
 
 
 def host_train(
@@ -56,7 +58,8 @@ def host_train(
         says true, the rollout is abandoned; a chunk with the iterations done before it is the last.
 
     Returns:
-      An iterator that yields a Chunk when all updates of its iterations are done.
+      An iterator that yields a Chunk when all updates of its iterations are done. Where the environments cannot be gone
+      on with, it raises EnvFailed or NonFiniteError, as HostActors does, after the chunk with the iterations before.
 
     Raises:
       TypeError: if the environment is a compiled one.
@@ -88,6 +91,7 @@ def _chunks(
         compiled.replacer(lambda state: state._replace(agent=agent.cut(state.agent)))()
     with closing(make_learner(agent, compiled)) as learner:
         first, stopped = True, False
+        failure: EnvFailed | NonFiniteError | None = None
         try:
             actors = HostActors(agent, env, _env_seed(compiled, done), stop)
         except Stopped:
@@ -103,11 +107,15 @@ def _chunks(
                     size += 1
             except Stopped:
                 stopped = True
+            except (EnvFailed, NonFiniteError) as error:
+                failure = error
             sums = StepReport(learner.drain(), actors.ended())
             seconds = time.perf_counter() - begin
             done += size
             if size:
                 yield Chunk(done, size, seconds, first, *summarize(sums, size), nonfinite_metrics(sums))
+            if failure is not None:
+                raise failure
             first = False
 
 

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from rl_fn import random
 from rl_fn._src.loops.chunks import means
 from rl_fn._src.loops.compile import compile
+from rl_fn._src.loops.finite import check_observation, check_reward
 from rl_fn._src.loops.host_actors import Acting, act_function
 from rl_fn._src.loops.learners import HostState, host_step, init_host_state, make_learner, policy_and_key
 from rl_fn.agents.base import ActorStep, Agent
@@ -117,6 +118,7 @@ class StatefulAgent:
 
         Raises:
           ValueError: if that is so, if a shape is another than its space says, or a reward or an end more than one.
+          NonFiniteError: if the reward or an observation is infinite or NaN.
         """
         ends = _one("terminated", terminated, bool), _one("truncated", truncated, bool)
         if self._explore:
@@ -131,6 +133,8 @@ class StatefulAgent:
                 next_observation=self._observed(next_observation),
                 extras=extras,
             )
+            check_reward(transition.reward, _observed_place)
+            check_observation(transition.next_observation, _observed_place)
             self._segment.append(transition)
         self._acted = None
         self._acting.is_first = ends[0] | ends[1]
@@ -194,6 +198,11 @@ class StatefulAgent:
     def _cut(self) -> Callable[[], None]:
         """Ends what waits in the agent for its next steps."""
         return self._compiled.replacer(lambda state: state._replace(agent=self._agent.cut(state.agent)))
+
+
+def _observed_place(index: int) -> str:
+    del index
+    return "given to observe"
 
 
 def _one(label: str, value: Any, dtype: type) -> np.ndarray:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Protocol
 
 import numpy as np
 
 from rl_fn._src.spaces import from_zero
 from rl_fn.envs.base import EnvStep
+from rl_fn.envs.host.failures import reason_of
 from rl_fn.envs.host.session import Description
+from rl_fn.envs.host.worker import WorkerError
 from rl_fn.struct import EnvSpec, Nest
+
+_LOG = logging.getLogger(__name__)
 
 
 class HostEnv(Protocol):
@@ -45,6 +50,15 @@ def host_spec(name: str, described: Description) -> EnvSpec:
         described.reward_threshold,
         described.render_fps,
     )
+
+
+def close_and_tell(name: str, env: Any) -> None:
+    """Closes what has a `close`; where that fails, it is told by `logging`, and what comes after goes on."""
+    try:
+        env.close()
+    except Exception as error:
+        reason = reason_of(str(error)) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
+        _LOG.error("%s failed to close: %s", name, reason)
 
 
 def name_of(env: Any) -> str:

@@ -25,9 +25,9 @@ def gymnasium_env(source: Any, num_envs: int | None = None, backend: Backend = "
       backend: "sync" steps them one after the other, which is fastest where a step takes microseconds;
         "thread" side by side where they release Python's lock; "process" each in a process of its own, the
         only one that survives every crash.
-      **kwargs: `timeout`, the seconds within which an environment must answer (60, not with "sync");
-        `max_restarts`, how often one that fails is made again (10); and, with a name, what
-        `gymnasium.make` takes.
+      **kwargs: `timeout`, the seconds within which an environment must answer (60; refused with "sync", which
+        cannot leave one that hangs); `max_restarts`, how often one that fails is made again within 1,000 of its
+        steps (10); and, with a name, what `gymnasium.make` takes.
 
     Raises:
       ValueError: for an unknown name or backend, a package that is missing, an environment that cannot be

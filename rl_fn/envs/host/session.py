@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_fn._src.spaces import convert
+from rl_fn._src.spaces import convert, encode, short
 
 _NUMBERS = (float, int, np.floating, np.integer, np.bool_)
 
@@ -22,7 +24,7 @@ class Description(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    successor: Any  # the true one, as the environment gave it
+    successor: Any  # the true one, as agents see it
     reward: float
     terminated: bool
     truncated: bool
@@ -30,11 +32,18 @@ class Outcome(NamedTuple):
 
 
 class Session:
-    """One environment that starts a new episode by itself where one ends."""
+    """One environment that starts a new episode by itself where one ends.
+
+    Observations are as agents see them, and are checked. All raise ValueError for what is not of the API.
+    """
 
     def __init__(self, factory: Callable[[], Any]):
         self._env = factory()
         self._time = 0  # steps taken in this episode
+
+    @cached_property
+    def _encode(self) -> Callable[[Any], Any]:
+        return encode(convert(self._env.observation_space), copies=False)
 
     def describe(self) -> Description:
         """See `describe`."""
@@ -42,25 +51,29 @@ class Session:
 
     def reset(self, seed: int) -> Any:
         """Starts the first episode."""
-        self._time = 0
-        return self._env.reset(seed=seed)[0]
+        try:
+            return self._begin(seed=seed)
+        except TypeError as error:
+            if "'seed'" not in str(error):
+                raise
+            raise ValueError("its reset takes no seed, which environments do since Gym 0.26") from error
 
     def step(self, action: Any) -> Outcome:
-        """Takes one step; resets where it ends an episode.
-
-        Raises:
-          ValueError: if the reward is not one number, or it is not one truth whether the episode ends.
-        """
+        """Takes one step; resets where it ends an episode."""
         self._time += 1
-        successor, reward, terminated, truncated, _ = self._env.step(action)
-        reward = self._one("the reward", reward, "one number")
+        answer = self._env.step(action)
+        try:
+            successor, reward, terminated, truncated, _ = answer
+        except (TypeError, ValueError):
+            raise ValueError(_of_step(answer)) from None
+        successor = self._encode(successor)
+        reward = math.nan if reward is None else float(self._one("the reward", reward, "one number"))
         terminated = bool(self._one("terminated", terminated, "True or False"))
         truncated = bool(self._one("truncated", truncated, "True or False"))
         if not (terminated or truncated):
             return Outcome(successor, reward, False, False)
-        self._time = 0
         successor = copy.deepcopy(successor)  # environments may write the next observation into the same array
-        return Outcome(successor, reward, terminated, truncated, self._env.reset()[0])
+        return Outcome(successor, reward, terminated, truncated, self._begin())
 
     def render(self) -> Any:
         """The picture of the environment."""
@@ -76,14 +89,32 @@ class Session:
         """Frees what the environment holds."""
         self._env.close()
 
+    def _begin(self, **options: Any) -> Any:
+        self._time = 0
+        answer = self._env.reset(**options)
+        if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping | None)):
+            raise ValueError(
+                f"its reset gives {short(answer)}, expected an observation and a dict of information, which "
+                "environments give since Gym 0.26"
+            )
+        return self._encode(answer[0])
+
     def _one(self, label: str, value: Any, expected: str) -> Any:
         """One number, also of an array of one; anything more would broadcast, and be experience that never was."""
         if isinstance(value, _NUMBERS):  # most are, and arrays take their time
             return value
         array = np.asarray(value)
         if array.size != 1 or array.dtype.kind not in "biuf":
-            raise ValueError(f"{label} of step {self._time} of an episode is {value!r}, expected {expected}")
+            raise ValueError(f"{label} of step {self._time} of an episode is {short(value)}, expected {expected}")
         return array.item()
+
+
+def _of_step(answer: Any) -> str:
+    given = f"{len(answer)} values" if isinstance(answer, tuple | list) else short(answer)
+    return (
+        f"its step gives {given}, expected five: observation, reward, terminated, truncated and information, as "
+        "environments give since Gym 0.26"
+    )
 
 
 def describe(env: Any) -> Description:

@@ -11,7 +11,7 @@ from gymnasium.wrappers import vector as wrappers
 from rl_fn._src import spaces
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import session
-from rl_fn.envs.host.base import host_spec, name_of
+from rl_fn.envs.host.base import close_and_tell, host_spec, name_of
 from rl_fn.envs.host.session import Description
 from rl_fn.struct import EnvSpec, Nest
 
@@ -110,7 +110,7 @@ class VectorHostEnv:
 
     def close(self) -> None:
         """See HostEnv."""
-        self._env.close()
+        close_and_tell(self.spec.name, self._env)
 
     def _each(self, label: str, values: Any) -> np.ndarray:
         """One of each environment, in a new array; an axis of size 1 more would broadcast."""

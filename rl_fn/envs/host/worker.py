@@ -6,6 +6,8 @@ TensorFlow is not imported here: a process that only steps an environment starts
 from __future__ import annotations
 
 import contextlib
+import itertools
+import logging
 import os
 import queue
 import signal
@@ -21,15 +23,26 @@ from typing import Any, Protocol
 
 import cloudpickle
 
+from rl_fn.envs.host import keeper
 from rl_fn.envs.host.session import Session
 
 _CLOSE = "close"
+_BEGINNINGS = ("describe", "reset")  # with which environments are made, and start what they need
 _LEAVE_SECONDS = 5.0  # to end after a request to do so
 _LOOK_SECONDS = 0.5  # between two looks whether to give up
+_LOG = logging.getLogger(__name__)
+_count = itertools.count()  # of processes
 
 
 class WorkerError(Exception):
     """What went wrong in an environment, as text: mostly the traceback."""
+
+
+class TimedOut(WorkerError):
+    """An environment that did not answer in time."""
+
+    def __init__(self, timeout: float):
+        super().__init__(f"it did not answer within {timeout:g} seconds")
 
 
 class GivenUp(Exception):
@@ -46,7 +59,7 @@ class Worker(Protocol):
         """Its result; raises WorkerError where there is none after `timeout` seconds, GivenUp where that is said."""
 
     def close(self) -> None:
-        """Closes the environment and ends."""
+        """Ends, after a request to close the environment; raises WorkerError where it did not close well."""
 
     def kill(self) -> None:
         """Gives the environment up, in whatever state it is."""
@@ -65,24 +78,32 @@ class InlineWorker:
         self._request = method, args
 
     def result(self, timeout: float, give_up: Callable[[], bool] = lambda: False) -> Any:
-        """See Worker."""
-        del timeout, give_up
+        """See Worker; `give_up` is asked once."""
+        if give_up():
+            raise GivenUp
         method, args = self._request
         try:
-            if self._session is None:
-                self._session = Session(self._factory)
-            return getattr(self._session, method)(*args)
+            if method not in _BEGINNINGS and self._session is not None:
+                return getattr(self._session, method)(*args)
+            with keeper.marking():
+                self._session = self._session or Session(self._factory)
+                return getattr(self._session, method)(*args)
         except Exception:
             raise WorkerError(traceback.format_exc()) from None
+        except SystemExit:  # also of a handler of signals, so it cannot be held back
+            _LOG.error("the program is ended while an environment is at work:\n%s", traceback.format_exc().strip())
+            raise
 
     def close(self) -> None:
         """See Worker."""
         if self._session is not None:
-            self._session.close()
+            self.submit(_CLOSE)
+            self.result(0.0)
+            self._session = None
 
     def kill(self) -> None:
         """See Worker."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(WorkerError):
             self.close()
 
 
@@ -106,12 +127,12 @@ class ThreadWorker:
         for seconds in _looks(timeout, give_up):
             with contextlib.suppress(queue.Empty):
                 return _value(self._answers.get(timeout=seconds))
-        raise WorkerError(f"it did not answer within {timeout:g} seconds")
+        raise TimedOut(timeout)
 
     def close(self) -> None:
         """See Worker."""
-        self.kill()
-        self._thread.join(_LEAVE_SECONDS)
+        self.submit(_CLOSE)
+        self.result(_LEAVE_SECONDS)
 
     def kill(self) -> None:
         """See Worker."""
@@ -129,12 +150,15 @@ class ProcessWorker:
         self._connection, theirs = Pipe()
         code = f"import sys; sys.path[:] = {sys.path!r}; from rl_fn.envs.host import worker; worker.main"
         code += f"({theirs.fileno()}, {os.getpid()})"
+        variable, value = keeper.watched_name(), str(next(_count))
+        self._mark = f"{variable}={value}\0"  # of all that it starts
         # A group of its own: Ctrl-C in a terminal is the training program's to deal with.
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
+            env={**os.environ, variable: value},
         )
         theirs.close()
         with contextlib.suppress(OSError):  # a process that ended says so in `result`
@@ -149,24 +173,36 @@ class ProcessWorker:
         """See Worker."""
         try:
             if not any(self._connection.poll(seconds) for seconds in _looks(timeout, give_up)):
-                raise WorkerError(f"it did not answer within {timeout:g} seconds")
+                raise TimedOut(timeout)
             return _value(self._connection.recv())
         except (EOFError, OSError):
-            status = self._process.wait()
-            raise WorkerError(f"its process ended with exit status {status}") from None
+            raise WorkerError(self._end()) from None
 
     def close(self) -> None:
         """See Worker."""
         self.submit(_CLOSE)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_LEAVE_SECONDS)
-        self.kill()
+        try:
+            self.result(_LEAVE_SECONDS)
+            self._end()
+        finally:
+            self.kill()
 
     def kill(self) -> None:
         """See Worker."""
-        self._process.kill()
+        if self._process.poll() is None:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        keeper.kill_marked(self._mark)
         self._connection.close()
+
+    def _end(self) -> str:
+        """Waits a moment for the end of the process, and says how it ended."""
+        try:
+            status = self._process.wait(_LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "its process closed the connection"
+        return f"its process ended {f'by signal {-status}' if status < 0 else f'with exit status {status}'}"
 
 
 def _looks(timeout: float, give_up: Callable[[], bool]) -> Iterator[float]:
@@ -185,7 +221,8 @@ def main(descriptor: int, parent: int) -> None:
     threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
     connection = Connection(descriptor)
     with contextlib.suppress(EOFError, OSError):  # the parent has gone
-        _serve(cloudpickle.loads(connection.recv_bytes()), connection.recv, connection.send)
+        pickled = connection.recv_bytes()
+        _serve(lambda: cloudpickle.loads(pickled)(), connection.recv, connection.send)
 
 
 def _leave_with_parent(parent: int) -> None:
@@ -199,18 +236,17 @@ def _serve(factory: Callable[[], Any], receive: Callable[[], tuple], send: Calla
     session: Session | None = None
     while True:
         method, args = receive()
-        if method == _CLOSE:
-            break
         try:
-            if session is None:
-                session = Session(factory)
-            value = getattr(session, method)(*args)
-        except Exception:
+            with keeper.marking() if method in _BEGINNINGS else contextlib.nullcontext():
+                if session is None and method != _CLOSE:
+                    session = Session(factory)
+                value = getattr(session, method)(*args) if session is not None else None
+        except BaseException:  # also where it calls for the end of the program
             send((None, traceback.format_exc()))
         else:
             send((value, None))
-    if session is not None:
-        session.close()
+        if method == _CLOSE:
+            break
 
 
 def _value(answer: tuple[Any, str | None]) -> Any:

@@ -15,6 +15,7 @@ def scalars(report: Report, copy: int) -> dict[str, float]:
     rollout/  episodes that ended in training: `ep_return_mean`, `ep_length_mean`, `episodes`
     train/    the agent's metrics, under its names
     eval/     whole episodes without exploration: `return_mean`, `return_std`, `length_mean`, `unfinished`
+    env/      environments on the host that were made again since the start: `restarts`, of these `timeouts`
     time/     `steps_per_second`, of each copy, without compilation
     """
     mine, mine_of_all = (lambda value: np.atleast_1d(value)[copy]), (lambda value: np.atleast_2d(value)[copy])
@@ -28,6 +29,8 @@ def scalars(report: Report, copy: int) -> dict[str, float]:
         returns, lengths, finished = map(mine_of_all, report.evaluation)
         values |= {"eval/return_mean": returns.mean(), "eval/return_std": returns.std()}
         values |= {"eval/length_mean": lengths.mean(), "eval/unfinished": (~finished).sum()}
+    if report.failures is not None:
+        values |= {"env/restarts": report.failures.restarts, "env/timeouts": report.failures.timeouts}
     if not report.compiled:
         values["time/steps_per_second"] = report.steps_per_second
     return {tag: float(value) for tag, value in values.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -118,18 +119,56 @@ class Walk(gymnasium.Env):
 
 
 class Answers(gymnasium.Env):
-    """Each step gives what it was made with."""
+    """Each step gives what it was made with; `observation` is that of `at`, "reset" or "step"."""
 
-    def __init__(self, reward=1.0, terminated=False, truncated=False):
-        self.observation_space = spaces.Box(-1, 1, (1,), np.float32)
+    def __init__(self, reward=1.0, terminated=False, truncated=False, observation=(0.0,), at="step", space=None):
+        self.observation_space = space or spaces.Box(-1, 1, (1,), np.float32)
         self.action_space = spaces.Discrete(2)
         self._answer = reward, terminated, truncated
+        self._observations = {"reset": np.zeros(1, np.float32), "step": np.zeros(1, np.float32), at: observation}
 
     def reset(self, *, seed=None, options=None):
-        return np.zeros(1, np.float32), {}
+        return self._observations["reset"], {}
 
     def step(self, action):
-        return np.zeros(1, np.float32), *self._answer, {}
+        return self._observations["step"], *self._answer, {}
+
+
+class Old(Answers):
+    """As environments were before Gym 0.26, in one way: "reset", "seed" or "step"."""
+
+    def __init__(self, way):
+        super().__init__()
+        self._way = way
+        if way == "seed":
+            self.reset = lambda: super(Old, self).reset()
+
+    def reset(self, *, seed=None, options=None):
+        answer = super().reset()
+        return answer[0] if self._way == "reset" else answer
+
+    def step(self, action):
+        observation, reward, terminated, truncated, information = super().step(action)
+        if self._way == "step":
+            return observation, reward, terminated or truncated, information
+        return observation, reward, terminated, truncated, information
+
+
+class Unclosable(Answers):
+    def close(self):
+        raise LookupError("the door is stuck")
+
+
+class Spawning(Answers):
+    """Starts two processes, one in a session of its own, and writes their ids, and its own, to a file."""
+
+    def __init__(self, path):
+        super().__init__()
+        command = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+        started = [subprocess.Popen(command, start_new_session=own) for own in (False, True)]
+        pids = [os.getpid(), *(process.pid for process in started)]
+        Path(path).with_suffix(".part").write_text(" ".join(map(str, pids)))
+        Path(path).with_suffix(".part").replace(path)
 
 
 class Modules(gymnasium.Env):

@@ -190,6 +190,11 @@ def test_unknown_names_are_refused(name, message):
         (Count, {"backend": "fiber"}, "backend is 'fiber', expected one of sync, thread, process"),
         (Count, {"num_envs": 0}, "num_envs is 0, expected an integer of at least 1"),
         (Count, {"timeout": 0}, "timeout is 0, expected a number of seconds greater than 0"),
+        (
+            Count,
+            {"timeout": 5.0},
+            "timeout is 5.0, and backend 'sync' waits for its environments for ever: expected none",
+        ),
         (Count, {"max_restarts": -1}, "max_restarts is -1, expected an integer at least 0"),
         ([Count(), Count()], {"num_envs": 3}, "2 environments were handed over, num_envs is 3"),
         ([Count(), Walk()], {}, "the environments differ in their spaces"),
@@ -218,7 +223,7 @@ def test_unsupported_spaces_are_refused():
 def test_observations_that_the_space_does_not_allow_are_refused():
     env = Count()
     env.observation_space = spaces.Box(-1, 1, (3,))
-    with pytest.raises(ValueError, match=r"an observation has shape \(2,\), its space says \(3,\)"):
+    with pytest.raises(envs.EnvFailed, match=r"an observation has shape \(2,\), its space says \(3,\)"):
         envs.gymnasium_env(env).reset(0)
 
 
