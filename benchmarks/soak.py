@@ -159,9 +159,7 @@ def failures(minutes: float) -> tuple[dict[str, Any], list[str]]:
 def memory(make: Callable[[Any], Any]) -> tuple[dict[str, Any], list[str]]:
     """The figures of many evaluations and checkpoints, and what is wrong with them."""
     import rl_fn as rl
-    from rl_fn.runs import run as runs
 
-    runs.EVALUATIONS = runs.POINTS = 500
     hparams = rl.agents.dqn.DQNHParams(train_steps=32_000, num_envs=4, rollout_length=16, learning_starts=100).override(
         hidden_sizes=(32,), replay_capacity=1_000
     )
@@ -171,7 +169,14 @@ def memory(make: Callable[[Any], Any]) -> tuple[dict[str, Any], list[str]]:
     reporters = [rl.runs.reporters.TensorBoard(), rl.runs.reporters.Table(), sampler]
     folder = tempfile.mkdtemp(prefix="soak_")
     with rl.runs.Run(
-        agent, env, folder, hparams=hparams, eval_episodes=4, checkpoint_seconds=0, reporters=reporters
+        agent,
+        env,
+        folder,
+        hparams=hparams,
+        eval_episodes=4,
+        eval_interval=agent.schedule.steps,
+        checkpoint_seconds=0,
+        reporters=reporters,
     ) as run:
         list(run)
     figures = {

@@ -22,7 +22,7 @@ STEPS = 640  # of 8 each iteration: 80 iterations, 20 evaluations
 
 
 def make(folder, env, **settings):
-    settings = {"train_steps": STEPS, "eval_episodes": 0, "checkpoint_seconds": 3600.0, **settings}
+    settings = {"train_steps": STEPS, "eval_episodes": 0, "eval_interval": 32, "checkpoint_seconds": 3600.0, **settings}
     return Run(tiny.agent(), env, folder, **settings)
 
 
