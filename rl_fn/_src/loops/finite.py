@@ -26,9 +26,10 @@ def check_observation(observations: Nest, place: Callable[[int], str]) -> None:
     """Raises NonFiniteError unless all observations `[B, ...]` are finite, as `check_reward`."""
     for name, leaf in named_leaves(observations):
         if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
-            index, *where = np.argwhere(~np.isfinite(leaf))[0].tolist()
+            found = np.argwhere(~np.isfinite(leaf))[0]
+            index, *where = found.tolist()
             part = f" {name}" * bool(name) + f" at {where}" * bool(where)
-            value = leaf[(index, *where)]
+            value = leaf[tuple(found)]
             raise NonFiniteError(f"the observation{part} is {value}, expected a finite number: {place(index)}")
 
 
