@@ -70,8 +70,8 @@ def test_rewards_and_observations_are_named_in_training_and_evaluation():
     ]:
         with pytest.raises(loops.NonFiniteError, match=f"^{message}"):
             list(loops.host_train(agent, envs.gymnasium_env(make()), compiled_of(agent), 3))
-        with pytest.raises(loops.NonFiniteError, match=f"^{message}"):
-            loops.host_evaluate(agent, envs.gymnasium_env(make()), 2)(policy, random.key(1))
+    with pytest.raises(loops.NonFiniteError, match=f"^{message}"):
+        loops.host_evaluate(agent, envs.gymnasium_env(make()), 2)(policy, random.key(1))
 
 
 def test_the_first_observation_and_a_part_of_a_nest_are_named():
