@@ -201,7 +201,7 @@ class RunConfig:
         _check_modules(path, content)
         try:
             return cls(**content)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"{path} cannot be used: {error}") from None
 
     @classmethod

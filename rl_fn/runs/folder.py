@@ -77,13 +77,13 @@ def identity(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_identity(path: Path, found: Any, content: dict[str, Any]) -> None:
-    """Checks that a file of a copy is this copy's.
+    """Checks that a checkpoint of a copy is this copy's.
 
     Raises:
       ValueError: if it says of another run or copy, or of none, that it is theirs.
     """
     if changes := _differences(found if isinstance(found, dict) else {}, identity(content)):
-        raise ValueError(f"{path} is of another run: {changes}")
+        raise ValueError(f"checkpoint {path} is of another run: {changes}")
 
 
 def versions() -> dict[str, str]:
