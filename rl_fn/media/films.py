@@ -169,11 +169,12 @@ def write(pictures: Iterable[np.ndarray], path: Path, rate: float = FRAME_RATE) 
 
     Raises:
       ValueError: for something else than such pictures, or none; ModuleNotFoundError without imageio-ffmpeg.
+      OSError: if the file cannot be written; nothing is left of it then.
     """
     import imageio_ffmpeg
 
     unfinished = path.with_name(f".unfinished_{path.name}")
-    writer, shape = None, None
+    writer, shape, count = None, None, 0
     try:
         for picture in pictures:
             picture = np.asarray(picture)
@@ -195,14 +196,27 @@ def write(pictures: Iterable[np.ndarray], path: Path, rate: float = FRAME_RATE) 
                 )
                 writer.send(None)
             writer.send(even(picture))
+            count += 1
         if writer is None:
             raise ValueError(f"there are no pictures to write to {path}")
         writer.close()
+        # The writer does not say how ffmpeg ended, which may have filled the disk.
+        if not unfinished.exists() or _count_pictures(unfinished) != count:
+            raise OSError(f"{path} cannot be written: ffmpeg did not come to its end")
         unfinished.replace(path)
     finally:
         if writer is not None:
             writer.close()
         unfinished.unlink(missing_ok=True)
+
+
+def _count_pictures(film: Path) -> int:
+    import imageio_ffmpeg
+
+    try:
+        return imageio_ffmpeg.count_frames_and_secs(str(film))[0]
+    except RuntimeError:
+        return 0
 
 
 def even(picture: np.ndarray) -> np.ndarray:
@@ -227,9 +241,15 @@ def write_gif(film: Path, path: Path, rate: float = FRAME_RATE) -> None:
     colours = "split[a][b];[a]palettegen[palette];[b][palette]paletteuse"
     filters = f"fps={min(rate, GIF_RATE)},scale='min({GIF_WIDTH},iw)':-1:flags=lanczos,{colours}"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", "-t", str(GIF_SECONDS), "-i", str(film)]
-    done = subprocess.run([*command, "-vf", filters, "-loop", "0", str(path)], capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"{film} cannot be turned into {path}: {done.stderr.strip()}")
+    unfinished = path.with_name(f".unfinished_{path.name}")
+    command += ["-vf", filters, "-loop", "0", str(unfinished)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            raise ValueError(f"{film} cannot be turned into {path}: {done.stderr.strip()}")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def check_recording() -> None:

@@ -31,7 +31,7 @@ from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
 from rl_fn.runs import checkpoint, finite, folder, loading
 from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
-from rl_fn.runs.errors import ReporterError
+from rl_fn.runs.errors import ReporterError, one_line
 from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.report import Report, make_report
 from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard
@@ -368,7 +368,8 @@ class Run:
             raise
         except Exception as error:
             name = type(reporter).__name__
-            raise ReporterError(f"reporter {name} failed in {what} at {self.env_steps:,} steps: {error}") from error
+            at = f"at {self.env_steps:,} steps"
+            raise ReporterError(f"reporter {name} failed in {what} {at}: {one_line(error)}") from error
 
     def _close_reporter(self, reporter: Reporter, _: Any, failure: BaseException | None, __: Any) -> None:
         # What has failed before is what people should be told.

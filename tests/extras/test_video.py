@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -191,3 +192,16 @@ def test_without_a_display_rendering_is_refused_at_once(tmp_path, drawn_env, no_
     assert exit_info.value.code == 2
     assert "there is no display to open a window on: DISPLAY is not set" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("limit", [1, 1_000])
+def test_a_film_that_the_disk_has_no_room_for_leaves_nothing(limit, tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, [40, 64, 64, 3], np.uint8)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OSError, match=r"film\.mp4 cannot be written: ffmpeg did not come to its end|Broken pipe"):
+            films.write(pictures, tmp_path / "film.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
