@@ -110,7 +110,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def _lengthened(folder: Path, existing: dict[str, Any], content: dict[str, Any]) -> str:
     """That a run is made longer, "" where it is not; raises ValueError where it is made shorter."""
     before, now = existing.get("train_steps"), content["train_steps"]
-    if not isinstance(before, int):
+    if type(before) is not int:
         raise ValueError(f"{folder / config.FILE} cannot be used: train_steps is {before!r}, expected an integer")
     if now < before:
         raise ValueError(f"{folder} holds another run: train_steps was {before}, and can be made more, not {now}")

@@ -22,7 +22,9 @@ LIKE = state(0)
 
 
 def make(output_dir, copies=1, **settings):
-    described = RunConfig(hparams=None, output_dir=output_dir, env="CartPole-v1", copies=copies, **settings)
+    described = RunConfig(
+        hparams=None, output_dir=output_dir, env="CartPole-v1", train_steps=800, copies=copies, **settings
+    )
     return Storage(output_dir, folder.contents(described), steps=8)
 
 

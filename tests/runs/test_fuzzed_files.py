@@ -96,7 +96,7 @@ def test_fuzzed_json_is_refused_or_right(tmp_path):
 
 def say(storage):
     """As the command does."""
-    [read] = storage.summaries(lambda content, copy: check_summary(content, seed=copy, env_steps=80))
+    [read] = storage.summaries(lambda content, copy: check_summary(content, seed=copy, env_steps=80), 80)
     return f"{read['env_steps']:,} {read['env_steps_per_second']:,.0f}"
 
 
