@@ -73,9 +73,9 @@ def read(
     return kept
 
 
-def bytes_of(array: np.ndarray) -> np.ndarray:
+def bytes_of(array: np.ndarray) -> memoryview:
     """The memory of an array."""
-    return array.reshape(-1).view(np.uint8)
+    return memoryview(array.reshape(-1).view(np.uint8))
 
 
 def _title(name: str, kind: Kind) -> bytes:
