@@ -75,7 +75,7 @@ def read(
 
 def bytes_of(array: np.ndarray) -> memoryview:
     """The memory of an array."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _title(name: str, kind: Kind) -> bytes:
