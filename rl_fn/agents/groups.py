@@ -93,6 +93,10 @@ class ReplayHParams(HParams):
             raise ValueError(
                 f"learning_starts is {self.learning_starts}, expected at most replay_capacity = {self.replay_capacity}"
             )
+        if self.batch_size > self.replay_capacity:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, expected at most replay_capacity = {self.replay_capacity}"
+            )
         if self.learning_starts <= self._num_waiting:
             raise ValueError(
                 f"learning_starts is {self.learning_starts}, expected more than (n_step - 1) * num_envs = "

@@ -14,7 +14,7 @@ from rl_fn.sets import modules
 
 def play(
     *,
-    run: Annotated[Path, flag("The folder of one copy of a run.", "DIR/run_0")],
+    run: Annotated[Path, flag("The folder of a run, or of one copy of it.", "RUN", positional=True)],
     episodes: Annotated[int, flag("How many to play.", "N")] = 3,
     record_video: Annotated[bool, flag("Record films, to DIR/run_0/videos.")] = False,
     render: Annotated[bool, flag("Show them in a window.")] = False,

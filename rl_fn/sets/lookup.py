@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_fn._src import naming
+from rl_fn.envs import registry
 from rl_fn.sets import modules
 from rl_fn.sets.registry import SETS, NamedSet
 
@@ -61,6 +62,8 @@ def read_toml(path: Path) -> NamedSet:
     if "agent" not in content:
         raise ValueError(f"{path} names no agent")
     modules.check_agent(content["agent"], path)
+    if module := registry.module_named(content.get("env", "")):
+        modules.check(module, path)
     return NamedSet(**{"env": None, "values": {}, "doc": "", **content})
 
 

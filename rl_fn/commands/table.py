@@ -1,0 +1,34 @@
+"""The commands by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rl_fn.commands import helping, parser
+from rl_fn.commands.envs import envs
+from rl_fn.commands.exits import refusals
+from rl_fn.commands.play import play
+from rl_fn.commands.plot import plot
+from rl_fn.commands.train import train
+from rl_fn.commands.version import version
+
+DESCRIPTION = "Reinforcement learning as pure functions in TensorFlow."
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "play": play,
+    "envs": envs,
+    "plot": plot,
+    "version": version,
+}
+
+
+def run(words: Sequence[str]) -> None:
+    """Runs the command that a command line asks for."""
+    with refusals():
+        call = parser.read(COMMANDS, ["version"] if list(words) == ["--version"] else words)
+    if call.command is None:
+        print(helping.overview(DESCRIPTION, COMMANDS))
+    elif call.is_help:
+        print(helping.of_command(call.command, COMMANDS[call.command]))
+    else:
+        COMMANDS[call.command](**call.arguments)
