@@ -98,7 +98,8 @@ def _flag(by_name: Mapping[str, Flag], word: str) -> tuple[Flag, str | None]:
         if (flag := by_name.get(name.removeprefix("no_"))) and flag.kind is bool and text is None:
             return flag, "false"
     shown = word.partition("=")[0]
-    raise ValueError(f"unknown flag {shown!r}; the nearest is --{naming.nearest(name.lstrip('_'), by_name)}")
+    near = f"the nearest is --{naming.nearest(name.lstrip('_'), by_name)}" if by_name else "the command takes none"
+    raise ValueError(f"unknown flag {shown!r}; {near}")
 
 
 def _text_of(flag: Flag, words: list[str]) -> str:
