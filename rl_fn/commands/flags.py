@@ -58,6 +58,11 @@ Imports = Annotated[
     tuple[str, ...],
     flag("A module of your own, which registers environments and sets; may be given again.", "MODULE", "import"),
 ]
+RunFolder = Annotated[Path, flag("The folder of a run, or of one of its copies.", "RUN", positional=True)]
+RunFolders = Annotated[
+    tuple[Path, ...], flag("The folders of runs, or of single copies.", "RUN [RUN ...]", positional=True)
+]
+Checkpoint = Annotated[str, flag("Which: newest, best, or its number of environment steps.", "newest|best|STEPS")]
 
 
 class Flag(NamedTuple):
