@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from rl_fn._src.naming import nearest
+from rl_fn._src.other_names import instead
 from rl_fn.agents.base import Schedule
 from rl_fn.struct import Scalar
 
@@ -102,10 +102,8 @@ class HParams:
         names = [item.name for item in dataclasses.fields(self)]
         for name in values:
             if name not in names:
-                raise ValueError(
-                    f"{type(self).__name__} has no hyper-parameter {name!r}; the nearest is {nearest(name, names)!r}, "
-                    f"there are: {', '.join(names)}"
-                )
+                what = f"{type(self).__name__} has no hyper-parameter {name!r}"
+                raise ValueError(f"{what}; {instead(name, names)}, there are: {', '.join(names)}")
         return dataclasses.replace(self, **values)
 
 

@@ -41,6 +41,8 @@ def refusals(folder: object = None) -> Iterator[None]:
         yield
     except ValueError as error:
         refuse(str(error))
+    except BrokenPipeError:  # is the reader's doing
+        raise
     except OSError as error:
         refuse(f"{folder or error.filename} cannot be used: {error.strerror or error}")
 

@@ -9,6 +9,7 @@ from rl_fn.commands.envs import envs
 from rl_fn.commands.exits import refusals
 from rl_fn.commands.play import play
 from rl_fn.commands.plot import plot
+from rl_fn.commands.show import described, list_sets, show
 from rl_fn.commands.train import train
 from rl_fn.commands.version import version
 
@@ -16,6 +17,8 @@ DESCRIPTION = "Reinforcement learning as pure functions in TensorFlow."
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "play": play,
+    "list": list_sets,
+    "show": show,
     "envs": envs,
     "plot": plot,
     "version": version,
@@ -30,5 +33,9 @@ def run(words: Sequence[str]) -> None:
         print(helping.overview(DESCRIPTION, COMMANDS))
     elif call.is_help:
         print(helping.of_command(call.command, COMMANDS[call.command]))
+        if call.command == "train" and "hparams" in call.arguments:
+            with refusals():
+                print("\nwhat --hparam_override can change:")
+                print(described(call.arguments["hparams"], call.arguments.get("imports", ())))
     else:
         COMMANDS[call.command](**call.arguments)

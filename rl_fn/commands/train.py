@@ -15,6 +15,8 @@ from rl_fn.commands.flags import flag, with_flags_of
 from rl_fn.runs import RunConfig
 from rl_fn.sets import modules
 
+_TEST = "testing what was learned"
+MOST_EPISODES = 10**6
 RUNS = Path("runs")  # where folders are made that nobody named
 
 
@@ -25,10 +27,18 @@ def train(
     config: Annotated[
         Path | None, flag("Train as the config.json of another run says; flags that are given win.", "FILE")
     ] = None,
+    training: Annotated[
+        bool, flag("False: freeze what the run in the folder has learned, and test it.", group=_TEST)
+    ] = True,
+    test_only: Annotated[bool, flag("The same as --training False.", group=_TEST)] = False,
+    test_episodes: Annotated[int, flag("Whole episodes of such a test.", "N", group=_TEST)] = 100,
     quiet: Annotated[bool, flag("Show no progress.")] = False,
     compilation_cache: Annotated[bool, flag("Keep compiled programs in the user's cache folder.")] = True,
 ) -> None:
     """Train an agent. Started again on the same output folder, a run goes on from its newest checkpoint."""
+    if test_only or not training:
+        _test(flags, test_episodes, compilation_cache)
+        return
     with refusals():
         if config is None and "hparams" not in flags:
             refuse("train needs --hparams NAME, the set of hyper-parameters; rl-fn list shows what there is")
@@ -60,6 +70,31 @@ def train(
         print(_last_words(summary))
 
 
+def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None:
+    """Plays whole episodes with the newest checkpoint of each copy, without exploration; nothing is written."""
+    folder = Path(flags.get("output_dir") or "")
+    copies = sorted(folder.glob("run_*")) if "output_dir" in flags else []
+    if not copies:
+        refuse("a test needs --output_dir DIR, the folder of a run that has been trained")
+    if not 1 <= episodes <= MOST_EPISODES:
+        refuse(f"test_episodes is {episodes}, expected an integer from 1 to {MOST_EPISODES:,}")
+    import_tensorflow(compilation_cache)
+    from rl_fn import loops, random
+    from rl_fn.envs import Env
+    from rl_fn.runs import load
+
+    with refusals(folder):
+        modules.import_named(modules.names(flags.get("imports", ())))
+        for copy in copies:
+            run = load(copy)
+            judge: Any = loops.evaluate if isinstance(run.env, Env) else loops.host_evaluate
+            returns, _, _ = judge(run.agent, run.env, episodes)(run.policy, random.key(flags.get("seed", 0)))
+            told = f"test return {returns.mean():.1f} +- {returns.std():.1f} over {episodes} episodes"
+            print(f"{copy.name}: {told}, after {run.env_steps:,} steps", flush=True)
+            if hasattr(run.env, "close"):
+                run.env.close()
+
+
 def _settings(flags: dict[str, Any], config: Path | None) -> RunConfig:
     """The settings of the run: those of the flags, over those of a file."""
     if config is None:
@@ -71,7 +106,9 @@ def _settings(flags: dict[str, Any], config: Path | None) -> RunConfig:
         if name in given:
             given[name] = {**getattr(theirs, name), **sets.parse_overrides(given[name])}
     if given.get("hparams", theirs.hparams) != theirs.hparams:
-        raise ValueError(f"hparams is {given['hparams']!r}, and {config} holds all of {theirs.hparams!r}: give one of both")
+        raise ValueError(
+            f"hparams is {given['hparams']!r}, and {config} holds all of {theirs.hparams!r}: give one of both"
+        )
     return dataclasses.replace(theirs, **{"output_dir": _dated(str(theirs.hparams)), **given})
 
 

@@ -90,7 +90,9 @@ class RunConfig:
     """
 
     hparams: str | None = setting(
-        "The set of hyper-parameters: a name, a file NAME.toml, or A-B: A wins, B fills in.", metavar="NAME", group=_WHAT
+        "The set of hyper-parameters: a name, a file NAME.toml, or A-B: A wins, B fills in.",
+        metavar="NAME",
+        group=_WHAT,
     )
     output_dir: Path = setting("Everything the run writes goes here.", metavar="DIR", group=_WHAT)
     sys: str = setting("Where to run.", "local", choices=("local",), group=_WHERE)

@@ -77,7 +77,9 @@ def _observation_bytes(spec: EnvSpec) -> int:
 def _largest_count(hparams: Mapping[str, Any]) -> int:
     """The largest number of something among hyper-parameters; of weights, where they are widths of layers."""
     counts = [value for value in hparams.values() if isinstance(value, int)]
-    widths = [value for value in hparams.values() if isinstance(value, tuple) and all(isinstance(n, int) for n in value)]
+    widths = [
+        value for value in hparams.values() if isinstance(value, tuple) and all(isinstance(n, int) for n in value)
+    ]
     return max([*counts, *(max(sizes, default=0) ** 2 for sizes in widths)], default=0)
 
 

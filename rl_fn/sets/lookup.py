@@ -24,14 +24,34 @@ _KEYS = {"agent": str, "env": str, "env_kwargs": dict, "doc": str, "values": dic
 def find(name: str) -> NamedSet:
     """Looks a set up by its name, or reads it from a file if the name ends with `.toml`.
 
+    Several names with `-` between them are one set: what the first says counts, and later ones fill in.
+
     Raises:
-      ValueError: if there is none of that name, naming the nearest; for a file, as `read_toml`.
+      ValueError: if there is none of that name, naming the nearest; for a file, as `read_toml`; if several are not for
+        the same agent.
     """
+    first, dash, later = name.partition("-")
+    if not dash or (name.endswith(SUFFIX) and (Path(name).exists() or first not in SETS)):
+        return _find_one(name)
+    return _filled_in(_find_one(first), find(later), name)
+
+
+def _find_one(name: str) -> NamedSet:
     if name.endswith(SUFFIX):
         return read_toml(Path(name))
     if name not in SETS:
         raise ValueError(naming.unknown("hyper-parameter set", name, SETS))
     return SETS[name]
+
+
+def _filled_in(first: NamedSet, later: NamedSet, name: str) -> NamedSet:
+    if first.agent != later.agent:
+        raise ValueError(f"{name!r} joins sets of different agents, {first.agent} and {later.agent}")
+    env = first.env or later.env
+    # The arguments of a set belong to its own environment.
+    theirs = later.env_kwargs if env == later.env else {}
+    values = {**later.values, **first.values}
+    return NamedSet(first.agent, env, values, first.doc or later.doc, {**theirs, **first.env_kwargs})
 
 
 def read_toml(path: Path) -> NamedSet:

@@ -17,10 +17,61 @@ from rl_fn.runs import Run
 from rl_fn.sets import SETS
 
 LINES = int(os.environ.get("FUZZ_LINES", "150"))
-NUMBERS = ["0", "-1", "1", "2", "1e30", "1e309", "nan", "inf", "-inf", "9" * 50, "9" * 400, "1_0", "0x1", "1e-400", ".", "²"]
-TEXTS = ["", " ", "~", "~nobody/x", "\0", "\n", "a" * 50_000, "{[]:1}", "{{}}", "-" * 100_000 + "1", "(" * 5_000, "None", "é\udcff"]
-NAMES = ["ppo_cartpole", "dqn", "sac_pendulum", "ppo_cartpole-dqn", "x.toml", "/dev/null", "this:Nope-v0", "gym:this:N", "CartPole-v1"]
-HPARAMS = ["learning_rate", "num_envs", "rollout_length", "batch_size", "replay_capacity", "hidden_sizes", "self", "lr", "n_step"]
+NUMBERS = [
+    "0",
+    "-1",
+    "1",
+    "2",
+    "1e30",
+    "1e309",
+    "nan",
+    "inf",
+    "-inf",
+    "9" * 50,
+    "9" * 400,
+    "1_0",
+    "0x1",
+    "1e-400",
+    ".",
+    "²",
+]
+TEXTS = [
+    "",
+    " ",
+    "~",
+    "~nobody/x",
+    "\0",
+    "\n",
+    "a" * 50_000,
+    "{[]:1}",
+    "{{}}",
+    "-" * 100_000 + "1",
+    "(" * 5_000,
+    "None",
+    "é\udcff",
+]
+NAMES = [
+    "ppo_cartpole",
+    "dqn",
+    "sac_pendulum",
+    "ppo_cartpole-dqn",
+    "x.toml",
+    "/dev/null",
+    "this:Nope-v0",
+    "gym:this:N",
+    "CartPole-v1",
+]
+HPARAMS = [
+    "learning_rate",
+    "num_envs",
+    "rollout_length",
+    "batch_size",
+    "replay_capacity",
+    "hidden_sizes",
+    "self",
+    "lr",
+    "n_step",
+]
 
 value = st.one_of(st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.sampled_from(NAMES), st.text(max_size=20))
 override = st.lists(st.tuples(st.sampled_from(HPARAMS), value).map("=".join), max_size=3).map(",".join)

@@ -69,7 +69,11 @@ def test_what_cannot_be_read_is_refused(words, message):
 
 
 def test_commands_are_answered_with_the_nearest(capsys):
-    for word, message in [("trian", "the nearest is 'train'"), ("qqq", "there are: train, "), ("--sed", "unknown flag")]:
+    for word, message in [
+        ("trian", "the nearest is 'train'"),
+        ("qqq", "there are: train, "),
+        ("--sed", "unknown flag"),
+    ]:
         with pytest.raises(SystemExit) as ended:
             commands.main([word])
         assert ended.value.code == 2

@@ -89,6 +89,29 @@ def test_a_finished_run_is_left_alone(finished, run):
     assert (finished[0] / "run_0" / "summary.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("flags", [["--training", "False"], ["--test_only"]])
+def test_what_was_learned_is_tested_without_training(flags, finished, run):
+    def written():
+        return {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")}
+
+    before = written()
+    code, out, error = run(*train(finished[0]), *flags, "--test_episodes", 7)
+    assert code == 0, error
+    assert out.startswith("run_0: test return ")
+    assert f"over 7 episodes, after {summary(finished[0])['env_steps']:,} steps" in out
+    assert written() == before
+
+
+def test_the_config_of_a_run_makes_it_again_where_nobody_named_a_folder(finished, tmp_path, run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = run("train", "--config", finished[0] / "run_0" / "config.json", "--quiet")
+    assert code == 0, error
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.endswith("_ppo_cartpole")
+    assert error == f"rl-fn: output_dir is runs/{folder.name}\n"  # no progress
+    assert summary(folder)["state_digest"] == summary(finished[0])["state_digest"]
+
+
 def test_killed_and_resumed_gives_the_same_bits(tmp_path, cache, run):
     assert run(*train(tmp_path / "whole", steps=30_000))[0] == 0
     folder = tmp_path / "killed"
