@@ -1,4 +1,4 @@
-"""From the words of a command line to a command and its arguments; whatever is wrong with them is told in one sentence."""
+"""From the words of a command line to a command and its arguments; what is wrong with them is told in one sentence."""
 
 from __future__ import annotations
 

@@ -31,9 +31,10 @@ def show(
     hparams: Annotated[str, flag("A set of hyper-parameters: a name, NAME.toml, or A-B.", "SET", positional=True)],
     imports: Imports = (),
 ) -> None:
-    """Show a set of hyper-parameters: each value, its range, and what it means; * marks what differs from the agent's."""
+    """Show a set of hyper-parameters: value, range and meaning of each. * marks what is not the agent's default."""
     with refusals():
-        print(described(hparams, imports))
+        text = described(hparams, imports)
+    print(text)
 
 
 def described(hparams: str, imports: tuple[str, ...] = ()) -> str:
@@ -50,7 +51,8 @@ def described(hparams: str, imports: tuple[str, ...] = ()) -> str:
     from rl_fn.agents import hparams as structs
 
     values: Any = sets.make(named)
-    allowed = structs.described(type(values))
+    struct: Any = type(values)
+    allowed = structs.described(struct)
     rows = []
     for item in dataclasses.fields(values):
         known = allowed[item.name]

@@ -32,6 +32,7 @@ def train(
     ] = True,
     test_only: Annotated[bool, flag("The same as --training False.", group=_TEST)] = False,
     test_episodes: Annotated[int, flag("Whole episodes of such a test.", "N", group=_TEST)] = 100,
+    profile: Annotated[bool, flag("Profile 50 iterations for TensorBoard, once all is compiled.")] = False,
     quiet: Annotated[bool, flag("Show no progress.")] = False,
     compilation_cache: Annotated[bool, flag("Keep compiled programs in the user's cache folder.")] = True,
 ) -> None:
@@ -47,11 +48,13 @@ def train(
         import_tensorflow(compilation_cache)
         settings = _settings(flags, config)
         from rl_fn.runs import Run
-        from rl_fn.runs.reporters import Progress
+        from rl_fn.runs.reporters import Profile, Progress
 
         run = Run.from_config(settings)
     if not quiet:
         run.reporters.append(Progress())
+    if profile:
+        run.reporters.append(Profile())
     with run:
         with refusals(f"output_dir {settings.output_dir}"):
             run.start()

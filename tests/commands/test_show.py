@@ -1,5 +1,7 @@
 """`rl-fn list` and `rl-fn show`: the sets, and every hyper-parameter of one."""
 
+import subprocess
+
 import pytest
 
 from rl_fn import commands, sets
@@ -58,3 +60,20 @@ def test_the_first_of_several_sets_wins_and_later_ones_fill_in():
         sets.find("ppo-dqn_cartpole")
     with pytest.raises(ValueError, match="the nearest is 'ppo_cartpole'"):
         sets.find("ppo-ppo_cartpol")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (["rl-fn", "tr"], ["train"]),
+        (["rl-fn", "train", "--check"], ["--checkpoint_seconds"]),
+        (["rl-fn", "train", "--hparams", "sac_p"], ["sac_pendulum"]),
+        (["rl-fn", "train", "--env_backend", ""], ["sync", "thread", "process"]),
+    ],
+)
+def test_a_shell_completes_commands_flags_and_sets(line, found, capsys):
+    script = shown(capsys, "completion", "bash")
+    words = " ".join(f"'{word}'" for word in line)
+    asked = f'COMP_WORDS=({words}); COMP_CWORD={len(line) - 1}; _rl_fn; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", f"{script}\n{asked}"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == found

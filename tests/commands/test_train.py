@@ -112,6 +112,13 @@ def test_the_config_of_a_run_makes_it_again_where_nobody_named_a_folder(finished
     assert summary(folder)["state_digest"] == summary(finished[0])["state_digest"]
 
 
+def test_a_profile_for_tensorboard_is_of_fifty_iterations(tmp_path, run):
+    command = train(tmp_path, "--profile", "--quiet", override="num_epochs=1", steps=20_000)
+    assert run(*command)[0] == 0
+    (profile,) = (tmp_path / "run_0" / "plugins" / "profile").glob("*/*.xplane.pb")
+    assert profile.stat().st_size > 1_000
+
+
 def test_killed_and_resumed_gives_the_same_bits(tmp_path, cache, run):
     assert run(*train(tmp_path / "whole", steps=30_000))[0] == 0
     folder = tmp_path / "killed"

@@ -136,6 +136,10 @@ def test_a_file_is_a_set(tmp_path):
         ('agent = "dqn"\nvalues = 3', "mine.toml: values is 3, expected a table"),
         ("agent = 3", "mine.toml: agent is 3, expected a text"),
         (
+            'agent = "dqn"\nenv = "gym:this:Nope-v0"',
+            "mine.toml names the module 'this', which is imported only if you name it, too: --import this",
+        ),
+        (
             'agent = "this"',
             "mine.toml names the module 'this', which is imported only if you name it, too: --import this",
         ),

@@ -16,7 +16,6 @@ from pathlib import Path
 from rl_fn._src.xla import program_cache
 from rl_fn._src.xla.garbage import collected_later
 
-
 _LOG = logging.getLogger(__name__)
 _SWITCH = "RL_FN_COMPILATION_CACHE"  # "off" in the environment switches the cache off
 _FLAGS = "TF_XLA_FLAGS"
