@@ -94,7 +94,11 @@ class RunConfig:
         metavar="NAME",
         group=_WHAT,
     )
-    output_dir: Path = setting("Everything the run writes goes here.", metavar="DIR", group=_WHAT)
+    output_dir: Path = setting(
+        "Everything the run writes goes here; the command names a dated folder in runs/ by itself.",
+        metavar="DIR",
+        group=_WHAT,
+    )
     sys: str = setting("Where to run.", "local", choices=("local",), group=_WHERE)
     env: str | None = setting("The environment, where it is not that of the set.", None, metavar="NAME", group=_WHAT)
     env_kwargs: Mapping[str, Any] = setting(
