@@ -23,7 +23,7 @@ def play(
 ) -> None:
     """Play episodes with a run's newest checkpoint, without exploration."""
     with refusals(run):
-        if not (run / FILE).is_file():
+        if not any((folder / FILE).is_file() for folder in (run, run / "run_0")):
             refuse(f"{run} holds no run: there is no {FILE} in it")
     if episodes < 1:
         refuse(f"episodes is {episodes}, expected at least 1")

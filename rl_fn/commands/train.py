@@ -96,6 +96,8 @@ def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None
         modules.import_named(modules.names(flags.get("imports", ())))
         for copy in copies:
             run = load(copy)
+            for note in run.notes:
+                say(note)
             judge: Any = loops.evaluate if isinstance(run.env, Env) else loops.host_evaluate
             returns, _, _ = judge(run.agent, run.env, episodes)(run.policy, random.key(flags.get("seed", 0)))
             told = f"test return {returns.mean():.1f} +- {returns.std():.1f} over {episodes} episodes"
