@@ -19,6 +19,7 @@ from rl_fn.learning import Learned, OffPolicyPolicy, OffPolicyState
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
 Inputs = Callable[[Nest], tf.Tensor]  # from observations to what a network takes
+EPSILON_SCHEDULES = ("linear", "exponential", "per_actor")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,14 +171,18 @@ class ReplayHParams(HParams):
 
 @dataclasses.dataclass(frozen=True)
 class PrioritizedReplayHParams(ReplayHParams):
-    """Of replay in proportion to priorities (Schaul et al., 2016)."""
+    """Of replay in proportion to priorities (Schaul et al., 2016), or uniform."""
 
+    prioritized: bool = field(True, "Whether transitions are sampled by their errors; uniformly if not.")
     priority_exponent: Scalar = field(0.5, "How much priorities count in sampling.", low=0.0)
     importance_exponent: Scalar = field(0.4, "Of the importance weights at the start; 1 at the end.", low=0.0, high=1.0)
 
     def make_replay(self, spec: EnvSpec) -> replay.Replay:
         """Makes the buffer."""
-        return replay.prioritized_from(self.make_store(spec), self.priority_exponent)
+        store = self.make_store(spec)
+        return (
+            replay.prioritized_from(store, self.priority_exponent) if self.prioritized else replay.uniform_from(store)
+        )
 
     @property
     def beta(self) -> optimizers.Schedule:
@@ -187,17 +192,31 @@ class PrioritizedReplayHParams(ReplayHParams):
 
 @dataclasses.dataclass(frozen=True)
 class EpsilonGreedyHParams(HParams):
-    """Of exploration by random actions, which become fewer."""
+    """Of exploration by random actions, which become fewer in time or from actor to actor."""
 
     epsilon_initial: Scalar = field(1.0, "Probability of a random action at the start.", low=0.0, high=1.0)
     epsilon_final: Scalar = field(0.05, "Probability of a random action after exploration.", low=0.0, high=1.0)
+    epsilon_schedule: str = field("linear", "How it gets from one to the other.", choices=EPSILON_SCHEDULES)
     exploration_fraction: Scalar = field(0.2, "Share of the run over which epsilon falls.", above=0.0, high=1.0)
 
-    @property
-    def epsilon(self) -> optimizers.Schedule:
-        """The probability of a random action, by the number of updates so far."""
+    def epsilon(self, num_updates: tf.Tensor, num_actors: int) -> tf.Tensor:
+        """The probabilities of a random action, `[]` or `[num_actors]`.
+
+        From the initial one to the final one over a part of the run, in a straight line or by a constant factor per
+        update; or by a constant factor from actor to actor and always the same: Horgan et al. (2018), "Distributed
+        prioritized experience replay", section 4, is from 0.4 to 0.4 ** 8.
+
+        Args:
+          num_updates: so far.
+          num_actors: side by side.
+        """
+        first, last = tf.cast(self.epsilon_initial, tf.float32), tf.cast(self.epsilon_final, tf.float32)
+        if self.epsilon_schedule == "per_actor":
+            return _geometric(first, last, tf.range(num_actors, dtype=tf.float32) / max(num_actors - 1, 1))
         steps = tf.maximum(1.0, self.exploration_fraction * self.num_iterations)
-        return optimizers.linear_schedule(self.epsilon_initial, self.epsilon_final, steps)
+        if self.epsilon_schedule == "linear":
+            return optimizers.linear_schedule(first, last, steps)(num_updates)
+        return _geometric(first, last, optimizers.linear_schedule(0.0, 1.0, steps)(num_updates))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,3 +243,9 @@ class TwinCriticHParams(ReplayHParams):
         """Random actions until learning starts; see `learning.uniform_at_first`."""
         num_steps = policy.num_updates * self.schedule.steps
         return learning.uniform_at_first(key, spec.action_space, action, num_steps, self.learning_starts)
+
+
+def _geometric(first: tf.Tensor, last: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
+    """From `first` to `last` by a constant factor; zeros count as 1e-6 on the way."""
+    low, high = tf.math.log(tf.maximum(first, 1e-6)), tf.math.log(tf.maximum(last, 1e-6))
+    return tf.where(fraction <= 0, first, tf.where(fraction >= 1, last, tf.exp(low + (high - low) * fraction)))

@@ -9,6 +9,15 @@ from rl_fn import envs, loops, random, sets
 
 ON_POLICY = {"num_envs": 2, "rollout_length": 4, "hidden_sizes": (8,), "train_steps": 64}
 OFF_POLICY = {**ON_POLICY, "learning_starts": 8, "batch_size": 4, "replay_capacity": 100}
+ALL_OPTIONS = {
+    "dueling": True,
+    "n_step": 3,
+    "prioritized": True,
+    "noise": "independent",
+    "stream_sizes": (8,),
+    "epsilon_schedule": "per_actor",
+    "target_step_size": 0.5,
+}
 # agent -> the environment, and hyper-parameters
 AGENTS = {
     "ppo": (
@@ -18,6 +27,10 @@ AGENTS = {
     "ppo_box": ("Pendulum-v1", {**ON_POLICY, "normalize_observations": True, "normalize_rewards": True}),
     "impala": ("CartPole-v1", ON_POLICY),
     "dqn": ("CartPole-v1", OFF_POLICY),
+    "dqn_all": ("CartPole-v1", {**OFF_POLICY, **ALL_OPTIONS}),
+    "c51": ("CartPole-v1", {**OFF_POLICY, "num_atoms": 5}),
+    "qrdqn": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 5}),
+    "munchausen": ("CartPole-v1", OFF_POLICY),
     "rainbow": ("CartPole-v1", {**OFF_POLICY, "stream_sizes": (8,), "num_atoms": 5}),
     "sac": ("CartPole-v1", OFF_POLICY),
     "sac_box": ("Pendulum-v1", OFF_POLICY),

@@ -53,15 +53,13 @@ def test_dqn(settings, error, loss):
 
 
 def test_rainbow():
-    atoms = tf.constant([0.0, 1.0])
     # p = (1/4, 3/4) of the action taken; the online network prefers action 0 in state 1, where the target's
     # distribution is (1/2, 1/2). Reward 1/2 and discount 1/2 put it on 1/2 and 1, that is 1/4 on 0 and 3/4 on 1.
     quarter = [0.0, math.log(3)]
     params = tf.constant([[[9.0, -9.0], quarter], [[0.0, 5.0], [5.0, 0.0]]])
     target_params = tf.constant([[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 30.0]]])
-    value, learned = rainbow.loss(
-        table, params, target_params, sample(2.0, reward=[0.5], discount=[0.5]), KEY, atoms=atoms
-    )
+    hparams = rainbow.RainbowHParams(v_min=0.0, v_max=1.0, num_atoms=2)
+    value, learned = rainbow.loss(table, params, target_params, sample(2.0, reward=[0.5], discount=[0.5]), KEY, hparams)
     cross_entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
     np.testing.assert_allclose(learned.priorities, [cross_entropy], rtol=1e-5)
     np.testing.assert_allclose(value, 2 * cross_entropy, rtol=1e-5)
