@@ -6,7 +6,15 @@ Parameters are nests of dicts whose names explain themselves: `{"layer_0": {"ker
 
 from rl_fn._src.networks.action_values import action_values, dueling
 from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
-from rl_fn._src.networks.base import ACTIVATIONS, Network, lecun_normal, lecun_uniform, orthogonal, output_spec
+from rl_fn._src.networks.base import (
+    ACTIVATIONS,
+    Network,
+    layer_norm,
+    lecun_normal,
+    lecun_uniform,
+    orthogonal,
+    output_spec,
+)
 from rl_fn._src.networks.convolution import convolution
 from rl_fn._src.networks.feedforward import dense, gaussian, mlp, policy_layer, separate, sequential, shared
 from rl_fn._src.networks.keras import from_keras
@@ -35,6 +43,7 @@ __all__ = [
     "gaussian",
     "gru",
     "image",
+    "layer_norm",
     "lecun_normal",
     "lecun_uniform",
     "lstm",

@@ -56,23 +56,31 @@ class ValueHParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams,
     noise_deviation: float = field(0.5, "Initial deviation of the noise; 0.017 where it is independent.", low=0)
 
     def make_network(self, spec: EnvSpec, actions: int, num_atoms: int | None = None) -> ValueNetwork:
-        """Makes the network, with outputs `[N, A]`, or `[N, A, num_atoms]`.
+        """Makes the network, with outputs `[N, A]`, or `[N, A, num_atoms]`."""
+        torso, input_spec, to_inputs = self.make_torso(spec)
+        network = self.make_heads(torso, input_spec, actions, num_atoms)
+        apply = lambda params, observation, key=None: network.apply(params, to_inputs(observation), key)
+        return ValueNetwork(network.init, apply)
+
+    def make_heads(
+        self, torso: networks.Network, input_spec: Nest, actions: int, num_atoms: int | None = None
+    ) -> ValueNetwork:
+        """Puts heads on a torso, with outputs `[..., A]`, or `[..., A, num_atoms]`.
 
         Where there is noise, each key is a draw of it; without a key there is none.
         """
-        torso, input_spec, to_inputs = self.make_torso(spec)
         heads = networks.dueling if self.dueling else networks.action_values
         plain = heads(torso, actions, self.stream_sizes, num_atoms)
         if self.noise == "none":
-            apply = lambda params, observation, key=None: plain.apply(params, to_inputs(observation))
-            return ValueNetwork(lambda key: plain.init(key, input_spec), apply)
+            return ValueNetwork(
+                lambda key: plain.init(key, input_spec), lambda params, inputs, key=None: plain.apply(params, inputs)
+            )
         noisy = networks.noisy(plain, self.noise_deviation, plain=("torso",), kind=self.noise)
 
-        def apply_noisy(params: Nest, observation: Nest, key: random.Key | None = None) -> tf.Tensor:
-            drawn = params if key is None else noisy.draw(params, key)
-            return noisy.apply(drawn, to_inputs(observation))
+        def apply(params: Nest, inputs: Nest, key: random.Key | None = None) -> tf.Tensor:
+            return noisy.apply(params if key is None else noisy.draw(params, key), inputs)
 
-        return ValueNetwork(lambda key: noisy.init(key, input_spec), apply_noisy)
+        return ValueNetwork(lambda key: noisy.init(key, input_spec), apply)
 
     def make_value_agent(
         self, spec: EnvSpec, init_params: Callable[[random.Key], Nest], q_values: Outputs, loss: Loss

@@ -5,7 +5,7 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import c51, dqn, impala, munchausen, ppo, qrdqn, rainbow, sac, td3
+from rl_fn.sets import c51, dqn, impala, iqn, munchausen, ppo, pqn, qrdqn, rainbow, sac, td3
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
@@ -20,10 +20,12 @@ __all__ = [
     "find",
     "hparams_struct",
     "impala",
+    "iqn",
     "make",
     "munchausen",
     "parse_overrides",
     "ppo",
+    "pqn",
     "qrdqn",
     "rainbow",
     "read_toml",
