@@ -22,6 +22,7 @@ from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
 from rl_fn._src.networks.observations import flatten
 from rl_fn._src.networks.policy_and_value import policy_and_value
 from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
+from rl_fn._src.networks.recurrent_values import RecurrentValues, recurrent_values
 from rl_fn._src.networks.torsos import TORSOS, image, torso
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Network",
     "NoisyNetwork",
     "RecurrentNetwork",
+    "RecurrentValues",
     "action_values",
     "actor_critic",
     "convolution",
@@ -54,6 +56,7 @@ __all__ = [
     "output_spec",
     "policy_and_value",
     "policy_layer",
+    "recurrent_values",
     "separate",
     "sequential",
     "shared",

@@ -108,12 +108,15 @@ class ReplayHParams(HParams):
     def _num_waiting(self) -> int:
         return (self.n_step - 1) * self.num_envs
 
+    def step_spec(self, spec: EnvSpec, **extras: tf.TensorSpec) -> Transition:
+        """What a step is made of, with what the update needs of the acting."""
+        observation, action = struct.space_spec(spec.observation_space), struct.space_spec(spec.action_space)
+        flag, number = tf.TensorSpec((), tf.bool), tf.TensorSpec((), tf.float32)
+        return Transition(observation, action, number, flag, flag, observation, extras)
+
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the transitions: items are `replay.NStepTransition`s."""
-        observation = struct.space_spec(spec.observation_space)
-        flag, number = tf.TensorSpec((), tf.bool), tf.TensorSpec((), tf.float32)
-        action = struct.space_spec(spec.action_space)
-        step = Transition(observation, action, number, flag, flag, observation, extras={})
+        step = self.step_spec(spec)
         return replay.n_step_items(
             self.replay_capacity, step, num_streams=self.num_envs, n=self.n_step, gamma=self.gamma
         )
@@ -142,22 +145,52 @@ class ReplayHParams(HParams):
           beta: the exponent of the importance weights, by the number of updates so far.
           report: more metrics, of the state before an update.
         """
-        learn = learning.update_from_replay(
-            buffer,
-            gradient_step,
-            batch_size=self.batch_size,
-            gradient_steps=self.gradient_steps,
-            min_items=self.learning_starts - self._num_waiting,
-            beta=beta,
-        )
-
-        def init(key: random.Key) -> OffPolicyState:
-            return OffPolicyState(init_learner(key), buffer.init(), num_updates=tf.constant(0))
 
         def act(
             policy: OffPolicyPolicy, actor_state: Nest, observation: Nest, key: random.Key, mode: Mode
         ) -> ActorStep:
             return ActorStep(choose(policy, observation, key, mode), actor_state, {})
+
+        return self.make_agent_with_state(buffer, init_learner, stateless, act, gradient_step, beta=beta, report=report)
+
+    def make_agent_with_state(
+        self,
+        buffer: replay.Replay,
+        init_learner: Callable[[random.Key], Any],
+        init_actor: Callable[[int], Nest],
+        act: Callable[[OffPolicyPolicy, Nest, Nest, random.Key, Mode], ActorStep],
+        gradient_step: Callable[[Any, replay.Sample, random.Key], tuple[Any, Learned]],
+        *,
+        min_items: int | None = None,
+        to_items: Callable[[Transition], Nest] = lambda trajectory: trajectory._replace(extras={}),
+        beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
+        report: Callable[[OffPolicyState], Metrics] = lambda state: {},
+    ) -> Agent:
+        """As `make_agent`, for actors that carry something from step to step.
+
+        Args:
+          buffer: as there.
+          init_learner: as there.
+          init_actor: see `Agent`.
+          act: see `Agent`.
+          gradient_step: as there.
+          min_items: before the first gradient step; unless given those of `learning_starts`.
+          to_items: from a trajectory to what the buffer adds.
+          beta: as there.
+          report: as there.
+        """
+        learn = learning.update_from_replay(
+            buffer,
+            gradient_step,
+            batch_size=self.batch_size,
+            gradient_steps=self.gradient_steps,
+            min_items=self.learning_starts - self._num_waiting if min_items is None else min_items,
+            beta=beta,
+            to_items=to_items,
+        )
+
+        def init(key: random.Key) -> OffPolicyState:
+            return OffPolicyState(init_learner(key), buffer.init(), num_updates=tf.constant(0))
 
         def update(state: OffPolicyState, trajectory: Transition, key: random.Key) -> tuple[OffPolicyState, Metrics]:
             successor, metrics = learn(state, trajectory, key)
@@ -166,7 +199,7 @@ class ReplayHParams(HParams):
         def cut(state: OffPolicyState) -> OffPolicyState:
             return state._replace(replay=buffer.cut(state.replay))
 
-        return Agent(self.schedule, init, stateless, act, update, cut)
+        return Agent(self.schedule, init, init_actor, act, update, cut)
 
 
 @dataclasses.dataclass(frozen=True)

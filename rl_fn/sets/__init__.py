@@ -5,14 +5,15 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import c51, dqn, impala, iqn, munchausen, ppo, pqn, qrdqn, rainbow, sac, td3
+from rl_fn.sets import c51, dqn, impala, iqn, munchausen, ppo, pqn, qrdqn, r2d2, rainbow, sac, td3, variants
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
-from rl_fn.sets.registry import SETS, NamedSet, register
+from rl_fn.sets.registry import SETS, VARIANTS, NamedSet, register, register_variant
 
 __all__ = [
     "SETS",
+    "VARIANTS",
     "NamedSet",
     "agent_module",
     "c51",
@@ -27,9 +28,12 @@ __all__ = [
     "ppo",
     "pqn",
     "qrdqn",
+    "r2d2",
     "rainbow",
     "read_toml",
     "register",
+    "register_variant",
     "sac",
     "td3",
+    "variants",
 ]

@@ -18,6 +18,7 @@ ALL_OPTIONS = {
     "epsilon_schedule": "per_actor",
     "target_step_size": 0.5,
 }
+SEQUENCES = {"sequence_length": 3, "burn_in": 2, "sequence_period": 2, "n_step": 2}
 # agent -> the environment, and hyper-parameters
 AGENTS = {
     "ppo": (
@@ -33,6 +34,10 @@ AGENTS = {
     "qrdqn": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 5}),
     "iqn": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 4, "num_acting_quantiles": 4}),
     "munchausen": ("CartPole-v1", OFF_POLICY),
+    "r2d2": (
+        "CartPole-v1",
+        {**OFF_POLICY, "memory": "lstm", "memory_units": 4, "stream_sizes": (4,), **SEQUENCES},
+    ),
     "rainbow": ("CartPole-v1", {**OFF_POLICY, "stream_sizes": (8,), "num_atoms": 5}),
     "sac": ("CartPole-v1", OFF_POLICY),
     "sac_box": ("Pendulum-v1", OFF_POLICY),
