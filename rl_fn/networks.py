@@ -16,6 +16,7 @@ from rl_fn._src.networks.base import (
     output_spec,
 )
 from rl_fn._src.networks.convolution import convolution
+from rl_fn._src.networks.ensemble import ensemble
 from rl_fn._src.networks.feedforward import dense, gaussian, mlp, policy_layer, separate, sequential, shared
 from rl_fn._src.networks.keras import from_keras
 from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
@@ -40,6 +41,7 @@ __all__ = [
     "convolution",
     "dense",
     "dueling",
+    "ensemble",
     "flatten",
     "from_keras",
     "gaussian",

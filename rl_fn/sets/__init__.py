@@ -5,7 +5,22 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import c51, dqn, impala, iqn, munchausen, ppo, pqn, qrdqn, r2d2, rainbow, sac, td3, variants
+from rl_fn.sets import (
+    bootstrapped,
+    c51,
+    dqn,
+    impala,
+    iqn,
+    munchausen,
+    ppo,
+    pqn,
+    qrdqn,
+    r2d2,
+    rainbow,
+    sac,
+    td3,
+    variants,
+)
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
@@ -16,6 +31,7 @@ __all__ = [
     "VARIANTS",
     "NamedSet",
     "agent_module",
+    "bootstrapped",
     "c51",
     "dqn",
     "find",

@@ -30,6 +30,7 @@ AGENTS = {
     "pqn": ("CartPole-v1", {**ON_POLICY, "num_minibatches": 2}),
     "dqn": ("CartPole-v1", OFF_POLICY),
     "dqn_all": ("CartPole-v1", {**OFF_POLICY, **ALL_OPTIONS}),
+    "bootstrapped": ("CartPole-v1", {**OFF_POLICY, "num_heads": 2}),
     "c51": ("CartPole-v1", {**OFF_POLICY, "num_atoms": 5}),
     "qrdqn": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 5}),
     "iqn": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 4, "num_acting_quantiles": 4}),
