@@ -111,10 +111,14 @@ def loss(
         truncated_t=steps.is_last,
     )
     value = tf.reduce_mean(sample.weights * tf.reduce_mean(losses.l2_loss(error), axis=0))
+    metrics = {"loss": value, "q_value": tf.reduce_mean(q_tm1)}
+    return value, Learned(metrics, priorities(error, hparams.max_error_weight))
+
+
+def priorities(error: tf.Tensor, max_error_weight: Scalar) -> tf.Tensor:
+    """The priorities `[N]` of sequences with errors `[T, N]`: the weighted mean of the largest and the mean one."""
     size = tf.stop_gradient(tf.abs(error))
-    weight = hparams.max_error_weight
-    priorities = weight * tf.reduce_max(size, axis=0) + (1 - weight) * tf.reduce_mean(size, axis=0)
-    return value, Learned({"loss": value, "q_value": tf.reduce_mean(q_tm1)}, priorities)
+    return max_error_weight * tf.reduce_max(size, axis=0) + (1 - max_error_weight) * tf.reduce_mean(size, axis=0)
 
 
 def make(spec: EnvSpec, hparams: R2D2HParams, *, loss: Callable[..., tuple[tf.Tensor, Learned]] = loss) -> Agent:
