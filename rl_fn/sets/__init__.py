@@ -6,6 +6,7 @@ TensorFlow is not imported here until a set is made into a struct.
 """
 
 from rl_fn.sets import (
+    atari,
     bootstrapped,
     c51,
     dqn,
@@ -31,6 +32,7 @@ __all__ = [
     "VARIANTS",
     "NamedSet",
     "agent_module",
+    "atari",
     "bootstrapped",
     "c51",
     "dqn",

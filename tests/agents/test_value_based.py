@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from gymnasium import spaces
 
 from rl_fn import envs, learning, networks, optimizers, random, replay, struct
 from rl_fn.agents import bootstrapped, dqn, iqn
@@ -131,6 +132,23 @@ def test_transitions_are_replayed_by_their_errors_only_where_that_is_asked_for()
         share = np.mean(sample.slots.numpy() == 0)
         assert (share > 0.9) == prioritized
         assert (np.ptp(sample.weights) > 0) == prioritized
+
+
+def test_stacked_frames_are_kept_once_and_read_as_they_were():
+    values = hparams(stacked_frames=True, num_envs=1, replay_capacity=100)
+    space = spaces.Box(0, 255, (3, 3, 2), np.uint8)
+    buffer = values.make_replay(struct.EnvSpec("Frames", space, spaces.Discrete(2)))
+    frames = np.arange(9 * 9, dtype=np.uint8).reshape(9, 3, 3)
+    stacks = np.stack([frames[[0, *range(8)]], frames], axis=-1)[:, np.newaxis]  # the first frame fills its stack
+    flags = tf.zeros([8, 1], tf.bool)
+    steps = struct.Transition(
+        tf.constant(stacks[:8]), tf.zeros([8, 1], tf.int32), tf.ones([8, 1]), flags, flags, tf.constant(stacks[1:]), {}
+    )
+    state = buffer.add(buffer.init(), steps)
+    assert state.frames.shape == [101, 3, 3]
+    sample = buffer.sample(state, random.key(0), 20)
+    np.testing.assert_array_equal(sample.items.observation, stacks[sample.slots.numpy(), 0])
+    np.testing.assert_array_equal(sample.items.next_observation, stacks[sample.slots.numpy() + 1, 0])
 
 
 @pytest.mark.parametrize("step_size", [1.0, 0.25])
