@@ -14,13 +14,14 @@ import tensorflow as tf
 from rl_fn import losses, random, replay
 from rl_fn.agents.base import Agent, num_actions
 from rl_fn.agents.hparams import field
-from rl_fn.agents.value_based import Outputs, ValueHParams
+from rl_fn.agents.value_based import DoubleQHParams, Outputs
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest
 
 
 @dataclasses.dataclass(frozen=True)
-class DQNHParams(ValueHParams):
+class DQNHParams(DoubleQHParams):
+    double_q: bool = True
     loss: str = field("l2", "Loss of the TD error; huber turns linear beyond 1.", choices=("huber", "l2"))
 
 

@@ -87,7 +87,6 @@ class ReplayHParams(HParams):
     batch_size: int = field(64, "Transitions per gradient step.", low=1)
     gradient_steps: int = field(1, "Gradient steps per update.", low=1)
     n_step: int = field(1, "Steps of reward before a target bootstraps.", low=1)
-    stacked_frames: bool = field(False, "Whether observations stack frames along their last axis; each is kept once.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,14 +116,9 @@ class ReplayHParams(HParams):
 
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the transitions: items are `replay.NStepTransition`s."""
-        step, streams = self.step_spec(spec), self.num_envs
-        if not self.stacked_frames:
-            return replay.n_step_items(self.replay_capacity, step, num_streams=streams, n=self.n_step, gamma=self.gamma)
-        capacity = -(-self.replay_capacity // streams) * streams
-        make_store = lambda numbers: replay.n_step(
-            capacity, numbers, num_streams=streams, n=self.n_step, gamma=self.gamma
+        return replay.n_step_items(
+            self.replay_capacity, self.step_spec(spec), num_streams=self.num_envs, n=self.n_step, gamma=self.gamma
         )
-        return replay.frames(capacity, step, num_streams=streams, make_store=make_store)
 
     def make_replay(self, spec: EnvSpec) -> replay.Replay:
         """Makes the buffer, sampled uniformly."""

@@ -9,16 +9,15 @@ import tensorflow as tf
 
 from rl_fn import losses, random, replay
 from rl_fn.agents.base import Agent, num_actions
-from rl_fn.agents.dqn import DQNHParams
 from rl_fn.agents.hparams import field
-from rl_fn.agents.value_based import Outputs
+from rl_fn.agents.value_based import Outputs, ValueHParams
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class MunchausenHParams(DQNHParams):
-    double_q: bool = field(False, "Without effect: the soft policy is that of the target network.")
+class MunchausenHParams(ValueHParams):
+    loss: str = field("l2", "Loss of the TD error; huber turns linear beyond 1.", choices=("huber", "l2"))
     temperature: Scalar = field(0.03, "Of the soft policy, in units of the values.", above=0.0)
     munchausen_scale: Scalar = field(0.9, "Weight of the log-probability, times the temperature.", low=0.0, high=1.0)
     munchausen_clip: Scalar = field(-1.0, "The least that it adds to a reward, before the weight.", high=0.0)

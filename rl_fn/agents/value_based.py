@@ -49,11 +49,20 @@ class ValueHParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams,
     gradient_steps: int = 32
     anneal_learning_rate: bool = True
     prioritized: bool = False
-    double_q: bool = field(True, "Whether the online network chooses the action that the target network values.")
+    stacked_frames: bool = field(False, "Whether observations stack frames along their last axis; each is kept once.")
     dueling: bool = field(False, "Whether value and advantages have a head each.")
     stream_sizes: tuple[int, ...] = field((), "Widths of the hidden layers of each head.")
     noise: str = field("none", "Noise of the heads' parameters, for exploration.", choices=("none", *networks.NOISES))
     noise_deviation: float = field(0.5, "Initial deviation of the noise; 0.017 where it is independent.", low=0)
+
+    def make_store(self, spec: EnvSpec) -> replay.Store:
+        """Makes what keeps the transitions: items are `replay.NStepTransition`s."""
+        if not self.stacked_frames:
+            return super().make_store(spec)
+        streams, n, gamma = self.num_envs, self.n_step, self.gamma
+        capacity = -(-self.replay_capacity // streams) * streams
+        make_store = lambda numbers: replay.n_step(capacity, numbers, num_streams=streams, n=n, gamma=gamma)
+        return replay.frames(capacity, self.step_spec(spec), num_streams=streams, make_store=make_store)
 
     def make_network(self, spec: EnvSpec, actions: int, num_atoms: int | None = None) -> ValueNetwork:
         """Makes the network, with outputs `[N, A]`, or `[N, A, num_atoms]`."""
@@ -110,3 +119,10 @@ class ValueHParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams,
 
         gradient_step = learning.target_gradient_step(loss, optimizer, self.target_update)
         return self.make_agent(self.make_replay(spec), init, choose, gradient_step, beta=self.beta, report=report)
+
+
+@dataclasses.dataclass(frozen=True)
+class DoubleQHParams(ValueHParams):
+    """Of action values whose targets may choose and value with different networks."""
+
+    double_q: bool = field(False, "Whether the online network chooses the action that the target network values.")

@@ -116,7 +116,7 @@ def test_the_struct_is_what_make_says_of_its_hparams(tmp_path, monkeypatch):
         ("untold", "untold.make must say what its hparams are: a subclass of HParams, given None"),
         ("broken", r"module 'broken' cannot be imported \(No module named 'no_such_package' in .*broken.py, line 1\)"),
         ("json", "json makes no agent: it has no function make"),
-        ("nowhere.at_all", "unknown agent 'nowhere.at_all': expected one of dqn, impala, ppo, rainbow, sac,"),
+        ("nowhere.at_all", "unknown agent 'nowhere.at_all': expected one of .*dqn, .*ppo, .*sac, "),
     ]:
         with pytest.raises(ValueError, match=message):
             sets.hparams_struct(agent)
