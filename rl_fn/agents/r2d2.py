@@ -33,7 +33,7 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
     n_step: int = 5
     hidden_sizes: tuple[int, ...] = (64,)
     stream_sizes: tuple[int, ...] = field((64,), "Widths of the hidden layers of value and advantage.")
-    memory: str = field("gru", "The recurrent network.", choices=networks.MEMORIES[1:])
+    memory: str = field("gru", "The recurrent network.", choices=("gru", "lstm"))
     memory_units: int = field(64, "Its size.", low=1)
     sequence_length: int = field(16, "Steps of a sequence that are learned from.", low=1)
     burn_in: int = field(8, "Steps before them, which only bring the recurrent state up to date.", low=0)
@@ -46,9 +46,13 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
     epsilon_final: Scalar = 0.4**8
     epsilon_schedule: str = "per_actor"
 
+    def make_memory(self) -> networks.RecurrentNetwork:
+        """Makes the recurrent network."""
+        return networks.lstm(self.memory_units) if self.memory == "lstm" else networks.gru(self.memory_units)
+
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the steps, at least `replay_capacity` of them: items are `replay.Sequence`s."""
-        state = networks.memory(self.memory, self.memory_units).initial_state(1)
+        state = self.make_memory().initial_state(1)
         begin = self.num_envs * self.sequence_period
         return replay.sequences(
             -(-self.replay_capacity // begin) * begin,
@@ -129,9 +133,10 @@ def make(spec: EnvSpec, hparams: R2D2HParams, *, loss: Callable[..., tuple[tf.Te
     """
     actions = num_actions("r2d2", spec)
     torso, input_spec, to_inputs = hparams.make_torso(spec)
-    memory = networks.memory(hparams.memory, hparams.memory_units)
     nothing = networks.Network(lambda key, spec: {}, lambda params, inputs: inputs)
-    network = networks.recurrent_values(torso, memory, networks.dueling(nothing, actions, hparams.stream_sizes))
+    network = networks.recurrent_values(
+        torso, hparams.make_memory(), networks.dueling(nothing, actions, hparams.stream_sizes)
+    )
     optimizer = hparams.make_optimizer(hparams.gradient_steps)
 
     def init(key: random.Key) -> learning.TargetLearner:

@@ -68,7 +68,10 @@ class ValueHParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams,
         """Makes the network, with outputs `[N, A]`, or `[N, A, num_atoms]`."""
         torso, input_spec, to_inputs = self.make_torso(spec)
         network = self.make_heads(torso, input_spec, actions, num_atoms)
-        apply = lambda params, observation, key=None: network.apply(params, to_inputs(observation), key)
+
+        def apply(params: Nest, observation: Nest, key: random.Key | None = None) -> tf.Tensor:
+            return network.apply(params, to_inputs(observation), key)
+
         return ValueNetwork(network.init, apply)
 
     def make_heads(
@@ -81,12 +84,11 @@ class ValueHParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams,
         heads = networks.dueling if self.dueling else networks.action_values
         plain = heads(torso, actions, self.stream_sizes, num_atoms)
         if self.noise == "none":
-            return ValueNetwork(
-                lambda key: plain.init(key, input_spec), lambda params, inputs, key=None: plain.apply(params, inputs)
-            )
+            without = lambda params, inputs, key: plain.apply(params, inputs)
+            return ValueNetwork(lambda key: plain.init(key, input_spec), without)
         noisy = networks.noisy(plain, self.noise_deviation, plain=("torso",), kind=self.noise)
 
-        def apply(params: Nest, inputs: Nest, key: random.Key | None = None) -> tf.Tensor:
+        def apply(params: Nest, inputs: Nest, key: random.Key | None) -> tf.Tensor:
             return noisy.apply(params if key is None else noisy.draw(params, key), inputs)
 
         return ValueNetwork(lambda key: noisy.init(key, input_spec), apply)
