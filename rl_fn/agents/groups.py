@@ -250,6 +250,10 @@ class EpsilonGreedyHParams(HParams):
             return optimizers.linear_schedule(first, last, steps)(num_updates)
         return _geometric(first, last, optimizers.linear_schedule(0.0, 1.0, steps)(num_updates))
 
+    def report_epsilon(self, state: Any) -> Metrics:
+        """The mean over actors, for a state with `num_updates`."""
+        return {"epsilon": tf.reduce_mean(self.epsilon(state.num_updates, self.num_envs))}
+
 
 @dataclasses.dataclass(frozen=True)
 class TwinCriticHParams(ReplayHParams):

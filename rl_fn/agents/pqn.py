@@ -107,7 +107,6 @@ def make(spec: EnvSpec, hparams: PQNHParams, *, loss: Callable[..., tuple[tf.Ten
             hparams.num_minibatches,
         )
         metrics = tf.nest.map_structure(tf.reduce_mean, metrics)
-        epsilon = tf.reduce_mean(hparams.epsilon(state.num_updates, hparams.num_envs))
-        return PQNState(learner, state.num_updates + 1), {**metrics, "epsilon": epsilon}
+        return PQNState(learner, state.num_updates + 1), {**metrics, **hparams.report_epsilon(state)}
 
     return Agent(hparams.schedule, init, stateless, act, update)

@@ -1,9 +1,7 @@
 """R2D2 (Kapturowski et al., 2019, "Recurrent experience replay in distributed reinforcement learning").
 
-Q-learning with a memory, from replayed sequences: each begins with the recurrent state that was stored when it was
-acted, and its first steps only bring that up to date (burn-in). Double Q-learning over several steps, a dueling head,
-values on a squashed scale, prioritised sequences, and actors that explore more and less. The last action and reward
-are no inputs of the network.
+Double Q-learning with a memory, from replayed sequences: each begins with the recurrent state that was stored when it
+was acted, and its first steps only bring that up to date (burn-in). The last action and reward are no inputs.
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from rl_fn.agents.base import ActorStep, Agent, Mode, num_actions
 from rl_fn.agents.groups import EpsilonGreedyHParams, Inputs, PrioritizedReplayHParams, TorsoHParams
 from rl_fn.agents.hparams import field
 from rl_fn.agents.value_based import TargetHParams
-from rl_fn.learning import Learned, OffPolicyPolicy, OffPolicyState
-from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
+from rl_fn.learning import Learned, OffPolicyPolicy
+from rl_fn.struct import EnvSpec, Nest, Scalar
 
 TRANSFORMS = {"identity": transforms.IDENTITY_PAIR, "signed_hyperbolic": transforms.SIGNED_HYPERBOLIC_PAIR}
 
@@ -36,7 +34,7 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
     memory: str = field("gru", "The recurrent network.", choices=("gru", "lstm"))
     memory_units: int = field(64, "Its size.", low=1)
     sequence_length: int = field(16, "Steps of a sequence that are learned from.", low=1)
-    burn_in: int = field(8, "Steps before them, which only bring the recurrent state up to date.", low=0)
+    burn_in: int = field(8, "Steps before them, without a gradient.", low=0)
     sequence_period: int = field(8, "Steps between the beginnings of two sequences.", low=1)
     value_transform: str = field("signed_hyperbolic", "The scale of the values.", choices=tuple(TRANSFORMS))
     max_error_weight: Scalar = field(0.9, "Of the largest error in a priority; the rest is the mean.", low=0, high=1)
@@ -85,12 +83,11 @@ def loss(
       to_inputs: from observations to what the network takes.
       params: what is learned.
       target_params: what values the successors.
-      sample: N items `replay.Sequence`, their steps a Transition `[burn_in + sequence_length, N, ...]` and their
-        start the recurrent state `[N, ...]` before the first; and their weights `[N]`.
+      sample: N items `replay.Sequence`, steps `[burn_in + sequence_length, N, ...]` and state before; weights `[N]`.
       hparams: the agent's.
 
     Returns:
-      The weighted mean, a scalar, and what it has to say; a priority mixes the largest and the mean absolute error.
+      The weighted mean, a scalar, and what it has to say.
     """
     steps, start = sample.items
     inputs = to_inputs(steps.observation)
@@ -115,28 +112,23 @@ def loss(
         truncated_t=steps.is_last,
     )
     value = tf.reduce_mean(sample.weights * tf.reduce_mean(losses.l2_loss(error), axis=0))
-    metrics = {"loss": value, "q_value": tf.reduce_mean(q_tm1)}
-    return value, Learned(metrics, priorities(error, hparams.max_error_weight))
+    sizes = priorities(error, hparams.max_error_weight)
+    return value, Learned({"loss": value, "q_value": tf.reduce_mean(q_tm1)}, sizes)
 
 
-def priorities(error: tf.Tensor, max_error_weight: Scalar) -> tf.Tensor:
-    """The priorities `[N]` of sequences with errors `[T, N]`: the weighted mean of the largest and the mean one."""
+def priorities(error: tf.Tensor, weight: Scalar) -> tf.Tensor:
+    """The priorities `[N]` of sequences with errors `[T, N]`: the largest, with its weight, and the mean."""
     size = tf.stop_gradient(tf.abs(error))
-    return max_error_weight * tf.reduce_max(size, axis=0) + (1 - max_error_weight) * tf.reduce_mean(size, axis=0)
+    return weight * tf.reduce_max(size, axis=0) + (1 - weight) * tf.reduce_mean(size, axis=0)
 
 
 def make(spec: EnvSpec, hparams: R2D2HParams, *, loss: Callable[..., tuple[tf.Tensor, Learned]] = loss) -> Agent:
-    """Makes an R2D2 agent, of the loss above or another.
-
-    Raises:
-      ValueError: if the action space is not Discrete.
-    """
+    """Makes an R2D2 agent, of the loss above or another; raises ValueError if the action space is not Discrete."""
     actions = num_actions("r2d2", spec)
     torso, input_spec, to_inputs = hparams.make_torso(spec)
     nothing = networks.Network(lambda key, spec: {}, lambda params, inputs: inputs)
-    network = networks.recurrent_values(
-        torso, hparams.make_memory(), networks.dueling(nothing, actions, hparams.stream_sizes)
-    )
+    heads = networks.dueling(nothing, actions, hparams.stream_sizes)
+    network = networks.recurrent_values(torso, hparams.make_memory(), heads)
     optimizer = hparams.make_optimizer(hparams.gradient_steps)
 
     def init(key: random.Key) -> learning.TargetLearner:
@@ -151,14 +143,8 @@ def make(spec: EnvSpec, hparams: R2D2HParams, *, loss: Callable[..., tuple[tf.Te
         action = policies.epsilon_greedy(key, q, hparams.epsilon(policy.num_updates, q.shape[0]))
         return ActorStep(action, after, {"recurrent_state": recurrent_state})
 
-    def report(state: OffPolicyState) -> Metrics:
-        return {"epsilon": tf.reduce_mean(hparams.epsilon(state.num_updates, hparams.num_envs))}
-
-    gradient_step = learning.target_gradient_step(
-        lambda params, target_params, sample, key: loss(network, to_inputs, params, target_params, sample, hparams),
-        optimizer,
-        hparams.target_update,
-    )
+    mine = lambda params, target_params, sample, key: loss(network, to_inputs, params, target_params, sample, hparams)
+    gradient_step = learning.target_gradient_step(mine, optimizer, hparams.target_update)
     return hparams.make_agent_with_state(
         hparams.make_replay(spec),
         init,
@@ -168,5 +154,5 @@ def make(spec: EnvSpec, hparams: R2D2HParams, *, loss: Callable[..., tuple[tf.Te
         min_items=hparams.min_sequences,
         to_items=lambda steps: replay.Sequence(steps._replace(extras={}), steps.extras["recurrent_state"]),
         beta=hparams.beta,
-        report=report,
+        report=hparams.report_epsilon,
     )

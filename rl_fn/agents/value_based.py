@@ -12,7 +12,7 @@ from rl_fn import learning, networks, policies, random, replay
 from rl_fn.agents.base import Agent, Mode
 from rl_fn.agents.groups import AdamHParams, EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams
 from rl_fn.agents.hparams import field
-from rl_fn.learning import Learned, OffPolicyPolicy, OffPolicyState
+from rl_fn.learning import Learned, OffPolicyPolicy
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 # (params, observation [N, ...], key of what is random, None for nothing) -> [N, A], or [N, A, ...] of distributions
@@ -116,11 +116,10 @@ class ValueHParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams,
             q = q_values(policy.params, observation, noise_key)
             return policies.epsilon_greedy(choice_key, q, self.epsilon(policy.num_updates, q.shape[0]))
 
-        def report(state: OffPolicyState) -> dict[str, tf.Tensor]:
-            return {"epsilon": tf.reduce_mean(self.epsilon(state.num_updates, self.num_envs))}
-
         gradient_step = learning.target_gradient_step(loss, optimizer, self.target_update)
-        return self.make_agent(self.make_replay(spec), init, choose, gradient_step, beta=self.beta, report=report)
+        return self.make_agent(
+            self.make_replay(spec), init, choose, gradient_step, beta=self.beta, report=self.report_epsilon
+        )
 
 
 @dataclasses.dataclass(frozen=True)
