@@ -24,8 +24,8 @@ _KEYS = {"agent": str, "env": str, "env_kwargs": dict, "doc": str, "values": dic
 def find(name: str) -> NamedSet:
     """Looks a set up by its name, or reads it from a file if the name ends with `.toml`.
 
-    Several names with `-` between them are one set: what the first says counts, and later ones fill in. Behind the first
-    may be variants, too, such as in `dqn_cartpole-per-dueling`, whose values go over those of the sets.
+    Several names with `-` between them are one set: what the first says counts, and later ones fill in. Behind the
+    first may be variants, too, such as in `dqn_cartpole-per-dueling`, whose values go over those of the sets.
 
     Raises:
       ValueError: if there is none of that name, naming the nearest; for a file, as `read_toml`; if several are not for

@@ -77,7 +77,7 @@ def test_variants_go_over_the_values_of_a_set():
     both = sets.make(sets.find("dqn_cartpole-per-nstep"), "n_step=2")
     assert both == sets.make(sets.find("dqn_cartpole")).override(prioritized=True, n_step=2)
     assert sets.make(sets.find("qrdqn_cartpole-double")).double_q
-    with pytest.raises(ValueError, match="unknown variant 'pe'; the nearest is 'per', there are: double, single"):
+    with pytest.raises(ValueError, match="unknown hyper-parameter set 'pe'"):
         sets.find("dqn_cartpole-pe")
     with pytest.raises(ValueError, match="PPOHParams has no hyper-parameter 'prioritized'"):
         sets.make(sets.find("ppo_cartpole-per"))
