@@ -5,26 +5,53 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import dqn, impala, ppo, rainbow, sac, td3
+from rl_fn.sets import (
+    atari,
+    bootstrapped,
+    c51,
+    dqn,
+    impala,
+    iqn,
+    munchausen,
+    ppo,
+    pqn,
+    qrdqn,
+    r2d2,
+    rainbow,
+    sac,
+    td3,
+    variants,
+)
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
-from rl_fn.sets.registry import SETS, NamedSet, register
+from rl_fn.sets.registry import SETS, VARIANTS, NamedSet, register, register_variant
 
 __all__ = [
     "SETS",
+    "VARIANTS",
     "NamedSet",
     "agent_module",
+    "atari",
+    "bootstrapped",
+    "c51",
     "dqn",
     "find",
     "hparams_struct",
     "impala",
+    "iqn",
     "make",
+    "munchausen",
     "parse_overrides",
     "ppo",
+    "pqn",
+    "qrdqn",
+    "r2d2",
     "rainbow",
     "read_toml",
     "register",
+    "register_variant",
     "sac",
     "td3",
+    "variants",
 ]

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn.agents import dqn, impala, ppo, rainbow, sac, td3
+from rl_fn import sets
+from rl_fn.agents import dqn, ppo, rainbow
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
 
-STRUCTS = [dqn.DQNHParams, impala.IMPALAHParams, ppo.PPOHParams, rainbow.RainbowHParams, sac.SACHParams, td3.TD3HParams]
+STRUCTS = [sets.hparams_struct(agent) for agent in sorted({named.agent for named in sets.SETS.values()})]
 
 
 # Without `from __future__ import annotations`, in this module: the types are objects and not texts.
