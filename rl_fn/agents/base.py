@@ -58,6 +58,16 @@ class Agent(NamedTuple):
     cut: Callable[[Any], Any] = lambda state: state
 
 
+def sampled(agent: Agent) -> Agent:
+    """The agent with exploration on in mode "eval" too, as it acts in training."""
+
+    def act(policy: Nest, actor_state: Nest, observation: Nest, key: random.Key, mode: Mode) -> ActorStep:
+        del mode
+        return agent.act(policy, actor_state, observation, key, "train")
+
+    return agent._replace(act=act)
+
+
 def stateless(batch_size: int) -> tuple:
     """The `init_actor` of an agent whose actors carry nothing from step to step."""
     del batch_size

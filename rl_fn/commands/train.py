@@ -94,22 +94,16 @@ def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None
     if not 1 <= episodes <= MOST_EPISODES:
         refuse(f"test_episodes is {episodes}, expected an integer from 1 to {MOST_EPISODES:,}")
     import_tensorflow(compilation_cache)
-    from rl_fn import loops, random
-    from rl_fn.envs import Env
-    from rl_fn.runs import load
+    from rl_fn.runs import evaluate
 
     with refusals(folder):
         modules.import_named(modules.names(flags.get("imports", ())))
-        for copy in copies:
-            run = load(copy)
-            for note in run.notes:
+        for judged in evaluate(folder, episodes=episodes, seed=flags.get("seed", 0)):
+            for note in judged.loaded.notes:
                 say(note)
-            judge: Any = loops.evaluate if isinstance(run.env, Env) else loops.host_evaluate
-            returns, _, _ = judge(run.agent, run.env, episodes)(run.policy, random.key(flags.get("seed", 0)))
+            returns = judged.evaluation.returns
             told = f"test return {returns.mean():.1f} +- {returns.std():.1f} over {episodes} episodes"
-            print(f"{copy.name}: {told}, after {run.env_steps:,} steps", flush=True)
-            if hasattr(run.env, "close"):
-                run.env.close()
+            print(f"run_{judged.copy}: {told}, after {judged.loaded.env_steps:,} steps", flush=True)
 
 
 def _settings(flags: dict[str, Any], config: Path | None) -> RunConfig:

@@ -4,7 +4,8 @@ run = rl.runs.Run(agent, env, "runs/mine", train_steps=100_000, seed=0)
 for report in run:
     print(report.env_steps, report.metrics["episode_return"])
 
-`RunConfig` describes a run in names and numbers, `Run.from_config` makes it; `load` makes what a run has learned.
+`RunConfig` describes a run in names and numbers, `Run.from_config` makes it. Afterwards, `load` makes what a run has
+learned, with a `Policy` to act with; `evaluate` judges it, and `export` writes it in forms that need no rl_fn.
 `checkpoint` saves and restores states, `reporters` are what watches a run.
 
 TensorFlow is loaded with the first run, not with this package.
@@ -20,24 +21,34 @@ from rl_fn.runs.config import RunConfig
 if TYPE_CHECKING:
     from rl_fn.runs import checkpoint, reporters
     from rl_fn.runs.errors import ReporterError, RunError
+    from rl_fn.runs.exporting import export
+    from rl_fn.runs.judging import Judged, evaluate
     from rl_fn.runs.loading import Loaded, load
+    from rl_fn.runs.policy import Policy
     from rl_fn.runs.report import Report
     from rl_fn.runs.run import Run
 
 __all__ = [
+    "Judged",
     "Loaded",
+    "Policy",
     "Report",
     "ReporterError",
     "Run",
     "RunConfig",
     "RunError",
     "checkpoint",
+    "evaluate",
+    "export",
     "load",
     "reporters",
 ]
 
 _HOMES = {
+    **dict.fromkeys(("Judged", "evaluate"), "rl_fn.runs.judging"),
     **dict.fromkeys(("Loaded", "load"), "rl_fn.runs.loading"),
+    "Policy": "rl_fn.runs.policy",
+    "export": "rl_fn.runs.exporting",
     "Report": "rl_fn.runs.report",
     **dict.fromkeys(("ReporterError", "RunError"), "rl_fn.runs.errors"),
     "Run": "rl_fn.runs.run",

@@ -166,7 +166,7 @@ def test_the_commands_record_and_the_run_stays_the_same(tmp_path, drawn_env, cap
     assert films == [f"step_{32 * i:08d}_return_6.0.mp4" for i in range(1, 21)]
     assert not (tmp_path / "films" / "run_1" / "videos").exists()  # the first copy stands for all
     capsys.readouterr()
-    commands.main(["play", "--run", str(tmp_path / "plain" / "run_0"), "--episodes", "2", "--record_video"])
+    commands.main(["play", str(tmp_path / "plain" / "run_0"), "--episodes", "2", "--record_video"])
     out = capsys.readouterr().out
     assert re.findall(r"episode (\d): return (\S+)", out) == [("0", "6.0"), ("1", "6.0")]
     assert sorted(os.listdir(tmp_path / "plain" / "run_0" / "videos")) == [
@@ -180,7 +180,7 @@ def test_a_package_of_ones_own_is_filmed(tmp_path, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[1] / "own")
     small = ["--eval_episodes", "2", "--train_steps", "160", "--no_compilation_cache", "--record_video"]
     commands.main(["train", "--import", "my_package", "--hparams", "corridor", "--output_dir", str(tmp_path), *small])
-    commands.main(["play", "--import", "my_package", "--run", str(tmp_path / "run_0"), "--record_video"])
+    commands.main(["play", "--import", "my_package", str(tmp_path / "run_0"), "--record_video"])
     names = sorted(path.name for path in (tmp_path / "run_0" / "videos").glob("*.mp4"))
     assert len(names) == 20 + 3
     assert iio.imread(tmp_path / "run_0" / "videos" / names[0], plugin="FFMPEG").shape[1:] == (16, 64, 3)

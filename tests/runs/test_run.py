@@ -260,7 +260,7 @@ def test_a_scripts_own_agent_has_no_name_in_the_config(env, tmp_path):
     with pytest.raises(ValueError, match="was trained by an agent without a name: give agent and env"):
         runs.load(tmp_path)
     loaded = runs.load(tmp_path, agent=tiny.agent(), env=env)
-    assert (loaded.policy, loaded.env_steps) == (8, 64)
+    assert (loaded.policy.params, loaded.env_steps) == (8, 64)
 
 
 def test_defaults_are_those_of_the_config():

@@ -1,0 +1,122 @@
+"""What a run has learned, judged afterwards: whole episodes with any of its checkpoints, also in a variant."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rl_fn import loops, random, struct
+from rl_fn.agents.base import sampled
+from rl_fn.envs import registry
+from rl_fn.envs.base import Env
+from rl_fn.media import films
+from rl_fn.runs.config import RunConfig
+from rl_fn.runs.loading import Loaded, copy_folders, copy_number, load
+
+
+class Judged(NamedTuple):
+    """The episodes of one copy."""
+
+    copy: int
+    seed: int  # that it was trained with
+    loaded: Loaded  # what played, with the environment it was judged in; exploring, if that was asked for
+    evaluation: loops.Evaluation
+
+
+def evaluate(
+    run: Path | str,
+    *,
+    checkpoint: str | int = "newest",
+    env: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    deterministic: bool = True,
+    episodes: int = 100,
+    seed: int = 0,
+) -> Iterator[Judged]:
+    """Plays whole episodes with what a run has learned.
+
+    Args:
+      run: the folder of a run, for all of its copies, or that of one copy.
+      checkpoint: as in `load`.
+      env: the name of another environment of the same spaces; that of the training unless given.
+      env_kwargs: what the environment is made with, beside that of the training where it is the same.
+      deterministic: without exploration; else as in training.
+      episodes: how many each copy plays.
+      seed: the same seed gives the same episodes; those of a copy do not depend on the others.
+
+    Yields:
+      One after the other, what each copy came to.
+
+    Raises:
+      ValueError: for fewer than 1 episodes, as `load`, or if the environment cannot be made or has other spaces.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes is {episodes}, expected at least 1")
+    copies = copy_folders(run)
+    config = RunConfig.read(copies[0])
+    learned = load(copies[0], checkpoint=checkpoint)
+    agent = learned.agent if deterministic else sampled(learned.agent)
+    place, made = learned.env, [learned.env]
+    try:
+        if env is not None or env_kwargs:
+            place = _variant(config, env, env_kwargs or {}, learned.env)
+            made.append(place)
+        if isinstance(place, Env):
+            play = loops.evaluate(agent, place, episodes)
+        else:
+            many = registry.judged_like(place, min(episodes, agent.schedule.num_envs))
+            made.append(many)
+            play = loops.host_evaluate(agent, many, episodes)
+        for folder in copies:
+            copy = copy_number(folder)
+            if folder != copies[0]:
+                learned = load(folder, checkpoint=checkpoint, agent=learned.agent, env=learned.env)
+            evaluation = play(learned.policy.params, random.fold_in(random.key(seed), copy))
+            yield Judged(copy, config.seed + copy, learned._replace(agent=agent, env=place), evaluation)
+    finally:
+        for one in made:
+            if not isinstance(one, Env):
+                one.close()
+
+
+def _variant(config: RunConfig, name: str | None, kwargs: Mapping[str, Any], trained: Any) -> Any:
+    """Another environment, or the same made with something else."""
+    same = name in (None, config.env)
+    theirs = config.env_kwargs if same else {}
+    changed = dataclasses.replace(config, env=config.env if same else name, env_kwargs={**theirs, **kwargs})
+    env: Any = changed.make_env(1)
+    for what in ("observation_space", "action_space"):
+        given, expected = getattr(env.spec, what), getattr(trained.spec, what)
+        # Bounds of observations may differ, those of actions may not: the policy was made for them.
+        differ = struct.space_spec(given) != struct.space_spec(expected)
+        if differ or (what == "action_space" and given != expected):
+            if not isinstance(env, Env):
+                env.close()
+            raise ValueError(
+                f"{env.spec.name} has the {what.replace('_', ' ')} {given}, and the run was trained with {expected}"
+            )
+    return env
+
+
+def film(run: Path | str, judged: Judged, episodes: int, seed: int) -> Path:
+    """Records films of what was judged, to the folder `videos` of the first copy.
+
+    Returns:
+      The folder.
+
+    Raises:
+      ValueError: as `films.Recorder`.
+    """
+    folder = copy_folders(run)[0] / "videos"
+    agent, env, policy, env_steps, _ = judged.loaded
+    shown = films.single(env)
+    recorder = films.Recorder(agent, shown, folder=folder, episodes=episodes)
+    try:
+        recorder(policy.params, random.key(seed), env_steps)
+    finally:
+        recorder.close()
+        if shown is not env:
+            shown.close()
+    return folder
