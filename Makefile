@@ -41,7 +41,7 @@ $(EXTRAS)/.ready: pyproject.toml constraints.txt constraints-extras.txt
 	test -x $(EXTRAS)/bin/python || $(PYTHON) -m venv $(EXTRAS)
 	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--constraint constraints-extras.txt --editable ".[dev,atari,box2d,envpool,minari,mujoco,parity,plot,video]"
+		--constraint constraints-extras.txt --editable ".[dev,atari,box2d,envpool,litert,minari,mujoco,parity,plot,video]"
 	touch $@
 
 test-extras: $(EXTRAS)/.ready
