@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 from rl_fn.commands import completing, helping, parser
+from rl_fn.commands.compare import compare
 from rl_fn.commands.envs import envs
+from rl_fn.commands.evaluate import evaluate
 from rl_fn.commands.exits import refusals
+from rl_fn.commands.export import export
 from rl_fn.commands.flags import flag
 from rl_fn.commands.play import play
 from rl_fn.commands.plot import plot
@@ -19,10 +22,13 @@ DESCRIPTION = "Reinforcement learning as pure functions in TensorFlow."
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "play": play,
+    "evaluate": evaluate,
+    "plot": plot,
+    "compare": compare,
+    "export": export,
     "list": list_sets,
     "show": show,
     "envs": envs,
-    "plot": plot,
     "version": version,
 }
 

@@ -1,89 +1,161 @@
-"""Learning curves of finished or running training runs, from their TensorBoard files. Needs the `plot` extra."""
+"""Curves of finished or running runs, from their metrics.csv: sets of hyper-parameters, in environments, over seeds."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import csv
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rl_fn.runs.config import FILE, read_json
-from rl_fn.runs.errors import one_line
+from rl_fn.runs.errors import reason
+from rl_fn.runs.loading import copy_folders
+from rl_fn.runs.reporters import table
+
+RETURNS = "eval/return_mean"
 
 
 class Curve(NamedTuple):
+    """What was trained, in one environment, by all of its seeds."""
+
     label: str
+    env: str
     env_steps: np.ndarray  # [points]
     values: np.ndarray  # [seeds, points]
 
 
-def read_curve(output_dir: Path, tag: str = "eval/return_mean") -> Curve:
-    """Reads one scalar of all copies of a run.
+class _Seed(NamedTuple):
+    label: str
+    env: str
+    seed: int
+    config: Mapping[str, Any]
+    points: Mapping[int, float]  # by steps
+
+
+def read(runs: Sequence[Path], tag: str = RETURNS, labels: Sequence[str] = ()) -> list[Curve]:
+    """Reads one curve of runs.
+
+    Runs of one label in one environment are seeds of one curve. Unless given, the label is the name of the set; where
+    runs of one set differ in a hyper-parameter or in what the environment was made with, that is added to it.
 
     Args:
-      output_dir: what `--output_dir` was.
-      tag: the scalar.
+      runs: folders of runs, or of single copies.
+      tag: the name of the curve in metrics.csv.
+      labels: one for each of `runs`.
+
+    Returns:
+      The curves, in the order in which their first runs were given.
 
     Raises:
-      ValueError: if the folder holds no run, or a damaged one, or the run has no such scalar.
+      ValueError: if a folder holds no run, or the run has no such curve; or for another number of labels, or one seed
+        twice.
     """
-    folders = [folder for folder in output_dir.glob("run_*") if re.fullmatch(r"run_\d+", folder.name)]
-    folders.sort(key=lambda folder: int(folder.name.removeprefix("run_")))
-    if not folders:
-        raise ValueError(f"{output_dir} holds no run: there is no folder run_0 in it")
-    config = read_json(folders[0] / FILE)
-    series = [_points(folder, tag) for folder in folders]
-    steps = sorted(set.intersection(*[set(points) for points in series]))
-    values = np.array([[points[step] for step in steps] for points in series])
-    return Curve(f"{config.get('hparams') or output_dir.name} on {config.get('env')}", np.array(steps), values)
+    if labels and len(labels) != len(runs):
+        raise ValueError(f"{len(labels)} labels were given for {len(runs)} runs, expected one for each")
+    seeds = []
+    for index, run in enumerate(runs):
+        for copy in copy_folders(run):
+            config = read_json(copy / FILE)
+            label = labels[index] if labels else config.get("hparams") or copy.absolute().parent.name
+            seed = int(config.get("seed", 0)) + int(config.get("copy", 0))
+            seeds.append(_Seed(str(label), str(config.get("env")), seed, config, _points(copy, tag)))
+    grouped: dict[tuple[str, str], list[_Seed]] = {}
+    for one in seeds if labels else _told_apart(seeds):
+        grouped.setdefault((one.label, one.env), []).append(one)
+    return [_curve(label, env, members) for (label, env), members in grouped.items()]
 
 
-def _points(folder: Path, tag: str) -> dict[int, float]:
-    """The values of a scalar by their steps."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.util.tensor_util import make_ndarray
+def last(curves: Sequence[Curve]) -> dict[str, dict[str, np.ndarray]]:
+    """The last values `[seeds]` of curves, by label and environment.
 
-    for path in folder.glob("events.out.tfevents.*"):
-        if not path.is_file():  # which may have no end
-            raise ValueError(f"{path} cannot be read: it is no file")
+    Raises:
+      ValueError: if a label has no run in one of the environments, so that they cannot be taken together.
+    """
+    scores: dict[str, dict[str, np.ndarray]] = {}
+    for curve in curves:
+        scores.setdefault(curve.label, {})[curve.env] = curve.values[:, -1]
+    names = list(dict.fromkeys(curve.env for curve in curves))
+    for label, by_env in scores.items():
+        if missing := [env for env in names if env not in by_env]:
+            raise ValueError(f"{label} has no run in {', '.join(missing)}, expected one in each environment")
+    return {label: {env: by_env[env] for env in names} for label, by_env in scores.items()}
+
+
+def normalized(curves: Sequence[Curve], bounds: Mapping[str, tuple[float, float]]) -> dict[str, list[np.ndarray]]:
+    """The last values of each label, per environment, where 0 and 1 are the bounds of the environment.
+
+    Args:
+      curves: of all labels in all environments.
+      bounds: of environments; where there is none, the lowest and the highest point of its curves.
+
+    Raises:
+      ValueError: as `last`, and for bounds of another environment.
+    """
+    scores, names = last(curves), list(dict.fromkeys(curve.env for curve in curves))
+    for name in bounds:
+        if name not in names:
+            raise ValueError(f"bounds name {name}, expected one of {', '.join(names)}")
+    found = {}
+    for name in names:
+        everything = np.concatenate([curve.values.ravel() for curve in curves if curve.env == name])
+        low, high = bounds.get(name, (everything.min(), everything.max()))
+        found[name] = low, max(high - low, 1e-12)
+    return {
+        label: [(values - found[name][0]) / found[name][1] for name, values in by_env.items()]
+        for label, by_env in scores.items()
+    }
+
+
+def _points(copy: Path, tag: str) -> dict[int, float]:
+    path = copy / table.FILE
+    if not path.exists():
+        raise ValueError(f"{copy} has no curves: there is no {table.FILE} in it")
     try:
-        events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
-        found = {name: events.Tensors(name) for name in events.Tags()["tensors"]}
-    # What TensorBoard raises depends on the bytes that it finds.
-    except Exception as error:
-        raise ValueError(f"{folder} cannot be read: {one_line(error)}") from None
-    if tag not in found:
-        raise ValueError(f"{folder} has no scalar {tag!r}; there are: {', '.join(sorted(found))}")
+        columns, rows = table.read(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from None
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
     try:
-        # A resumed run may have logged a point twice: the later one counts.
-        return {event.step: float(make_ndarray(event.tensor_proto)) for event in found[tag]}
-    except (TypeError, ValueError):
-        raise ValueError(f"{folder} has {tag!r}, which is no scalar") from None
+        points = {int(row["env_steps"]): float(row[tag]) for row in rows if row.get(tag)}
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    if not points:
+        raise ValueError(f"{copy} has no curve {tag!r}; there are: {', '.join(columns[1:])}")
+    return points
 
 
-def plot(curves: Sequence[Curve], path: Path, ylabel: str = "evaluation return") -> None:
-    """Draws the median over seeds, the range between the worst and the best, and each seed as a thin line."""
-    from matplotlib.figure import Figure
+def _told_apart(seeds: Sequence[_Seed]) -> list[_Seed]:
+    """The same with labels that say where hyper-parameters differ under one name."""
+    told = []
+    for one in seeds:
+        alike = [other for other in seeds if (other.label, other.env) == (one.label, one.env)]
+        mine, theirs = _settings(one.config), [_settings(other.config) for other in alike]
+        differing = [name for name in mine if any(other.get(name) != mine[name] for other in theirs)]
+        told.append(one._replace(label=", ".join([one.label, *(f"{name}={mine[name]}" for name in differing)])))
+    return told
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for index, curve in enumerate(curves):
-        color = f"C{index}"
-        seeds = len(curve.values)
-        name = curve.label.replace("$", r"\$")  # which would begin a formula
-        label = f"{name} ({seeds} seed{'s' if seeds > 1 else ''})"
-        axes.plot(curve.env_steps, np.median(curve.values, axis=0), color=color, linewidth=2, label=label)
-        axes.plot(curve.env_steps, curve.values.T, color=color, linewidth=0.5, alpha=0.4)
-        axes.fill_between(
-            curve.env_steps, curve.values.min(axis=0), curve.values.max(axis=0), color=color, alpha=0.15, linewidth=0
-        )
-    axes.set_xlabel("environment steps")
-    axes.set_ylabel(ylabel)
-    axes.set_xlim(left=0)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k")
-    figure.savefig(path, dpi=150)
+
+def _settings(config: Mapping[str, Any]) -> dict[str, str]:
+    values = {**(config.get("hparam_override") or {}), **(config.get("env_kwargs") or {})}
+    return {name: json.dumps(value) for name, value in values.items()}
+
+
+def _curve(label: str, env: str, members: Sequence[_Seed]) -> Curve:
+    numbers = [one.seed for one in members]
+    if twice := sorted({seed for seed in numbers if numbers.count(seed) > 1}):
+        raise ValueError(f"{label} in {env} has the seed {twice[0]} twice: give the runs labels, or only one of them")
+    grids = [np.array(sorted(one.points)) for one in members]
+    low, high = max(grid[0] for grid in grids), min(grid[-1] for grid in grids)
+    steps = np.unique(np.concatenate(grids))
+    steps = steps[(steps >= low) & (steps <= high)]
+    if not steps.size:
+        raise ValueError(f"the seeds of {label} in {env} have no steps in common")
+    # At their own steps that is what was measured; between them, where the seeds were measured at others, a line.
+    values = [
+        np.interp(steps, grid, [one.points[step] for step in grid]) for grid, one in zip(grids, members, strict=True)
+    ]
+    return Curve(label, env, steps, np.array(values))

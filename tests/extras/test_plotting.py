@@ -1,51 +1,67 @@
-import shutil
-import subprocess
-import sys
+"""Pictures of runs; what is in them is tested without matplotlib in tests/media."""
+
+import csv
 
 import matplotlib.image
 import numpy as np
 import pytest
 
 from rl_fn.commands import main
-from rl_fn.media import curves
+from tests.media.written import run
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    override = "rollout_length=16,hidden_sizes=(16,)"
-    flags = ["--train_steps", "4000", "--eval_episodes", "5", "--copies", "2"]
-    main(["train", "--hparams", "ppo_cartpole", "--output_dir", str(folder), "--hparam_override", override, *flags])
-    return folder
+def runs(tmp_path_factory):
+    """Two sets in two environments, three seeds each."""
+    rng, folders = np.random.default_rng(0), []
+    for hparams, scale in (("ppo", 1.0), ("dqn", 0.7)):
+        for env, best in (("CartPole-v1", 500), ("Catch-bsuite", 1)):
+            curves = scale * best * (1 - np.exp(-np.arange(20) / 5)) + 0.05 * best * rng.normal(size=(3, 20))
+            folder = tmp_path_factory.mktemp("runs") / f"{hparams}_{best}"
+            folders.append(str(run(folder, curves.tolist(), hparams=hparams, env=env)))
+    return folders
 
 
-def test_curves_hold_every_seed(run):
-    curve = curves.read_curve(run)
-    assert curve.label == "ppo_cartpole on CartPole-v1"
-    assert curve.values.shape == (2, 16)
-    assert curve.env_steps[-1] == 4032
-    assert np.all(np.diff(curve.env_steps) > 0)
-
-
-def test_other_folders_beside_the_copies_are_ignored(run):
-    shutil.copytree(run / "run_0", run / "run_0_backup")
-    assert curves.read_curve(run).values.shape == (2, 16)
-
-
-def test_the_command_draws_a_picture(run, tmp_path):
-    path = tmp_path / "curves.png"
-    command = [sys.executable, "-m", "rl_fn", "plot", "--runs", str(run), "--output", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert (done.stdout, done.stderr) == (f"{path}\n", "")
-    picture = matplotlib.image.imread(path)
-    assert picture.shape[:2] == (600, 1050)
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [("curves", 2 * 2 * 20), ("profiles", 2 * 101), ("intervals", 2 * 3)],
+    ids=lambda value: str(value),
+)
+def test_each_kind_is_written_as_png_and_pdf_with_its_numbers(runs, tmp_path, capsys, kind, rows):
+    numbers = tmp_path / "numbers.csv"
+    main(["plot", *runs, "--kind", kind, "--output", str(tmp_path / kind), "--csv", str(numbers)])
+    paths = [tmp_path / f"{kind}.png", tmp_path / f"{kind}.pdf", numbers]
+    assert capsys.readouterr().out.split() == [str(path) for path in paths]
+    picture = matplotlib.image.imread(paths[0])
+    assert picture.shape[1] >= 850
     assert picture[..., :3].std() > 0.05
+    assert paths[1].read_bytes().startswith(b"%PDF")
+    with numbers.open() as file:
+        content = list(csv.DictReader(file))
+    assert len(content) == rows
+    assert {row["label"] for row in content} == {"ppo", "dqn"}
+    assert all(float(row["low"]) <= float(row["high"]) for row in content)
 
 
-def test_mistakes_get_one_sentence(run, tmp_path, capsys):
+def test_a_picture_of_one_suffix_is_one_file(runs, tmp_path, capsys):
+    main(["plot", runs[0], "--output", str(tmp_path / "one.svg")])
+    assert [path.name for path in tmp_path.iterdir()] == ["one.svg"]
+    main(["compare", runs[0], runs[2], "--output", str(tmp_path / "two.png")])
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "two.png")
+    assert matplotlib.image.imread(tmp_path / "two.png")[..., :3].std() > 0.05
+
+
+def test_mistakes_get_one_sentence(runs, tmp_path, capsys):
     for flags, message in [
-        (["--runs", str(tmp_path)], "holds no run"),
-        (["--runs", str(run), "--tag", "eval/score"], "has no scalar 'eval/score'"),
+        ([str(tmp_path)], "holds no run"),
+        ([runs[0], "--tag", "eval/score"], "has no curve 'eval/score'"),
+        ([runs[0], "--output", str(tmp_path / "a.bmp")], "a picture cannot be written to"),
+        ([runs[0], "--output", str(tmp_path / "no" / "a.png")], "cannot be used"),
+        ([*runs[:3], "--kind", "profiles"], "dqn has no run in Catch-bsuite"),
+        (
+            [*runs, "--kind", "intervals", "--bounds", "CartPole-v1=0"],
+            "bounds are 'CartPole-v1=0', expected ENV=LOW:HIGH",
+        ),
     ]:
         with pytest.raises(SystemExit) as exit_info:
             main(["plot", *flags])

@@ -91,11 +91,11 @@ def test_a_run_is_stopped_resumed_and_filmed(env, tmp_path, capsys):
     assert math.isfinite(summary["eval_return_mean"])
     whole = checkpoint.load(checkpoint.path_of(checkpoints, checkpoint.list_iterations(checkpoints)[-1]))
     assert_it_learned(half, whole)
-    curve = curves.read_curve(tmp_path)
+    (curve,) = curves.read([tmp_path])
     assert curve.env_steps[0] <= stopped < curve.env_steps[-1] == STEPS
     assert np.isfinite(curve.values).all()
 
-    commands.main(["play", "--run", str(tmp_path / "run_0"), "--episodes", "1", "--record_video"])
+    commands.main(["play", str(tmp_path / "run_0"), "--episodes", "1", "--record_video"])
     (film,) = (tmp_path / "run_0" / "videos").glob(f"step_{STEPS:08d}_return_*.mp4")
     pictures = iio.imread(film, plugin="FFMPEG")
     assert pictures.shape[1:] == (*size, 3)
