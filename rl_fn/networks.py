@@ -20,16 +20,18 @@ from rl_fn._src.networks.ensemble import ensemble
 from rl_fn._src.networks.feedforward import dense, gaussian, mlp, policy_layer, separate, sequential, shared
 from rl_fn._src.networks.keras import from_keras
 from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
-from rl_fn._src.networks.observations import flatten
+from rl_fn._src.networks.observations import flatten, image
+from rl_fn._src.networks.own import OWN, is_own, own
 from rl_fn._src.networks.policy_and_value import policy_and_value
 from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
 from rl_fn._src.networks.recurrent_values import RecurrentValues, recurrent_values
-from rl_fn._src.networks.torsos import TORSOS, image, torso
+from rl_fn._src.networks.torsos import TORSOS, torso
 
 __all__ = [
     "ACTIVATIONS",
     "MEMORIES",
     "NOISES",
+    "OWN",
     "TORSOS",
     "ActorCritic",
     "Network",
@@ -47,6 +49,7 @@ __all__ = [
     "gaussian",
     "gru",
     "image",
+    "is_own",
     "layer_norm",
     "lecun_normal",
     "lecun_uniform",
@@ -56,6 +59,7 @@ __all__ = [
     "noisy",
     "orthogonal",
     "output_spec",
+    "own",
     "policy_and_value",
     "policy_layer",
     "recurrent_values",

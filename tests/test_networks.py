@@ -167,7 +167,8 @@ def keras_model():
 def test_keras_models_become_networks():
     model = keras_model()
     network = networks.from_keras(model)
-    params = {variable.path: tf.convert_to_tensor(variable) for variable in model.trainable_variables}
+    values = [tf.convert_to_tensor(variable) for variable in model.trainable_variables]
+    params = dict(zip(network.init(KEY, SPEC), values, strict=True))
     np.testing.assert_allclose(network.apply(params, INPUTS[0]), model(INPUTS[0]), rtol=1e-5)
     first, same, other = (network.init(random.key(seed), SPEC) for seed in (1, 1, 2))
     assert_nests_close(first, same)
@@ -176,6 +177,18 @@ def test_keras_models_become_networks():
     assert all(np.all(first[name] != other[name]) for name in kernels)
     compiled = tf.function(network.apply, jit_compile=True)
     np.testing.assert_allclose(compiled(first, INPUTS[0]), network.apply(first, INPUTS[0]), rtol=1e-5)
+
+
+def test_names_do_not_depend_on_the_models_made_before():
+    names = ["sequential/dense/bias", "sequential/dense/kernel", "sequential/dense_1/kernel"]
+    for _ in range(2):
+        assert sorted(networks.from_keras(keras_model()).init(KEY, SPEC)) == names
+    inputs = tf.keras.Input([5])
+    named = tf.keras.Model(inputs, tf.keras.layers.Dense(2, name="dense_of_mine_7", use_bias=False)(inputs), name="m")
+    assert list(networks.from_keras(named).init(KEY, SPEC)) in (
+        ["dense_of_mine_7/kernel"],
+        ["m/dense_of_mine_7/kernel"],
+    )
 
 
 class Nested(tf.keras.layers.Layer):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, policies, random, replay
 from rl_fn.agents.base import ActorStep, Agent, Mode, num_actions
 from rl_fn.agents.groups import ReplayHParams, TorsoHParams
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.value_based import TargetHParams
 from rl_fn.learning import Learned, OffPolicyPolicy
 from rl_fn.struct import EnvSpec, Nest, Scalar
@@ -85,6 +85,7 @@ def loss(
     return value, Learned({"loss": value, "q_value": tf.reduce_mean(q_tm1)}, priorities)
 
 
+@takes_network
 def make(
     spec: EnvSpec, hparams: BootstrappedHParams, *, loss: Callable[..., tuple[tf.Tensor, Learned]] = loss
 ) -> Agent:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rl_fn import losses, random, replay
 from rl_fn.agents.base import Agent, num_actions
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.value_based import DoubleQHParams, Outputs
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest, Scalar
@@ -66,6 +66,7 @@ def loss(
     return value, Learned({"loss": value, "q_value": q_value}, priorities=tf.stop_gradient(error))
 
 
+@takes_network
 def make(spec: EnvSpec, hparams: C51HParams, *, loss: Callable[..., tuple[tf.Tensor, Learned]] = loss) -> Agent:
     """Makes a C51 agent, of the loss above or another.
 

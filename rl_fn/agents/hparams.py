@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import tensorflow as tf
 
+from rl_fn import networks
 from rl_fn._src.other_names import instead
 from rl_fn.agents.base import Schedule
 from rl_fn.struct import Scalar
@@ -106,6 +107,31 @@ class HParams:
                 raise ValueError(f"{what}; {instead(name, names)}, there are: {', '.join(names)}")
         return dataclasses.replace(self, **values)
 
+    def with_network(self: Struct, network: Any) -> Struct:
+        """Returns a copy in which a network of one's own reads the observation; see `networks.own`.
+
+        Raises:
+          ValueError: if an agent of these hyper-parameters has no place for it.
+        """
+        struct: Any = type(self)
+        for name, allowed in described(struct).items():
+            if networks.OWN in allowed.choices:
+                return self.override(**{name: network})
+        raise ValueError(f"{struct.__name__} has no place for a network of one's own")
+
+
+def takes_network(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`."""
+
+    @functools.wraps(make)
+    def made(spec: Any, hparams: Any, *args: Any, network: Any = None, **kwargs: Any) -> Any:
+        return make(spec, hparams if network is None else hparams.with_network(network), *args, **kwargs)
+
+    described_as, of_network = inspect.signature(make), inspect.Parameter("network", inspect.Parameter.KEYWORD_ONLY)
+    parameters = [*described_as.parameters.values(), of_network.replace(default=None)]
+    vars(made)["__signature__"] = described_as.replace(parameters=parameters)  # what help shows
+    return made
+
 
 class Allowed(typing.NamedTuple):
     """What is known of a hyper-parameter."""
@@ -125,6 +151,8 @@ class Allowed(typing.NamedTuple):
         Raises:
           ValueError: if it is not allowed.
         """
+        if networks.OWN in self.choices and networks.is_own(value):
+            return value
         for kind in _alternatives(self.kind):
             if (convert := _CONVERSIONS.get(kind) or _instance_of(kind)) is None:
                 return value  # of a type that cannot be looked for

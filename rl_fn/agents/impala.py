@@ -15,7 +15,7 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, policies, random, returns, struct
 from rl_fn.agents.base import ActorStep, Agent, Mode, actor_step, check_trajectory
 from rl_fn.agents.groups import ActorCriticHParams, AdamHParams, Inputs
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
 
@@ -93,6 +93,7 @@ def loss(
     }
 
 
+@takes_network
 def make(spec: EnvSpec, hparams: IMPALAHParams, *, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss) -> Agent:
     """Makes an IMPALA agent, of the loss above or another.
 

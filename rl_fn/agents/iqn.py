@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rl_fn import losses, networks, random, replay
 from rl_fn.agents.base import Agent, num_actions
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.qrdqn import midpoints
 from rl_fn.agents.value_based import DoubleQHParams
 from rl_fn.learning import Learned
@@ -100,6 +100,7 @@ def loss(
     return value, Learned({"loss": value, "q_value": tf.reduce_mean(means[0])}, tf.stop_gradient(tf.abs(error)))
 
 
+@takes_network
 def make(spec: EnvSpec, hparams: IQNHParams, *, loss: Callable[..., tuple[tf.Tensor, Learned]] = loss) -> Agent:
     """Makes an IQN agent, of the loss above or another. In evaluation its fractions are evenly spaced.
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rl_fn import losses, random, replay
 from rl_fn.agents.base import Agent, num_actions
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.value_based import Outputs, ValueHParams
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest, Scalar
@@ -53,6 +53,7 @@ def loss(
     return value, Learned({"loss": value, "q_value": tf.reduce_mean(q_tm1)}, tf.abs(error))
 
 
+@takes_network
 def make(spec: EnvSpec, hparams: MunchausenHParams, *, loss: Callable[..., tuple[tf.Tensor, Learned]] = loss) -> Agent:
     """Makes a Munchausen DQN agent, of the loss above or another.
 

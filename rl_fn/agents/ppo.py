@@ -17,7 +17,7 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, policies, random, returns, struct
 from rl_fn.agents.base import ActorStep, Agent, Mode, actor_step, check_divides, check_trajectory
 from rl_fn.agents.groups import ActorCriticHParams, AdamHParams
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.normalization import RewardNormalizer, RunningMoments
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
@@ -109,6 +109,7 @@ def loss(
     }
 
 
+@takes_network
 def make(spec: EnvSpec, hparams: PPOHParams, *, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss) -> Agent:
     """Makes a PPO agent, of the loss above or another; raises ValueError without a policy for the action space."""
     head = policies.policy_head(spec.action_space)
@@ -146,10 +147,8 @@ def make(spec: EnvSpec, hparams: PPOHParams, *, loss: Callable[..., tuple[tf.Ten
         steps = Sequences(**extras, is_first=trajectory.is_first, inputs=inputs, advantage=advantage)
         sequences = learning.in_sequences(steps, hparams.sequence_length)
         sequences = sequences._replace(recurrent_state=struct.at(sequences.recurrent_state, slice(1)))
-        trained, passes = (
-            learning.Trained(policy.params, state.opt_state),
-            (hparams.num_epochs, hparams.num_minibatches),
-        )
+        trained = learning.Trained(policy.params, state.opt_state)
+        passes = (hparams.num_epochs, hparams.num_minibatches)
         (params, opt_state), metrics = learning.over_minibatches(gradient_step, trained, sequences, key, *passes)
         moments = policy.observations
         if hparams.normalize_observations:

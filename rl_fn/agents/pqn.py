@@ -14,7 +14,7 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, policies, random, returns
 from rl_fn.agents.base import ActorStep, Agent, Mode, check_divides, check_trajectory, num_actions, stateless
 from rl_fn.agents.groups import AdamHParams, EpsilonGreedyHParams, TorsoHParams
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
 QValues = Callable[[Nest, Nest], tf.Tensor]  # (params, observation [N, ...]) -> [N, A]
@@ -67,6 +67,7 @@ def loss(q_values: QValues, params: Nest, batch: Steps) -> tuple[tf.Tensor, Metr
     return value, {"loss": value, "q_value": tf.reduce_mean(q)}
 
 
+@takes_network
 def make(spec: EnvSpec, hparams: PQNHParams, *, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss) -> Agent:
     """Makes a PQN agent, of the loss above or another.
 

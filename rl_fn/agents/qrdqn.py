@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rl_fn import losses, random, replay
 from rl_fn.agents.base import Agent, num_actions
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.value_based import DoubleQHParams, Outputs
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest, Scalar
@@ -63,6 +63,7 @@ def loss(
     return value, Learned({"loss": value, "q_value": tf.reduce_mean(means[0])}, tf.stop_gradient(tf.abs(error)))
 
 
+@takes_network
 def make(spec: EnvSpec, hparams: QRDQNHParams, *, loss: Callable[..., tuple[tf.Tensor, Learned]] = loss) -> Agent:
     """Makes a QR-DQN agent, of the loss above or another.
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, policies, random, replay, returns, struct, transforms
 from rl_fn.agents.base import ActorStep, Agent, Mode, num_actions
 from rl_fn.agents.groups import EpsilonGreedyHParams, Inputs, PrioritizedReplayHParams, TorsoHParams
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.value_based import TargetHParams
 from rl_fn.learning import Learned, OffPolicyPolicy
 from rl_fn.struct import EnvSpec, Nest, Scalar
@@ -122,6 +122,7 @@ def priorities(error: tf.Tensor, weight: Scalar) -> tf.Tensor:
     return weight * tf.reduce_max(size, axis=0) + (1 - weight) * tf.reduce_mean(size, axis=0)
 
 
+@takes_network
 def make(spec: EnvSpec, hparams: R2D2HParams, *, loss: Callable[..., tuple[tf.Tensor, Learned]] = loss) -> Agent:
     """Makes an R2D2 agent, of the loss above or another; raises ValueError if the action space is not Discrete."""
     actions = num_actions("r2d2", spec)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from rl_fn.agents import c51
 from rl_fn.agents.base import Agent
 from rl_fn.agents.c51 import C51HParams, loss
+from rl_fn.agents.hparams import takes_network
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Scalar
 
@@ -31,6 +32,7 @@ class RainbowHParams(C51HParams):
     epsilon_final: Scalar = 0.0
 
 
+@takes_network
 def make(spec: EnvSpec, hparams: RainbowHParams, *, loss: Callable[..., tuple[tf.Tensor, Learned]] = loss) -> Agent:
     """Makes a Rainbow agent, of the loss of C51 or another.
 

@@ -133,6 +133,12 @@ class RunConfig:
     seed: int = setting(
         "The same seed and settings give the same bits.", 0, metavar="N", low=0, high=2**64 - 1, group=_WHAT
     )
+    network: str | None = setting(
+        "A network of your own that reads the observation: a Keras model, a pair of functions, or what makes it.",
+        None,
+        metavar="MODULE:NAME",
+        group=_WHAT,
+    )
     checkpoint_seconds: float = setting(
         "Save the state at least so often; 0 for every chance.", 20.0, metavar="N", low=0, high=3600, group=_LENGTH
     )
@@ -202,13 +208,15 @@ class RunConfig:
             env=env,
             env_kwargs={**theirs, **self.env_kwargs},
             hparam_override=hparam_values(hparams),
+            network=None,  # is among the hyper-parameters
             train_steps=hparams.train_steps,
         )
 
     def make_hparams(self) -> Any:
         """The agent's struct of hyper-parameters."""
         steps = {} if self.train_steps is None else {"train_steps": self.train_steps}
-        return sets.make(self._named(), self.hparam_override, **steps)
+        hparams = sets.make(self._named(), self.hparam_override, **steps)
+        return hparams if self.network is None else hparams.with_network(self.network)
 
     def make_env(self, num_envs: int) -> envs.Env | envs.HostEnv:
         """The environment, as many of it side by side where it is stepped on the host."""
@@ -337,6 +345,9 @@ def _check_modules(path: Path, content: dict[str, Any]) -> None:
         modules.check(str(name), path)
     if isinstance(agent, str):
         modules.check_agent(agent, path)
+    values = content.get("hparam_override")
+    for value in [content.get("network"), *(values.values() if isinstance(values, dict) else ())]:
+        modules.check_reference(value, path)
     if isinstance(env, str) and (module := registry.module_named(env)):
         modules.check(module, path)
 

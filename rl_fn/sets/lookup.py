@@ -87,6 +87,8 @@ def read_toml(path: Path) -> NamedSet:
     if "agent" not in content:
         raise ValueError(f"{path} names no agent")
     modules.check_agent(content["agent"], path)
+    for value in content.get("values", {}).values():
+        modules.check_reference(value, path)
     if module := registry.module_named(content.get("env", "")):
         modules.check(module, path)
     return NamedSet(**{"env": None, "values": {}, "doc": "", **content})

@@ -40,6 +40,12 @@ def check_agent(agent: str, source: Path) -> None:
         check(agent, source)
 
 
+def check_reference(value: object, source: Path) -> None:
+    """As `check`, where a value is a text `module:name`."""
+    if isinstance(value, str) and naming.is_reference(value):
+        check(value.partition(":")[0], source)
+
+
 def check(module: str, source: Path) -> None:
     """Checks that a module that a file names has been imported, or is part of what the user has named.
 

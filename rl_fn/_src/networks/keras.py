@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,8 +21,9 @@ def from_keras(model: Any) -> Network:
         or seed generators).
 
     Returns:
-      A Network whose parameters are a dict from the paths of the model's variables to tensors. `init`
-      runs eagerly: Keras initialisers take their seed as a Python integer.
+      A Network whose parameters are a dict from the paths of the model's variables to tensors, in which layers that
+      Keras named by itself are counted anew: its own count goes over all models of a process. `init` runs eagerly:
+      Keras initialisers take their seed as a Python integer.
 
     Raises:
       ValueError: if the model is not built, has state that is not trained, or two variables of one path (layers of
@@ -40,7 +42,8 @@ def from_keras(model: Any) -> Network:
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
         raise ValueError(f"from_keras: more than one variable has the path {', '.join(twice)}; rename their layers")
-    initializers = _keras_initializers(model)
+    initializers, counted = _keras_initializers(model), _settled_names(model)
+    settled = ["/".join(counted.get(part, part) for part in path.split("/")) for path in paths]
 
     def init(key: random.Key, spec: Nest) -> Nest:
         del spec  # the model has been built for its input
@@ -53,12 +56,12 @@ def from_keras(model: Any) -> Network:
             else tf.bitwise.right_shift(keys[:, 0], tf.constant(1, tf.uint32))
         )
         return {
-            variable.path: _redraw(initializers.get(id(variable)), int(seed), variable)
-            for variable, seed in zip(model.trainable_variables, seeds, strict=True)
+            name: _redraw(initializers.get(id(variable)), int(seed), variable)
+            for name, variable, seed in zip(settled, model.trainable_variables, seeds, strict=True)
         }
 
     def apply(params: Nest, inputs: Nest) -> Nest:
-        return model.stateless_call([params[path] for path in paths], [], inputs)[0]
+        return model.stateless_call([params[name] for name in settled], [], inputs)[0]
 
     return Network(init, apply)
 
@@ -72,6 +75,19 @@ def _keras_initializers(model: Any) -> dict[int, Any]:
             if initializer is not None:
                 found[id(variable)] = initializer
     return found
+
+
+def _settled_names(model: Any) -> dict[str, str]:
+    """The names that layers would have if the model were the first of its process."""
+    counts: dict[str, int] = {}
+    settled = {}
+    for layer in _layers(model, set()):
+        base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
+        if layer.name not in settled and re.fullmatch(rf"{re.escape(base)}(_\d+)?", layer.name):
+            count = counts.get(base, 0)
+            settled[layer.name] = f"{base}_{count}" if count else base
+            counts[base] = count + 1
+    return settled
 
 
 def _layers(value: Any, seen: set[int]) -> Iterator[Any]:

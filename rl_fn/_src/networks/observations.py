@@ -1,4 +1,4 @@
-"""Observations of any space as one vector."""
+"""Observations of any space as networks take them."""
 
 from __future__ import annotations
 
@@ -63,6 +63,18 @@ def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.
                 return tf.cast(_flatten_last(observation, rank), tf.float32) * scale
 
     return tf.TensorSpec([size], tf.float32), vector
+
+
+def image(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[tf.Tensor], tf.Tensor]]:
+    """Makes float32 images of observations: bytes are divided by 255, anything else is taken as it is.
+
+    Raises:
+      ValueError: if the space is not a Box `[H, W, C]`.
+    """
+    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
+        raise ValueError(f"convolutions need observations in a Box [H, W, C], not in {space}")
+    scale = 1 / 255 if space.dtype == np.uint8 else 1.0
+    return tf.TensorSpec(space.shape, tf.float32), lambda observation: tf.cast(observation, tf.float32) * scale
 
 
 def _flatten_last(tensor: tf.Tensor, rank: int) -> tf.Tensor:

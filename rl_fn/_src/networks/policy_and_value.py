@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gymnasium
 import tensorflow as tf
@@ -19,7 +20,7 @@ def policy_and_value(
     observation_space: gymnasium.Space,
     action_space: gymnasium.Space,
     *,
-    torso: str,
+    torso: Any,
     hidden_sizes: Sequence[int],
     activation: str,
     shared_torso: bool,
@@ -31,7 +32,7 @@ def policy_and_value(
     Args:
       observation_space: what is observed.
       action_space: what the policy chooses from.
-      torso: one of TORSOS.
+      torso: one of TORSOS, or a network of one's own.
       hidden_sizes: the widths of the hidden layers.
       activation: one of ACTIVATIONS.
       shared_torso: as in `actor_critic`.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gymnasium
-import numpy as np
 import tensorflow as tf
-from gymnasium import spaces
 
 from rl_fn._src.networks.base import Activation, Initializer, Network
 from rl_fn._src.networks.convolution import convolution
 from rl_fn._src.networks.feedforward import mlp, sequential
-from rl_fn._src.networks.observations import flatten
+from rl_fn._src.networks.observations import flatten, image
+from rl_fn._src.networks.own import OWN, is_own, own
 from rl_fn.struct import Nest
 
 # Convolutions by name: features, kernel sizes, strides.
@@ -20,11 +20,11 @@ CONVOLUTIONS = {
     "minatar": ((16,), (3,), (1,)),  # Young and Tian (2019)
     "nature": ((32, 64, 64), (8, 4, 3), (4, 2, 1)),  # Mnih et al. (2015)
 }
-TORSOS = ("mlp", *CONVOLUTIONS)
+TORSOS = ("mlp", *CONVOLUTIONS, OWN)
 
 
 def torso(
-    kind: str,
+    kind: Any,
     space: gymnasium.Space,
     hidden_sizes: Sequence[int],
     activation: Activation = tf.nn.relu,
@@ -33,7 +33,8 @@ def torso(
     """Makes a torso for observations of a space.
 
     Args:
-      kind: "mlp" for any space, flattened; "minatar" or "nature" for convolutions on images.
+      kind: "mlp" for any space, flattened; "minatar" or "nature" for convolutions on images; or a network of one's own,
+        as `networks.own` takes it, for which nothing else counts.
       space: of the observations.
       hidden_sizes: the widths of the linear layers, after the convolutions where there are some.
       activation: after every layer, the last one too.
@@ -43,8 +44,10 @@ def torso(
       The network; the specification of its input; and the function from observations to inputs.
 
     Raises:
-      ValueError: for convolutions on observations that are not images `[H, W, C]`, or an unknown kind.
+      ValueError: for convolutions on observations that are not images `[H, W, C]`, an unknown kind, or as `own`.
     """
+    if is_own(kind):
+        return own(kind, space)
     layers = mlp(hidden_sizes, activation, kernel_init, activate_final=True)
     if kind == "mlp":
         return layers, *flatten(space)
@@ -52,15 +55,3 @@ def torso(
         raise ValueError(f"torso is {kind!r}, expected one of {', '.join(TORSOS)}")
     below = convolution(*CONVOLUTIONS[kind], activation, kernel_init)
     return sequential(convolution=below, layers=layers), *image(space)
-
-
-def image(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[tf.Tensor], tf.Tensor]]:
-    """Makes float32 images of observations: bytes are divided by 255, anything else is taken as it is.
-
-    Raises:
-      ValueError: if the space is not a Box `[H, W, C]`.
-    """
-    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
-        raise ValueError(f"convolutions need observations in a Box [H, W, C], not in {space}")
-    scale = 1 / 255 if space.dtype == np.uint8 else 1.0
-    return tf.TensorSpec(space.shape, tf.float32), lambda observation: tf.cast(observation, tf.float32) * scale
