@@ -94,16 +94,20 @@ def _content(judged: Judged, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(judged: Sequence[Judged], rows: Sequence[dict[str, Any]], over_copies: dict[str, Any]) -> Table:
-    title = f"returns in {judged[0].loaded.env.spec.name}: each seed over its episodes"
-    table = Table(title=title, show_edge=False, caption="IQM: interquartile mean, with its 95% bootstrap interval")
-    for column in ("", "steps", "mean", "deviation", "IQM", "95% interval", "length", "cut off"):
+    title = f"returns in {judged[0].loaded.env.spec.name}: seeds over their episodes, all over the seeds"
+    table = Table(
+        title=title,
+        show_edge=False,
+        caption="IQM: interquartile mean, with its 95% bootstrap interval",
+    )
+    for column in ("", "steps", "mean", "std", "IQM", "95% interval", "length", "cut"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for one, row in zip(judged, rows, strict=True):
         length, cut = one.evaluation.lengths.mean(), int((~one.evaluation.finished).sum())
         steps = f"{one.loaded.env_steps:,}"
         table.add_row(f"seed {one.seed}", steps, *_cells(row), f"{length:.1f}", str(cut))
     if len(judged) > 1:
-        table.add_row("means of all", "", *_cells(over_copies), "", "")
+        table.add_row("all", "", *_cells(over_copies), "", "")
     return table
 
 
