@@ -65,7 +65,7 @@ def stateless(batch_size: int) -> tuple:
 
 
 def actor_step(
-    head: policies.PolicyHead, outputs: tf.Tensor, key: random.Key, mode: Mode, actor_state: Nest, **extras: Nest
+    head: policies.PolicyHead, outputs: tf.Tensor, key: random.Key, mode: Mode, actor_state: Nest, /, **extras: Nest
 ) -> ActorStep:
     """Chooses actions by the outputs of a network for a policy's head: the mode in "eval", else a sample.
 

@@ -32,10 +32,33 @@ class AdamHParams(HParams):
 
     def make_optimizer(self, steps_per_update: int = 1) -> optimizers.Optimizer:
         """Makes the optimiser; an annealed step size falls with each update, of so many gradient steps."""
-        annealed = optimizers.linear_schedule(self.learning_rate, 0.0, self.num_iterations)
-        rate = optimizers.staircase(annealed, steps_per_update) if self.anneal_learning_rate else self.learning_rate
-        clip = optimizers.clip_by_global_norm(self.max_grad_norm)
-        return optimizers.flatten(optimizers.chain(clip, optimizers.adam(rate, epsilon=self.adam_epsilon)))
+        adam = optimizers.adam(_rate(self, steps_per_update), epsilon=self.adam_epsilon)
+        return optimizers.flatten(optimizers.chain(optimizers.clip_by_global_norm(self.max_grad_norm), adam))
+
+
+@dataclasses.dataclass(frozen=True)
+class RMSPropHParams(HParams):
+    """Of RMSProp, with the gradient's global norm clipped."""
+
+    learning_rate: Scalar = field(7e-4, "RMSProp's step size at the start.", above=0.0)
+    anneal_learning_rate: bool = field(False, "Whether the step size falls linearly to zero over the run.")
+    rmsprop_decay: Scalar = field(0.99, "Decay of the running mean of squared gradients.", low=0.0, high=0.9999)
+    rmsprop_epsilon: Scalar = field(1e-5, "Added to the root of that mean.", above=0.0)
+    max_grad_norm: Scalar = field(0.5, "Global norm to which gradients are clipped.", above=0.0)
+
+    def make_optimizer(self, steps_per_update: int = 1) -> optimizers.Optimizer:
+        """Makes the optimiser; an annealed step size falls with each update, of so many gradient steps."""
+        rate = _rate(self, steps_per_update)
+        rms = optimizers.rmsprop(rate, self.rmsprop_decay, self.rmsprop_epsilon, epsilon_inside_sqrt=False)
+        return optimizers.flatten(optimizers.chain(optimizers.clip_by_global_norm(self.max_grad_norm), rms))
+
+
+def _rate(hparams: AdamHParams | RMSPropHParams, steps_per_update: int) -> Scalar | optimizers.Schedule:
+    """The step size; an annealed one falls with each update, of so many gradient steps."""
+    if not hparams.anneal_learning_rate:
+        return hparams.learning_rate
+    annealed = optimizers.linear_schedule(hparams.learning_rate, 0.0, hparams.num_iterations)
+    return optimizers.staircase(annealed, steps_per_update)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -89,7 +89,7 @@ def loss(
         "value_loss": value_loss,
         "value": tf.reduce_mean(v_tm1),
         "entropy": entropy,
-        "approximate_kl": tf.reduce_mean(extras["log_prob"] - log_prob),
+        "approximate_kl": learning.approximate_kl(log_prob - extras["log_prob"]),
     }
 
 

@@ -5,7 +5,7 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import dqn, impala, ppo, rainbow, sac, td3
+from rl_fn.sets import a2c, dpo, dqn, impala, ppo, rainbow, sac, td3, vpg
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
@@ -14,7 +14,9 @@ from rl_fn.sets.registry import SETS, NamedSet, register
 __all__ = [
     "SETS",
     "NamedSet",
+    "a2c",
     "agent_module",
+    "dpo",
     "dqn",
     "find",
     "hparams_struct",
@@ -27,4 +29,5 @@ __all__ = [
     "register",
     "sac",
     "td3",
+    "vpg",
 ]

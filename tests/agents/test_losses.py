@@ -81,11 +81,12 @@ HEAD = policies.PolicyHead(2, policies.categorical, tf.identity)
 
 
 def test_ppo():
-    batch = ppo.Sequences(
+    batch = learning.Sequences(
         inputs=tf.zeros([1, 2, 1]),
         raw_action=tf.constant([[0, 1]]),
         log_prob=tf.math.log([[0.5, 0.25]]),  # of old: the ratios are 1 and 2
         value=tf.zeros([1, 2]),
+        outputs=tf.zeros([1, 2, 2]),
         recurrent_state=(),
         is_first=tf.zeros([1, 2], tf.bool),
         advantage=tf.constant([[1.0, -1.0]]),

@@ -16,7 +16,7 @@ def rolled_out(env, hparams, length, seed=0):
     larger = lambda path, leaf: 100 * leaf if "policy/" in path and leaf.shape.rank == 2 else leaf
     names = [larger(*named) for named in struct.named_leaves(state.policy.params)]
     params = tf.nest.pack_sequence_as(state.policy.params, names)
-    state = state._replace(policy=state.policy._replace(params=params))
+    state = state._replace(learner=state.learner._replace(params=params))
     actors = loops.init_actors(agent, env, hparams.num_envs, random.key(seed + 1))
     run = tf.function(
         lambda: loops.rollout(agent, env, state.policy, actors, random.key(seed + 2), length), jit_compile=True

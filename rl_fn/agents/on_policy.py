@@ -1,0 +1,108 @@
+"""What agents that learn on their policy have in common: acting, running normalisation, a rollout to learn from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from rl_fn import learning, networks, policies, random
+from rl_fn.agents.base import ActorStep, Agent, Mode, actor_step, check_trajectory
+from rl_fn.agents.groups import ActorCriticHParams, Inputs
+from rl_fn.agents.hparams import field
+from rl_fn.learning import OnPolicyPolicy, OnPolicyState, Rollout
+from rl_fn.normalization import RewardNormalizer, RunningMoments
+from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
+
+
+class Model(NamedTuple):
+    """What an agent's functions work with."""
+
+    network: networks.ActorCritic  # from inputs to the outputs of the policy's head and to values
+    head: policies.PolicyHead  # from these outputs to distributions of raw actions
+    input_spec: tf.TensorSpec
+    to_inputs: Inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class OnPolicyHParams(ActorCriticHParams):
+    """Of an actor-critic that learns from each rollout and forgets it."""
+
+    gae_lambda: Scalar = field(0.95, "Lambda of generalised advantage estimation.", low=0.0, high=1.0)
+    normalize_advantages: bool = field(True, "Whether advantages are normalised over those of a gradient step.")
+    normalize_observations: bool = field(False, "Whether observations are normalised by running moments.")
+    normalize_rewards: bool = field(False, "Whether rewards are scaled by the deviation of returns.")
+
+    def make_model(self, spec: EnvSpec) -> Model:
+        """Makes the network and the policy's head; raises ValueError without a policy for the action space."""
+        network, input_spec, to_inputs = self.make_network(spec)
+        return Model(network, policies.policy_head(spec.action_space), input_spec, to_inputs)
+
+    def make_agent(
+        self,
+        model: Model,
+        init_learner: Callable[[random.Key], Any],
+        learn: Callable[[Any, Rollout, random.Key], tuple[Any, Metrics]],
+        *,
+        cut: Callable[[Any], Any] = lambda learner: learner,
+    ) -> Agent:
+        """Makes an agent.
+
+        Args:
+          model: from `make_model`.
+          init_learner: makes what learning changes; its `params` are those of the model's network.
+          learn: `(learner, rollout, key) -> (learner, metrics)`.
+          cut: of the learner, as `Agent.cut`.
+        """
+
+        def init(key: random.Key) -> OnPolicyState:
+            moments = RunningMoments.init(model.input_spec)
+            return OnPolicyState(init_learner(key), moments, RewardNormalizer.init(self.num_envs))
+
+        def normalized(moments: RunningMoments, observation: Nest) -> tf.Tensor:
+            inputs = model.to_inputs(observation)
+            return moments.normalize(inputs, clip=10.0) if self.normalize_observations else inputs
+
+        def act(
+            policy: OnPolicyPolicy, recurrent_state: Nest, observation: Nest, key: random.Key, mode: Mode
+        ) -> ActorStep:
+            inputs = normalized(policy.observations, observation)
+            (outputs, value), after = model.network.step(policy.params, recurrent_state, inputs)
+            extras = {"value": value, "outputs": outputs, "recurrent_state": recurrent_state}
+            return actor_step(model.head, outputs, key, mode, after, **extras)
+
+        def update(state: OnPolicyState, trajectory: Transition, key: random.Key) -> tuple[OnPolicyState, Metrics]:
+            check_trajectory(self.schedule, trajectory)
+            moments, rewards, reward = state.observations, state.rewards, trajectory.reward
+            if self.normalize_rewards:
+                rewards = rewards.update(reward, trajectory.is_last, self.gamma)
+                reward = rewards.normalize(reward, clip=10.0)
+            rollout = Rollout(
+                **trajectory.extras,
+                inputs=normalized(moments, trajectory.observation),
+                next_inputs=normalized(moments, trajectory.next_observation),
+                is_first=trajectory.is_first,
+                is_last=trajectory.is_last,
+                reward=reward,
+                discount=trajectory.discount(self.gamma),
+            )
+            learner, metrics = learn(state.learner, rollout, key)
+            if self.normalize_observations:
+                moments = moments.update(model.to_inputs(trajectory.observation))
+            return OnPolicyState(learner, moments, rewards), metrics
+
+        def cut_state(state: OnPolicyState) -> OnPolicyState:
+            return state._replace(learner=cut(state.learner))
+
+        return Agent(self.schedule, init, model.network.initial_state, act, update, cut_state)
+
+    def advantages(self, model: Model, params: Nest, rollout: Rollout) -> tf.Tensor:
+        """Advantages `[T, B]`; see `learning.advantages`."""
+        return learning.advantages(model.network, params, rollout, self.gae_lambda)
+
+
+def value_metrics(rollout: Rollout, advantage: tf.Tensor) -> Metrics:
+    """How well the values said what came."""
+    return {"explained_variance": learning.explained_variance(rollout.value, rollout.value + advantage)}

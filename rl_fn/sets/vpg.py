@@ -1,0 +1,39 @@
+"""Sets for `rl_fn.agents.vpg`."""
+
+from rl_fn.sets.registry import register
+
+register(
+    "vpg",
+    agent="vpg",
+    values={"learning_rate": 2e-3, "normalize_observations": True, "normalize_rewards": True},
+    doc="REINFORCE with a learned baseline, for any environment.",
+)
+
+register(
+    "vpg_cartpole",
+    agent="vpg",
+    env="CartPole-v1",
+    values={
+        "train_steps": 300_000,
+        "num_envs": 2,
+        "rollout_length": 512,
+        "learning_rate": 2e-3,
+        "anneal_learning_rate": True,
+        "baseline": False,
+    },
+    doc="REINFORCE on CartPole: whole episodes, no baseline.",
+)
+
+register(
+    "vpg_baseline_cartpole",
+    agent="vpg",
+    env="CartPole-v1",
+    values={
+        "train_steps": 300_000,
+        "num_envs": 2,
+        "rollout_length": 512,
+        "learning_rate": 2e-3,
+        "anneal_learning_rate": True,
+    },
+    doc="REINFORCE with a learned baseline on CartPole.",
+)
