@@ -9,6 +9,7 @@ Target parameters: `TargetLearner` with `periodic` or `incremental` targets, and
 Learning from replay: `update_from_replay` makes the update of an agent of its buffer and its gradient step.
 Learning from a rollout: its `advantages`, `sequences_of` it (or of any steps, `in_sequences`), `over_minibatches` of
 them; `normalized` advantages; and what to say of an update: `approximate_kl`, `clip_fraction`, `explained_variance`.
+The natural gradient: `trust_region_step`, by the method of `conjugate_gradient`.
 Critics: `twin`, `with_action`, `successor_values`; the policies of maximum-entropy control: `soft_policy`.
 Exploration: `uniform_at_first`; schedules are those of `rl_fn.optimizers`.
 """
@@ -39,6 +40,7 @@ from rl_fn._src.learning.targets import (
     periodic,
     target_gradient_step,
 )
+from rl_fn._src.learning.trust_region import TrustRegionStep, conjugate_gradient, trust_region_step
 
 __all__ = [
     "Learned",
@@ -52,9 +54,11 @@ __all__ = [
     "TargetLearner",
     "TargetUpdate",
     "Trained",
+    "TrustRegionStep",
     "advantages",
     "approximate_kl",
     "clip_fraction",
+    "conjugate_gradient",
     "explained_variance",
     "in_sequences",
     "incremental",
@@ -68,6 +72,7 @@ __all__ = [
     "soft_policy",
     "successor_values",
     "target_gradient_step",
+    "trust_region_step",
     "twin",
     "uniform_at_first",
     "update_from_replay",

@@ -124,7 +124,7 @@ def test_actions_of_ones_own_are_learned_from_where_the_agent_can():
     agent = loops.StatefulAgent(ppo.make(ENV.spec, PPO), ENV.spec)
     with pytest.raises(
         ValueError,
-        match=r"act has not been called since the last step.*raw_action, log_prob, value, outputs, recurrent_state",
+        match=r"act has not been called since the last step.*raw_action, log_prob, value, outputs,",
     ):
         agent.observe(np.zeros(4), 1, 1.0, np.ones(4), False, False)
     action = agent.act(np.zeros(4))
