@@ -83,14 +83,18 @@ class ActorCriticHParams(HParams):
     shared_torso: bool = field(False, "Whether policy and value share their hidden layers.")
     memory: str = field("none", "Recurrent network between torso and heads.", choices=networks.MEMORIES)
     memory_units: int = field(64, "Size of the memory.", low=1)
+    initial_stddev: Scalar = field(1.0, "Of a Box's actions at the start, in half-widths of the Box.", above=0.0)
+    state_dependent_stddev: bool = field(False, "Whether the deviation of a Box's actions depends on the state.")
     entropy_cost: Scalar = field(0.01, "Weight of the entropy bonus.", low=0.0)
     value_cost: Scalar = field(0.5, "Weight of the value loss.", low=0.0)
 
-    def make_network(self, spec: EnvSpec) -> tuple[networks.ActorCritic, tf.TensorSpec, Inputs]:
-        """Makes the network; see `networks.policy_and_value`."""
+    def make_network(
+        self, spec: EnvSpec, policy: networks.Network | None = None
+    ) -> tuple[networks.ActorCritic, tf.TensorSpec, Inputs]:
+        """Makes the network, with a last layer of the policy or the usual; see `networks.policy_and_value`."""
         return networks.policy_and_value(
             spec.observation_space,
-            spec.action_space,
+            policy or self.make_policy_layer(spec),
             torso=self.torso,
             hidden_sizes=self.hidden_sizes,
             activation=self.activation,
@@ -98,6 +102,11 @@ class ActorCriticHParams(HParams):
             memory=self.memory,
             memory_units=self.memory_units,
         )
+
+    def make_policy_layer(self, spec: EnvSpec) -> networks.Network:
+        """Makes the usual last layer of the policy; Huang et al. (2022), details 2 and 3 for continuous actions."""
+        scale, init = (self.initial_stddev, self.state_dependent_stddev), networks.orthogonal(0.01)
+        return networks.policy_layer(spec.action_space, init, *scale)
 
 
 @dataclasses.dataclass(frozen=True)

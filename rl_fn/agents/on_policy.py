@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import learning, networks, policies, random
-from rl_fn.agents.base import ActorStep, Agent, Mode, actor_step, check_trajectory
+from rl_fn.agents.base import ActorStep, Agent, Mode, actor_step, check_divides, check_trajectory
 from rl_fn.agents.groups import ActorCriticHParams, Inputs
 from rl_fn.agents.hparams import field
-from rl_fn.learning import OnPolicyPolicy, OnPolicyState, Rollout
+from rl_fn.learning import OnPolicyPolicy, OnPolicyState, Rollout, Sequences
 from rl_fn.normalization import RewardNormalizer, RunningMoments
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
@@ -101,6 +101,44 @@ class OnPolicyHParams(ActorCriticHParams):
     def advantages(self, model: Model, params: Nest, rollout: Rollout) -> tf.Tensor:
         """Advantages `[T, B]`; see `learning.advantages`."""
         return learning.advantages(model.network, params, rollout, self.gae_lambda)
+
+
+@dataclasses.dataclass(frozen=True)
+class PassesHParams(OnPolicyHParams):
+    """Of several passes over each rollout, in minibatches of sequences."""
+
+    rollout_length: int = 128
+    sequence_length: int = field(1, "Steps of back-propagation through time; divides rollout_length.", low=1)
+    num_epochs: int = field(4, "Passes over each rollout.", low=1)
+    num_minibatches: int = field(4, "Minibatches per pass; divides the number of sequences.", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        num_sequences = self.schedule.steps // self.sequence_length
+        check_divides("sequence_length", self.sequence_length, "rollout_length", self.rollout_length)
+        check_divides("num_minibatches", self.num_minibatches, "the number of sequences", num_sequences)
+        if self.normalize_advantages and self.schedule.steps == self.num_minibatches:
+            one_step = f"num_minibatches is {self.num_minibatches}, which makes minibatches of one step"
+            raise ValueError(f"{one_step}, whose normalised advantage is 0: expected fewer minibatches")
+
+    @property
+    def gradient_steps(self) -> int:
+        """Of each update."""
+        return self.num_epochs * self.num_minibatches
+
+    def passes(
+        self,
+        gradient_step: Callable[[Nest, Sequences], tuple[Nest, Metrics]],
+        carry: Nest,
+        rollout: Rollout,
+        advantage: tf.Tensor,
+        key: random.Key,
+        stop: Callable[[Metrics], tf.Tensor] | None = None,
+    ) -> tuple[Nest, Metrics]:
+        """Gradient steps on a rollout; see `learning.over_minibatches`."""
+        sequences = learning.sequences_of(rollout, advantage, self.sequence_length)
+        passes = self.num_epochs, self.num_minibatches
+        return learning.over_minibatches(gradient_step, carry, sequences, key, *passes, stop)
 
 
 def value_metrics(rollout: Rollout, advantage: tf.Tensor) -> Metrics:

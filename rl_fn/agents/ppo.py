@@ -18,42 +18,26 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import learning, losses, networks, optimizers, policies, random, struct
-from rl_fn.agents.base import Agent, check_divides
+from rl_fn.agents.base import Agent
 from rl_fn.agents.groups import AdamHParams
 from rl_fn.agents.hparams import field
-from rl_fn.agents.on_policy import OnPolicyHParams, value_metrics
+from rl_fn.agents.on_policy import Model, PassesHParams, value_metrics
 from rl_fn.learning import Rollout, Sequences, Trained
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class PPOHParams(OnPolicyHParams, AdamHParams):
-    rollout_length: int = 128
-    sequence_length: int = field(1, "Steps of back-propagation through time; divides rollout_length.", low=1)
+class PPOHParams(PassesHParams, AdamHParams):
     learning_rate: Scalar = 2.5e-4
     anneal_learning_rate: bool = True
     adam_epsilon: Scalar = 1e-5
     max_grad_norm: Scalar = 0.5
-    num_epochs: int = field(4, "Passes over each rollout.", low=1)
-    num_minibatches: int = field(4, "Minibatches per pass; divides the number of sequences.", low=1)
     clip_epsilon: Scalar = field(0.2, "Clip range of the probability ratio; infinite for none.", low=0.0)
     anneal_clip_epsilon: bool = field(False, "Whether the clip range falls linearly to zero over the run.")
     clip_value_loss: bool = field(False, "Whether the value loss is clipped by clip_epsilon too.")
     kl_cost: Scalar = field(0.0, "Weight of the divergence from the old policy, at the start.", low=0.0)
     kl_target: Scalar | None = field(None, "Divergence per update that kl_cost adapts to.", above=0.0)
     stop_kl: Scalar | None = field(None, "Approximate KL beyond which an update takes no further steps.", above=0.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_divides("sequence_length", self.sequence_length, "rollout_length", self.rollout_length)
-        check_divides("num_minibatches", self.num_minibatches, "the number of sequences", self.num_sequences)
-        if self.normalize_advantages and self.schedule.steps == self.num_minibatches:
-            one_step = f"num_minibatches is {self.num_minibatches}, which makes minibatches of one step"
-            raise ValueError(f"{one_step}, whose normalised advantage is 0: expected fewer minibatches")
-
-    @property
-    def num_sequences(self) -> int:
-        return self.schedule.steps // self.sequence_length
 
     @property
     def is_penalised(self) -> bool:
@@ -122,38 +106,41 @@ def loss(
     return total, metrics
 
 
-def make(spec: EnvSpec, hparams: PPOHParams, *, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss) -> Agent:
-    """Makes a PPO agent, of the loss above or another; raises ValueError without a policy for the action space."""
-    model = hparams.make_model(spec)
-    optimizer = hparams.make_optimizer(hparams.num_epochs * hparams.num_minibatches)
+def learner(
+    model: Model, hparams: PPOHParams, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss
+) -> tuple[
+    Callable[[random.Key], PPOLearner],
+    Callable[[PPOLearner, Rollout, random.Key], tuple[PPOLearner, Metrics]],
+]:
+    """Makes what begins to learn, and what learns from a rollout; see `PassesHParams.make_agent`."""
+    optimizer = hparams.make_optimizer(hparams.gradient_steps)
 
     def init(key: random.Key) -> PPOLearner:
         params = model.network.init(key, model.input_spec)
         return PPOLearner(params, optimizer.init(params), tf.constant(0), tf.cast(hparams.kl_cost, tf.float32))
 
-    def learn(learner: PPOLearner, rollout: Rollout, key: random.Key) -> tuple[PPOLearner, Metrics]:
-        now = hparams.at(learner)
+    def learn(before: PPOLearner, rollout: Rollout, key: random.Key) -> tuple[PPOLearner, Metrics]:
+        now = hparams.at(before)
 
         def gradient_step(trained: Trained, batch: Sequences) -> tuple[Trained, Metrics]:
             mine = lambda params: loss(model.network, model.head, params, batch, now)
             return learning.minimise(mine, optimizer, trained)
 
-        advantage = hparams.advantages(model, learner.params, rollout)
-        sequences = learning.sequences_of(rollout, advantage, hparams.sequence_length)
-        (params, opt_state), metrics = learning.over_minibatches(
-            gradient_step,
-            Trained(learner.params, learner.opt_state),
-            sequences,
-            key,
-            hparams.num_epochs,
-            hparams.num_minibatches,
-            stop=None if hparams.stop_kl is None else lambda metrics: metrics["approximate_kl"] > hparams.stop_kl,
-        )
-        kl_cost = learner.kl_cost
+        advantage = hparams.advantages(model, before.params, rollout)
+        stop = None if hparams.stop_kl is None else lambda metrics: metrics["approximate_kl"] > hparams.stop_kl
+        trained = Trained(before.params, before.opt_state)
+        (params, opt_state), metrics = hparams.passes(gradient_step, trained, rollout, advantage, key, stop)
+        kl_cost = before.kl_cost
         if hparams.is_penalised and hparams.kl_target is not None:
             last_pass = tf.reduce_mean(metrics["kl"][-hparams.num_minibatches :])
             kl_cost = losses.adaptive_kl_coefficient(kl_cost, last_pass, hparams.kl_target)
         metrics = {**tf.nest.map_structure(tf.reduce_mean, metrics), **value_metrics(rollout, advantage)}
-        return PPOLearner(params, opt_state, learner.num_updates + 1, kl_cost), metrics
+        return PPOLearner(params, opt_state, before.num_updates + 1, kl_cost), metrics
 
-    return hparams.make_agent(model, init, learn)
+    return init, learn
+
+
+def make(spec: EnvSpec, hparams: PPOHParams, *, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss) -> Agent:
+    """Makes a PPO agent, of the loss above or another; raises ValueError without a policy for the action space."""
+    model = hparams.make_model(spec)
+    return hparams.make_agent(model, *learner(model, hparams, loss))

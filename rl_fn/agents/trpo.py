@@ -8,30 +8,27 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from rl_fn import learning, losses, networks, policies, random
-from rl_fn.agents.base import Agent, check_divides
+from rl_fn.agents.base import Agent
 from rl_fn.agents.groups import AdamHParams
 from rl_fn.agents.hparams import field
-from rl_fn.agents.on_policy import OnPolicyHParams, value_metrics
+from rl_fn.agents.on_policy import PassesHParams, value_metrics
 from rl_fn.learning import Rollout, Sequences, Trained
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class TRPOHParams(OnPolicyHParams, AdamHParams):
-    """Adam is for the value alone."""
+class TRPOHParams(PassesHParams, AdamHParams):
+    """Adam and passes over minibatches are for the value alone."""
 
-    rollout_length: int = 128
     entropy_cost: Scalar = 0.0
     max_kl: Scalar = field(0.01, "The largest divergence of a step.", above=0.0)
     damping: Scalar = field(0.1, "Added to the diagonal of the curvature.", low=0.0)
     conjugate_gradient_steps: int = field(10, "Steps towards the natural gradient.", low=1)
     line_search_steps: int = field(10, "Steps that are tried, each 0.8 times as long as the last.", low=1)
-    num_epochs: int = field(10, "Passes of the value over each rollout.", low=1)
-    num_minibatches: int = field(4, "Minibatches per pass; divides the number of steps.", low=1)
+    num_epochs: int = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_divides("num_minibatches", self.num_minibatches, "the steps of a rollout", self.schedule.steps)
         if self.shared_torso or self.memory != "none":
             raise ValueError(
                 f"shared_torso is {self.shared_torso} and memory is {self.memory!r}, expected False and 'none': "
@@ -58,7 +55,7 @@ def value_loss(network: networks.ActorCritic, params: Nest, batch: Sequences) ->
 def make(spec: EnvSpec, hparams: TRPOHParams, *, loss: Callable[..., tf.Tensor] = loss) -> Agent:
     """Makes a TRPO agent, of the loss above or another; raises ValueError without a policy for the action space."""
     model = hparams.make_model(spec)
-    optimizer = hparams.make_optimizer(hparams.num_epochs * hparams.num_minibatches)
+    optimizer = hparams.make_optimizer(hparams.gradient_steps)
 
     def init(key: random.Key) -> Trained:
         return learning.init_trained(model.network.init(key, model.input_spec), optimizer)
@@ -94,11 +91,10 @@ def make(spec: EnvSpec, hparams: TRPOHParams, *, loss: Callable[..., tf.Tensor] 
             "entropy": tf.reduce_mean(old.entropy()),
             "value": tf.reduce_mean(rollout.value),
         }
-        after, more = learning.over_minibatches(
-            value_step, Trained(step.params, trained.opt_state), batch, key, hparams.num_epochs, hparams.num_minibatches
-        )
+        trained = Trained(step.params, trained.opt_state)
+        trained, more = hparams.passes(value_step, trained, rollout, advantage, key)
         more = tf.nest.map_structure(tf.reduce_mean, more)
-        return after, {**metrics, **more, **value_metrics(rollout, advantage)}
+        return trained, {**metrics, **more, **value_metrics(rollout, advantage)}
 
     return hparams.make_agent(model, init, learn)
 

@@ -13,24 +13,20 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import learning, losses, networks, policies, random, struct
-from rl_fn.agents.base import Agent, check_divides
+from rl_fn.agents.base import Agent
 from rl_fn.agents.groups import AdamHParams
 from rl_fn.agents.hparams import field
-from rl_fn.agents.on_policy import OnPolicyHParams, value_metrics
+from rl_fn.agents.on_policy import PassesHParams, value_metrics
 from rl_fn.learning import Rollout, Sequences, Trained
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class VMPOHParams(OnPolicyHParams, AdamHParams):
-    rollout_length: int = 128
-    sequence_length: int = field(1, "Steps of back-propagation through time; divides rollout_length.", low=1)
+class VMPOHParams(PassesHParams, AdamHParams):
     learning_rate: Scalar = 5e-4
     max_grad_norm: Scalar = 0.5
     entropy_cost: Scalar = 0.0
     normalize_advantages: bool = False
-    num_epochs: int = field(4, "Passes over each rollout.", low=1)
-    num_minibatches: int = field(4, "Minibatches per pass; divides the number of sequences.", low=1)
     top_fraction: float = field(
         0.5, "Share of the steps, of the best advantages, that are imitated.", above=0.0, high=1.0
     )
@@ -39,16 +35,6 @@ class VMPOHParams(OnPolicyHParams, AdamHParams):
     deviation_epsilon: Scalar = field(0.001, "Bound of the divergence of the deviations in a Box.", above=0.0)
     initial_temperature: Scalar = field(1.0, "Of the weights, at the start.", above=0.0)
     initial_multiplier: Scalar = field(1.0, "Of the bounds on the policy, at the start.", above=0.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_divides("sequence_length", self.sequence_length, "rollout_length", self.rollout_length)
-        check_divides(
-            "num_minibatches",
-            self.num_minibatches,
-            "the number of sequences",
-            self.schedule.steps // self.sequence_length,
-        )
 
 
 class Dual(NamedTuple):
@@ -122,7 +108,7 @@ def loss(
 def make(spec: EnvSpec, hparams: VMPOHParams, *, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss) -> Agent:
     """Makes a V-MPO agent, of the loss above or another; raises ValueError without a policy for the action space."""
     model = hparams.make_model(spec)
-    optimizer = hparams.make_optimizer(hparams.num_epochs * hparams.num_minibatches)
+    optimizer = hparams.make_optimizer(hparams.gradient_steps)
     any_policy = model.head.distribution(tf.zeros([1, 1, model.head.num_outputs]))
     num_bounds = len(divergences(any_policy, any_policy))
 
@@ -138,14 +124,8 @@ def make(spec: EnvSpec, hparams: VMPOHParams, *, loss: Callable[..., tuple[tf.Te
 
     def learn(learner: VMPOLearner, rollout: Rollout, key: random.Key) -> tuple[VMPOLearner, Metrics]:
         advantage = hparams.advantages(model, learner.params, rollout)
-        (both, opt_state), metrics = learning.over_minibatches(
-            gradient_step,
-            Trained((learner.params, learner.dual), learner.opt_state),
-            learning.sequences_of(rollout, advantage, hparams.sequence_length),
-            key,
-            hparams.num_epochs,
-            hparams.num_minibatches,
-        )
+        trained = Trained((learner.params, learner.dual), learner.opt_state)
+        (both, opt_state), metrics = hparams.passes(gradient_step, trained, rollout, advantage, key)
         metrics = {**tf.nest.map_structure(tf.reduce_mean, metrics), **value_metrics(rollout, advantage)}
         return VMPOLearner(*both, opt_state), metrics
 

@@ -5,7 +5,7 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import a2c, dpo, dqn, impala, ppo, rainbow, sac, td3, trpo, vmpo, vpg
+from rl_fn.sets import a2c, appo, dpo, dqn, impala, ppg, ppo, rainbow, sac, td3, trpo, vmpo, vpg
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
@@ -16,6 +16,7 @@ __all__ = [
     "NamedSet",
     "a2c",
     "agent_module",
+    "appo",
     "dpo",
     "dqn",
     "find",
@@ -23,6 +24,7 @@ __all__ = [
     "impala",
     "make",
     "parse_overrides",
+    "ppg",
     "ppo",
     "rainbow",
     "read_toml",
