@@ -37,3 +37,26 @@ register(
     },
     doc="REINFORCE with a learned baseline on CartPole.",
 )
+
+register(
+    "vpg_mountaincar",
+    agent="vpg",
+    env="MountainCar-v0",
+    values={
+        "train_steps": 1_000_000,
+        "num_envs": 16,
+        "rollout_length": 200,
+        "learning_rate": 2e-3,
+        "normalize_observations": True,
+        "normalize_rewards": True,
+    },
+    doc="REINFORCE with a learned baseline on MountainCar, normalised.",
+)
+
+register(
+    "vpg_pong",
+    agent="vpg",
+    env="ALE/Pong-v5",
+    values={"train_steps": 10_000_000, "torso": "nature", "hidden_sizes": (512,), "activation": "relu", "patience": 0},
+    doc="REINFORCE with a learned baseline on Atari's Pong; episodes are too long to wait for.",
+)
