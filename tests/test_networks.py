@@ -354,6 +354,15 @@ def test_gaussian_layers_give_means_and_deviations_that_do_not_depend_on_the_inp
     np.testing.assert_array_equal(outputs[..., 3:], np.full((2, 7, 3), -0.5, np.float32))
 
 
+def test_deviations_that_depend_on_the_inputs_begin_at_the_same_value():
+    network = networks.gaussian(3, initial_log_stddev=-0.5, state_dependent=True)
+    params = network.init(KEY, SPEC)
+    outputs = network.apply(params, INPUTS)
+    np.testing.assert_allclose(outputs[..., 3:], networks.dense(3).apply(params["log_stddev"], INPUTS), rtol=1e-5)
+    at_zero = network.apply(params, tf.zeros_like(INPUTS))
+    np.testing.assert_array_equal(at_zero[..., 3:], np.full((2, 7, 3), -0.5, np.float32))
+
+
 def test_sequential_networks_feed_each_other():
     network = networks.sequential(first=networks.dense(4), second=networks.dense(2))
     params = network.init(KEY, SPEC)

@@ -19,6 +19,7 @@ register(
         "rollout_length": 16,
         "gae_lambda": 0.95,
         "learning_rate": 2e-3,
+        "rmsprop_epsilon": 1e-3,  # or the noise of a policy that is perfect moves it away
         "entropy_cost": 0.001,
     },
     doc="A2C on CartPole.",
