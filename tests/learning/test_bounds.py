@@ -58,3 +58,15 @@ def test_the_best_action_of_an_asymmetric_box_is_found(name, tolerance):
 def test_ppo_finds_the_best_action_of_a_box_of_any_width(width):
     env, best = quadratic(width)
     np.testing.assert_allclose(learned("ppo", env), best, atol=0.025 * width)
+
+
+def test_ppo_finds_the_best_of_several_choices():
+    best = np.int32([2, 0, 1])
+    spec = EnvSpec("Choices", spaces.Box(1, 1, (1,), np.float32), spaces.MultiDiscrete([3, 2, 4]))
+
+    def dynamics(state, action, key):
+        right = tf.reduce_sum(tf.cast(action == best, tf.float32), axis=1)
+        return state, right, tf.ones(state.shape[:1], tf.bool)
+
+    env = envs.auto_reset(spec, lambda key, batch_size: tf.ones([batch_size, 1]), dynamics, tf.identity)
+    np.testing.assert_array_equal(learned("ppo", env), best)
