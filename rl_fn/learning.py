@@ -11,11 +11,11 @@ Learning from a rollout: its `advantages`, `sequences_of` it (or of any steps, `
 them; `normalized` advantages; and what to say of an update: `approximate_kl`, `clip_fraction`, `explained_variance`.
 The natural gradient: `trust_region_step`, by the method of `conjugate_gradient`.
 Critics: `twin`, `with_action`, `successor_values`; the policies of maximum-entropy control: `soft_policy`.
-Exploration: `uniform_at_first`; schedules are those of `rl_fn.optimizers`.
+Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
 """
 
 from rl_fn._src.learning.critics import successor_values, twin
-from rl_fn._src.learning.exploration import uniform_at_first
+from rl_fn._src.learning.exploration import HeldNoise, held_noise, no_noise, uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
 from rl_fn._src.learning.minibatches import in_sequences, over_minibatches
 from rl_fn._src.learning.minimise import Trained, init_trained, minimise
@@ -43,6 +43,7 @@ from rl_fn._src.learning.targets import (
 from rl_fn._src.learning.trust_region import TrustRegionStep, conjugate_gradient, trust_region_step
 
 __all__ = [
+    "HeldNoise",
     "Learned",
     "OffPolicyPolicy",
     "OffPolicyState",
@@ -60,11 +61,13 @@ __all__ = [
     "clip_fraction",
     "conjugate_gradient",
     "explained_variance",
+    "held_noise",
     "in_sequences",
     "incremental",
     "init_target_learner",
     "init_trained",
     "minimise",
+    "no_noise",
     "normalized",
     "over_minibatches",
     "periodic",

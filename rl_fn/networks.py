@@ -8,7 +8,16 @@ from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
 from rl_fn._src.networks.base import ACTIVATIONS, Network, lecun_normal, lecun_uniform, orthogonal, output_spec
 from rl_fn._src.networks.convolution import convolution
 from rl_fn._src.networks.dueling import dueling
-from rl_fn._src.networks.feedforward import dense, gaussian, mlp, policy_layer, separate, sequential, shared
+from rl_fn._src.networks.feedforward import (
+    dense,
+    gaussian,
+    mlp,
+    noisy_features,
+    policy_layer,
+    separate,
+    sequential,
+    shared,
+)
 from rl_fn._src.networks.keras import from_keras
 from rl_fn._src.networks.noisy import NoisyNetwork, noisy
 from rl_fn._src.networks.observations import flatten
@@ -39,6 +48,7 @@ __all__ = [
     "memory",
     "mlp",
     "noisy",
+    "noisy_features",
     "orthogonal",
     "output_spec",
     "policy_and_value",

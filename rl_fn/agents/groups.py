@@ -83,7 +83,7 @@ class ActorCriticHParams(HParams):
     shared_torso: bool = field(False, "Whether policy and value share their hidden layers.")
     memory: str = field("none", "Recurrent network between torso and heads.", choices=networks.MEMORIES)
     memory_units: int = field(64, "Size of the memory.", low=1)
-    initial_stddev: Scalar = field(1.0, "Of a Box's actions at the start, in half-widths of the Box.", above=0.0)
+    initial_stddev: Scalar = field(0.5, "Of a Box's actions at the start, in half-widths of the Box.", above=0.0)
     state_dependent_stddev: bool = field(False, "Whether the deviation of a Box's actions depends on the state.")
     entropy_cost: Scalar = field(0.01, "Weight of the entropy bonus.", low=0.0)
     value_cost: Scalar = field(0.5, "Weight of the value loss.", low=0.0)

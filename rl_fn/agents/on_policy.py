@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+from gymnasium import spaces
 
 from rl_fn import learning, networks, policies, random
 from rl_fn.agents.base import ActorStep, Agent, Mode, actor_step, check_divides, check_trajectory
@@ -34,6 +35,20 @@ class OnPolicyHParams(ActorCriticHParams):
     normalize_advantages: bool = field(True, "Whether advantages are normalised over those of a gradient step.")
     normalize_observations: bool = field(False, "Whether observations are normalised by running moments.")
     normalize_rewards: bool = field(False, "Whether rewards are scaled by the deviation of returns.")
+    noise_period: int = field(0, "Steps that a Box's noise is a function of the state alone; 0 for plain noise.", low=0)
+
+    def make_policy_layer(self, spec: EnvSpec) -> networks.Network:
+        """Makes the last layer of the policy: the usual one, or that of generalised state-dependent exploration."""
+        if not self.noise_period:
+            return super().make_policy_layer(spec)
+        if not isinstance(spec.action_space, spaces.Box) or self.state_dependent_stddev:
+            raise ValueError(
+                f"noise_period is {self.noise_period}, expected 0 for {spec.action_space} "
+                f"with state_dependent_stddev = {self.state_dependent_stddev}: such noise is for a Box, and has its own"
+            )
+        log_stddev = tf.math.log(tf.cast(self.initial_stddev, tf.float32))
+        size = policies.policy_head(spec.action_space).num_outputs // 2
+        return networks.noisy_features(size, networks.orthogonal(0.01), log_stddev)
 
     def make_model(self, spec: EnvSpec) -> Model:
         """Makes the network and the policy's head; raises ValueError without a policy for the action space."""
@@ -65,13 +80,26 @@ class OnPolicyHParams(ActorCriticHParams):
             inputs = model.to_inputs(observation)
             return moments.normalize(inputs, clip=10.0) if self.normalize_observations else inputs
 
-        def act(
-            policy: OnPolicyPolicy, recurrent_state: Nest, observation: Nest, key: random.Key, mode: Mode
-        ) -> ActorStep:
+        size = model.head.num_outputs
+        width = self.memory_units if self.memory != "none" else self.hidden_sizes[-1]
+
+        def init_actor(batch_size: int) -> Nest:
+            recurrent_state = model.network.initial_state(batch_size)
+            if not self.noise_period:
+                return recurrent_state
+            return recurrent_state, learning.no_noise(batch_size, width * size // 2)
+
+        def act(policy: OnPolicyPolicy, actor_state: Nest, observation: Nest, key: random.Key, mode: Mode) -> ActorStep:
+            recurrent_state, noise = actor_state if self.noise_period else (actor_state, None)
             inputs = normalized(policy.observations, observation)
             (outputs, value), after = model.network.step(policy.params, recurrent_state, inputs)
-            extras = {"value": value, "outputs": outputs, "recurrent_state": recurrent_state}
-            return actor_step(model.head, outputs, key, mode, after, **extras)
+            extras = {"value": value, "outputs": outputs[..., :size], "recurrent_state": recurrent_state}
+            if not self.noise_period:
+                return actor_step(model.head, outputs, key, mode, after, **extras)
+            noise = learning.held_noise(key, noise, self.noise_period)
+            away = tf.reduce_sum(tf.reshape(noise.draws * outputs[:, size:], [-1, width, size // 2]), axis=1)
+            draw = lambda key, distribution: distribution.mean() + away
+            return actor_step(model.head, outputs, key, mode, (after, noise), draw, **extras)
 
         def update(state: OnPolicyState, trajectory: Transition, key: random.Key) -> tuple[OnPolicyState, Metrics]:
             check_trajectory(self.schedule, trajectory)
@@ -96,7 +124,7 @@ class OnPolicyHParams(ActorCriticHParams):
         def cut_state(state: OnPolicyState) -> OnPolicyState:
             return state._replace(learner=cut(state.learner))
 
-        return Agent(self.schedule, init, model.network.initial_state, act, update, cut_state)
+        return Agent(self.schedule, init, init_actor, act, update, cut_state)
 
     def advantages(self, model: Model, params: Nest, rollout: Rollout) -> tf.Tensor:
         """Advantages `[T, B]`; see `learning.advantages`."""

@@ -168,6 +168,8 @@ register(
         "gamma": 0.999,
         "gae_lambda": 0.98,
         "learning_rate": 1e-3,
+        "initial_stddev": 1.0,
+        "noise_period": 16,
         "entropy_cost": 0.0,
         "normalize_observations": True,
         "normalize_rewards": True,

@@ -1,10 +1,11 @@
 """What agents that learn on their policy do with a rollout."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from rl_fn import envs, loops, random, struct
-from rl_fn.agents import ppg, trpo, vpg
+from rl_fn.agents import ppg, ppo, trpo, vpg
 
 ENV = envs.make("CartPole-v1")
 SIZES = {"num_envs": 4, "hidden_sizes": (8,)}
@@ -63,3 +64,22 @@ def test_ppg_has_an_auxiliary_phase_after_so_many_updates():
         named = dict(struct.named_leaves(state.learner.auxiliary_opt_state))
         counts.append(next(int(leaf) for name, leaf in named.items() if name.endswith("count")))
     assert counts == [0, 12, 12, 24]  # three passes over two rollouts, in two minibatches of each
+
+
+def test_noise_that_depends_on_the_state_is_kept_for_a_period_and_drawn_anew_with_an_episode():
+    pendulum = envs.make("Pendulum-v1")
+    agent = ppo.make(pendulum.spec, ppo.PPOHParams(noise_period=3, num_minibatches=1, rollout_length=8, **SIZES))
+    policy, observation = agent.init(random.key(0)).policy, tf.constant([[1.0, 0.0, 2.0]] * 2)
+    actor, actions = agent.init_actor(2), []
+    for index in range(7):
+        step = agent.act(policy, actor, observation, random.key(index), "train")
+        actor = step.actor_state
+        actions.append(step.action.numpy())
+    assert np.all(actions[0] == actions[2])
+    assert np.all(actions[3] == actions[5])
+    assert np.all(actions[2] != actions[3])
+    assert np.all(actions[0][0] != actions[0][1])
+    anew = agent.act(policy, agent.init_actor(2), observation, random.key(7), "train").action
+    assert np.all(anew != actions[6])
+    with pytest.raises(ValueError, match="noise_period is 3, expected 0 for Discrete"):
+        ppo.make(ENV.spec, ppo.PPOHParams(noise_period=3))

@@ -116,7 +116,7 @@ def test_box_actions_stay_inside_and_probabilities_are_those_of_the_draw():
     _, _, _, (trajectory, _) = rolled_out(PENDULUM, hparams, 16)
     space = PENDULUM.spec.action_space
     action, draw = trajectory.action.numpy(), trajectory.extras["raw_action"].numpy()
-    assert np.abs(draw).max() > 1.5
+    assert np.abs(draw).max() > 1.0
     np.testing.assert_allclose(action, (2 * draw).clip(space.low, space.high), rtol=1e-6)  # the torque is within 2
 
 

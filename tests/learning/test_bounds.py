@@ -45,7 +45,7 @@ def learned(name, env):
     compiled = loops.compile(step, loops.init_state(agent, env, random.key(0)))
     compiled.run(values.num_iterations)
     policy = compiled.read(lambda state: state.agent.policy)
-    return agent.act(policy, (), np.ones((1, 1), np.float32), random.key(1), "eval").action[0]
+    return agent.act(policy, agent.init_actor(1), np.ones((1, 1), np.float32), random.key(1), "eval").action[0]
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("sac", [0.05, 0.05]), ("ppo", [0.1, 0.0125])])

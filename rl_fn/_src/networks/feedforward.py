@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import gymnasium
@@ -98,6 +99,37 @@ def gaussian(
         if state_dependent:
             return tf.concat([mean, deviations.apply(log_stddev, inputs)], axis=-1)
         return tf.concat([mean, tf.broadcast_to(log_stddev, sizes_of(mean))], axis=-1)
+
+    return Network(init, apply)
+
+
+def noisy_features(size: int, kernel_init: Initializer | None = None, initial_log_stddev: Scalar = 0.0) -> Network:
+    """A linear layer for means, whose deviations are those of noise on its inputs, as in gSDE.
+
+    Raffin, Kober and Stulp (2022), "Smooth exploration for robotic reinforcement learning", equations 8 and 9. No
+    gradient of the deviations flows into the inputs.
+
+    Args:
+      size: A, the number of means.
+      kernel_init: that of the means.
+      initial_log_stddev: where the logarithms of the deviations begin, for inputs whose squares are 1 on average.
+
+    Returns:
+      A Network from `[..., F]` to `[..., 2 * A + F * A]`: the means, the logarithms of the deviations, and what a
+      draw for each input and mean is multiplied with.
+    """
+    means = dense(size, kernel_init)
+
+    def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
+        features = spec.shape[0]
+        initial = tf.cast(initial_log_stddev, tf.float32) - 0.5 * math.log(features)
+        return {"mean": means.init(key, spec), "log_stddev": tf.fill([features, size], initial)}
+
+    def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        each = tf.stop_gradient(inputs)[..., tf.newaxis] * tf.exp(params["log_stddev"])
+        log_stddev = 0.5 * tf.math.log(tf.reduce_sum(tf.square(each), axis=-2) + 1e-6)
+        each = tf.reshape(each, [*sizes_of(inputs)[:-1], each.shape[-2] * size])
+        return tf.concat([means.apply(params["mean"], inputs), log_stddev, each], axis=-1)
 
     return Network(init, apply)
 

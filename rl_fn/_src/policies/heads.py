@@ -60,8 +60,7 @@ def _box_head(space: spaces.Box) -> PolicyHead:
         _check_bounds("policy_head", space)
 
     def distribution(outputs: tf.Tensor) -> Distribution:
-        mean, log_stddev = tf.split(outputs, 2, axis=-1)
-        return gaussian(mean, tf.exp(log_stddev))
+        return gaussian(outputs[..., :size], tf.exp(outputs[..., size : 2 * size]))
 
     low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
     is_bounded = (np.abs(low) <= _LARGEST_BOUND) & (np.abs(high) <= _LARGEST_BOUND)
