@@ -5,7 +5,7 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import a2c, appo, dpo, dqn, impala, ppg, ppo, rainbow, sac, td3, trpo, vmpo, vpg
+from rl_fn.sets import a2c, appo, dpo, dqn, impala, ppg, ppo, rainbow, rnd, sac, td3, trpo, vmpo, vpg
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
@@ -29,6 +29,7 @@ __all__ = [
     "rainbow",
     "read_toml",
     "register",
+    "rnd",
     "sac",
     "td3",
     "trpo",

@@ -34,6 +34,7 @@ register(
         "rollout_length": 512,
         "learning_rate": 2e-3,
         "anneal_learning_rate": True,
+        "normalize_rewards": True,  # so that a value learns them in as few steps
     },
     doc="REINFORCE with a learned baseline on CartPole.",
 )

@@ -19,6 +19,7 @@ AGENTS = {
     "appo": ("CartPole-v1", ON_POLICY),
     "dpo": ("CartPole-v1", {**ON_POLICY, "num_minibatches": 2, "stop_kl": 0.5, "anneal_clip_epsilon": True}),
     "ppg": ("CartPole-v1", {**ON_POLICY, "num_minibatches": 2, "policy_phase": 2, "auxiliary_epochs": 1}),
+    "rnd": ("CartPole-v1", {**ON_POLICY, "num_minibatches": 2, "novelty_sizes": (8,)}),
     "trpo": ("CartPole-v1", {**ON_POLICY, "num_minibatches": 2}),
     "vmpo_box": ("Pendulum-v1", {**ON_POLICY, "num_minibatches": 2, "noise_period": 2}),
     "vpg": ("CartPole-v1", ON_POLICY),

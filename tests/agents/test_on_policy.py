@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import envs, loops, random, struct
-from rl_fn.agents import ppg, ppo, trpo, vpg
+from rl_fn.agents import ppg, ppo, rnd, trpo, vpg
 
 ENV = envs.make("CartPole-v1")
 SIZES = {"num_envs": 4, "hidden_sizes": (8,)}
@@ -83,3 +83,26 @@ def test_noise_that_depends_on_the_state_is_kept_for_a_period_and_drawn_anew_wit
     assert np.all(anew != actions[6])
     with pytest.raises(ValueError, match="noise_period is 3, expected 0 for Discrete"):
         ppo.make(ENV.spec, ppo.PPOHParams(noise_period=3))
+
+
+def test_novelty_is_rewarded_until_it_is_known():
+    seen = []
+
+    def spy(state, trajectory, key):
+        seen.append(trajectory.reward)
+        return state, {}
+
+    hparams = ppo.PPOHParams(num_minibatches=1, rollout_length=8, **SIZES)
+    plain = ppo.make(ENV.spec, hparams)
+    settings = {"weight": 0.5, "sizes": (16,), "learning_rate": 1e-2, "gamma": 0.9}
+    agent = rnd.with_novelty(plain._replace(update=spy), ENV.spec, **settings)
+    state = agent.init(random.key(0))
+    trajectory, target = rollout_of(agent, state, 8), state.target
+    novelties = []
+    for _ in range(60):
+        state, metrics = agent.update(state, trajectory, random.key(1))
+        novelties.append(float(metrics["novelty"]))
+    assert novelties[-1] < 0.1 * novelties[0]
+    assert not any(leaves_differ(target, state.target))
+    assert np.all(seen[0] > trajectory.reward)
+    np.testing.assert_allclose(tf.reduce_mean(seen[-1] - trajectory.reward), metrics["bonus"], rtol=1e-4)

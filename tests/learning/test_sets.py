@@ -29,6 +29,7 @@ CASES = [
     ("ppo_mountaincar_continuous", "", 90),
     ("ppo_recurrent_memory_chain_40", "", 0.9),
     ("ppo_recurrent_pendulum", "", -250),
+    ("rnd_mountaincar", "", -130),
     ("trpo_cartpole", "", 495),
     ("vmpo_cartpole", "", 490),
     ("vpg_baseline_cartpole", "", 485),

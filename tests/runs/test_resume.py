@@ -20,8 +20,8 @@ SMALL = {
     "vpg_cartpole": "rollout_length=16,hidden_sizes=(16,)",
     "ppo_recurrent_memory_chain": "memory_units=8,hidden_sizes=(16,),rollout_length=16,sequence_length=8",
 }
-# agents whose state is that of another here: parameters and an optimiser, or all of another agent's
-ALIKE = {"a2c", "appo", "dpo", "trpo"}
+# agents whose state is made of parameters and what another's here is made of
+ALIKE = {"a2c", "appo", "dpo", "rnd", "trpo"}
 
 
 def test_every_agent_is_here():
