@@ -34,23 +34,24 @@ register(
     doc="PPO on Pendulum: Gaussian actions.",
 )
 
-register(
-    "ppo_minatar_breakout",
-    agent="ppo",
-    env="MinAtar/Breakout-v1",
-    values={
-        "train_steps": 10_000_000,
-        "num_envs": 64,
-        "rollout_length": 128,
-        "hidden_sizes": (256, 256),
-        "activation": "relu",
-        "num_minibatches": 8,
-        "gamma": 0.99,
-        "learning_rate": 1e-3,
-        "clip_value_loss": True,
-    },
-    doc="PPO on MinAtar Breakout with sticky actions.",
-)
+for _game in ("Asterix", "Breakout", "Freeway", "SpaceInvaders"):
+    register(
+        "ppo_minatar_" + {"SpaceInvaders": "space_invaders"}.get(_game, _game.lower()),
+        agent="ppo",
+        env=f"MinAtar/{_game}-v1",
+        values={
+            "train_steps": 10_000_000,
+            "num_envs": 64,
+            "rollout_length": 128,
+            "hidden_sizes": (256, 256),
+            "activation": "relu",
+            "num_minibatches": 8,
+            "gamma": 0.99,
+            "learning_rate": 1e-3,
+            "clip_value_loss": True,
+        },
+        doc=f"PPO on MinAtar {_game} with sticky actions.",
+    )
 
 register(
     "ppo_recurrent_memory_chain",
@@ -137,6 +138,42 @@ register(
     env="Catch-bsuite",
     values={"train_steps": 50_000, "num_envs": 16, "rollout_length": 32, "learning_rate": 1e-3},
     doc="PPO on Catch.",
+)
+
+for _task in ("HalfCheetah", "Hopper"):
+    register(
+        "ppo_" + {"HalfCheetah": "half_cheetah"}.get(_task, _task.lower()),
+        agent="ppo",
+        env=f"gymnasium:{_task}-v5",
+        values={
+            "train_steps": 1_000_000,
+            "rollout_length": 256,
+            "num_epochs": 10,
+            "num_minibatches": 32,
+            "learning_rate": 3e-4,
+            "initial_stddev": 1.0,
+            "entropy_cost": 0.0,
+            "normalize_observations": True,
+            "normalize_rewards": True,
+        },
+        doc=f"PPO on MuJoCo's {_task}, normalised.",
+    )
+
+register(
+    "ppo_lunar_lander",
+    agent="ppo",
+    env="gymnasium:LunarLander-v3",
+    values={
+        "train_steps": 1_000_000,
+        "num_envs": 16,
+        "rollout_length": 256,
+        "num_minibatches": 64,
+        "gamma": 0.999,
+        "gae_lambda": 0.98,
+        "learning_rate": 3e-4,
+        "normalize_rewards": True,
+    },
+    doc="PPO on LunarLander.",
 )
 
 register(

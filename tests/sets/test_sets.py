@@ -13,12 +13,20 @@ from rl_fn.agents.dqn import DQNHParams
 from rl_fn.struct import EnvSpec
 
 
+OF_EXTRAS = {
+    "ALE/Pong-v5": (spaces.Box(0, 255, (84, 84, 4), np.uint8), spaces.Discrete(6)),
+    "gymnasium:HalfCheetah-v5": (spaces.Box(-np.inf, np.inf, (17,)), spaces.Box(-1, 1, (6,))),
+    "gymnasium:Hopper-v5": (spaces.Box(-np.inf, np.inf, (11,)), spaces.Box(-1, 1, (3,))),
+    "gymnasium:LunarLander-v3": (spaces.Box(-10, 10, (8,)), spaces.Discrete(4)),
+}
+
+
 @pytest.mark.parametrize("name", sets.SETS)
 def test_every_set_makes_an_agent(name):
     named = sets.SETS[name]
     values = sets.make(named)
-    if named.env == "ALE/Pong-v5":  # which needs an extra
-        spec = EnvSpec(named.env, spaces.Box(0, 255, (84, 84, 4), np.uint8), spaces.Discrete(6))
+    if named.env in OF_EXTRAS:
+        spec = EnvSpec(named.env, *OF_EXTRAS[named.env])
     else:
         spec = envs.make(named.env or ("Pendulum-v1" if name == "td3" else "CartPole-v1")).spec
     assert callable(sets.agent_module(named.agent).make(spec, values).update)
