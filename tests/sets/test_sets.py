@@ -12,7 +12,6 @@ from rl_fn import envs, sets
 from rl_fn.agents.dqn import DQNHParams
 from rl_fn.struct import EnvSpec
 
-
 OF_EXTRAS = {
     "ALE/Pong-v5": (spaces.Box(0, 255, (84, 84, 4), np.uint8), spaces.Discrete(6)),
     "gymnasium:HalfCheetah-v5": (spaces.Box(-np.inf, np.inf, (17,)), spaces.Box(-1, 1, (6,))),
