@@ -90,7 +90,8 @@ class OnPolicyHParams(ActorCriticHParams):
             return recurrent_state, learning.no_noise(batch_size, width * size // 2)
 
         def act(policy: OnPolicyPolicy, actor_state: Nest, observation: Nest, key: random.Key, mode: Mode) -> ActorStep:
-            recurrent_state, noise = actor_state if self.noise_period else (actor_state, None)
+            carried: Nest = actor_state if self.noise_period else (actor_state, ())
+            recurrent_state, noise = carried
             inputs = normalized(policy.observations, observation)
             (outputs, value), after = model.network.step(policy.params, recurrent_state, inputs)
             extras = {"value": value, "outputs": outputs[..., :size], "recurrent_state": recurrent_state}

@@ -125,8 +125,8 @@ def make(spec: EnvSpec, hparams: VMPOHParams, *, loss: Callable[..., tuple[tf.Te
     def learn(learner: VMPOLearner, rollout: Rollout, key: random.Key) -> tuple[VMPOLearner, Metrics]:
         advantage = hparams.advantages(model, learner.params, rollout)
         trained = Trained((learner.params, learner.dual), learner.opt_state)
-        (both, opt_state), metrics = hparams.passes(gradient_step, trained, rollout, advantage, key)
+        ((params, dual), opt_state), metrics = hparams.passes(gradient_step, trained, rollout, advantage, key)
         metrics = {**tf.nest.map_structure(tf.reduce_mean, metrics), **value_metrics(rollout, advantage)}
-        return VMPOLearner(*both, opt_state), metrics
+        return VMPOLearner(params, dual, opt_state), metrics
 
     return hparams.make_agent(model, init, learn)

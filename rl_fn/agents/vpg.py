@@ -110,7 +110,8 @@ def make(spec: EnvSpec, hparams: VPGHParams, *, loss: Callable[..., tuple[tf.Ten
         metrics = {name: struct.Mean(count * x, count) for name, x in metrics.items()}
         waiting = steps._replace(is_learned=steps.is_learned | (batch.weight > 0))
         waiting = struct.at(waiting, slice(hparams.rollout_length, None))
-        return VPGLearner(*struct.where(any_ready, after, before), waiting), metrics
+        params, opt_state = struct.where(any_ready, after, before)
+        return VPGLearner(params, opt_state, waiting), metrics
 
     def cut(learner: VPGLearner) -> VPGLearner:
         is_last = learner.waiting.is_last

@@ -52,13 +52,14 @@ def over_minibatches(
     def one(carry: Nest, rows: tf.Tensor) -> tuple[Nest, Nest]:
         return step(carry, tf.nest.map_structure(lambda x: tf.gather(x, rows, axis=1), sequences))
 
+    if stop is None:
+        return scan(one, carry, rows_per_step)
+
     def one_or_none(carry: tuple[Nest, tf.Tensor], rows: tf.Tensor) -> tuple[tuple[Nest, tf.Tensor], Nest]:
         before, stopped = carry
         after, output = one(before, rows)
         stopped |= stop(output)
         return (struct.where(stopped, before, after), stopped), output
 
-    if stop is None:
-        return scan(one, carry, rows_per_step)
     (carry, _), outputs = scan(one_or_none, (carry, tf.constant(False)), rows_per_step)
     return carry, outputs

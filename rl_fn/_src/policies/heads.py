@@ -62,9 +62,9 @@ def _box_head(space: spaces.Box) -> PolicyHead:
     def distribution(outputs: tf.Tensor) -> Distribution:
         return gaussian(outputs[..., :size], tf.exp(outputs[..., size : 2 * size]))
 
-    low, high = (bound.astype(np.float64).ravel() for bound in (space.low, space.high))
-    is_bounded = (np.abs(low) <= _LARGEST_BOUND) & (np.abs(high) <= _LARGEST_BOUND)
-    low, high = np.where(is_bounded, low, -1.0), np.where(is_bounded, high, 1.0)
+    bounds = np.array([space.low, space.high], np.float64).reshape([2, size])
+    is_bounded = np.all(np.abs(bounds) <= _LARGEST_BOUND, axis=0)
+    low, high = np.where(is_bounded, bounds, [[-1.0], [1.0]])
     dtype = _compute_dtype(space)
     middle, half_width = ((high + low) / 2).astype(dtype), ((high - low) / 2).astype(dtype)
 
