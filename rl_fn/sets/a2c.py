@@ -44,7 +44,14 @@ register(
     "a2c_catch",
     agent="a2c",
     env="Catch-bsuite",
-    values={"train_steps": 50_000, "gae_lambda": 0.95, "learning_rate": 3e-3},
+    values={
+        "train_steps": 50_000,
+        "num_envs": 8,
+        "rollout_length": 9,
+        "gae_lambda": 0.95,
+        "learning_rate": 2e-3,
+        "normalize_advantages": True,
+    },
     doc="A2C on Catch.",
 )
 

@@ -205,13 +205,13 @@ register(
         "gamma": 0.999,
         "gae_lambda": 0.98,
         "learning_rate": 1e-3,
-        "initial_stddev": 1.0,
-        "noise_period": 16,
+        "initial_stddev": 2.0,
+        "noise_period": 1_000,  # a whole episode: what each tries, it tries to the end
         "entropy_cost": 0.0,
         "normalize_observations": True,
         "normalize_rewards": True,
     },
-    doc="PPO on MountainCar with continuous actions, normalised.",
+    doc="PPO on MountainCar with continuous actions, normalised, with noise that depends on the state.",
 )
 
 register(
