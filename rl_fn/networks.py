@@ -4,10 +4,19 @@ Parameters are nests of dicts whose names explain themselves: `{"layer_0": {"ker
 `spec` is a `tf.TensorSpec` of one input without batch axes; `apply` takes any number of batch axes.
 """
 
+from rl_fn._src.networks.action_values import action_values, dueling
 from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
-from rl_fn._src.networks.base import ACTIVATIONS, Network, lecun_normal, lecun_uniform, orthogonal, output_spec
+from rl_fn._src.networks.base import (
+    ACTIVATIONS,
+    Network,
+    layer_norm,
+    lecun_normal,
+    lecun_uniform,
+    orthogonal,
+    output_spec,
+)
 from rl_fn._src.networks.convolution import convolution
-from rl_fn._src.networks.dueling import dueling
+from rl_fn._src.networks.ensemble import ensemble
 from rl_fn._src.networks.feedforward import (
     dense,
     gaussian,
@@ -19,29 +28,35 @@ from rl_fn._src.networks.feedforward import (
     shared,
 )
 from rl_fn._src.networks.keras import from_keras
-from rl_fn._src.networks.noisy import NoisyNetwork, noisy
+from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
 from rl_fn._src.networks.observations import flatten
 from rl_fn._src.networks.policy_and_value import policy_and_value
 from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
+from rl_fn._src.networks.recurrent_values import RecurrentValues, recurrent_values
 from rl_fn._src.networks.torsos import TORSOS, image, torso
 
 __all__ = [
     "ACTIVATIONS",
     "MEMORIES",
+    "NOISES",
     "TORSOS",
     "ActorCritic",
     "Network",
     "NoisyNetwork",
     "RecurrentNetwork",
+    "RecurrentValues",
+    "action_values",
     "actor_critic",
     "convolution",
     "dense",
     "dueling",
+    "ensemble",
     "flatten",
     "from_keras",
     "gaussian",
     "gru",
     "image",
+    "layer_norm",
     "lecun_normal",
     "lecun_uniform",
     "lstm",
@@ -53,6 +68,7 @@ __all__ = [
     "output_spec",
     "policy_and_value",
     "policy_layer",
+    "recurrent_values",
     "separate",
     "sequential",
     "shared",

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
+_LONGEST = 100  # letters of a name that are compared: it takes the square of their number
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """The choice that looks most like `name`; there must be one at least."""
-    return difflib.get_close_matches(name, list(choices), n=1, cutoff=0.0)[0]
+    return difflib.get_close_matches(name[:_LONGEST], list(choices), n=1, cutoff=0.0)[0]
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from rl_fn._src.naming import nearest
+from rl_fn._src.other_names import instead
 from rl_fn.agents.base import Schedule
 from rl_fn.struct import Scalar
 
@@ -65,7 +65,7 @@ class HParams:
         and what is allowed.
     """
 
-    train_steps: int = field(500_000, "Environment steps of the whole run, over all environments.", low=1)
+    train_steps: int = field(500_000, "Environment steps of the whole run, over all environments.", low=1, high=2**62)
     num_envs: int = field(8, "Environments stepped side by side.", low=1)
     rollout_length: int = field(1, "Steps of each environment between two updates.", low=1)
     gamma: Scalar = field(0.99, "Discount per step.", low=0.0, high=1.0)
@@ -81,6 +81,11 @@ class HParams:
         struct: Any = type(self)
         for name, allowed in described(struct).items():
             object.__setattr__(self, name, allowed.checked(getattr(self, name)))
+        if self.num_iterations > _LARGEST[int]:
+            raise ValueError(
+                f"train_steps is {self.train_steps:,}, which makes {self.num_iterations:,} rollouts of "
+                f"{self.schedule.steps:,} steps, expected at most {_LARGEST[int]:,} rollouts"
+            )
 
     @property
     def schedule(self) -> Schedule:
@@ -90,17 +95,15 @@ class HParams:
     @property
     def num_iterations(self) -> int:
         """Rollouts (and updates) in a run: enough that `train_steps` are reached."""
-        return math.ceil(self.train_steps / (self.num_envs * self.rollout_length))
+        return -(-self.train_steps // self.schedule.steps)  # a division of floats would round large numbers
 
-    def override(self: Struct, **values: Any) -> Struct:
+    def override(self: Struct, /, **values: Any) -> Struct:
         """Returns a copy with other values; refuses unknown names."""
         names = [item.name for item in dataclasses.fields(self)]
         for name in values:
             if name not in names:
-                raise ValueError(
-                    f"{type(self).__name__} has no hyper-parameter {name!r}; the nearest is {nearest(name, names)!r}, "
-                    f"there are: {', '.join(names)}"
-                )
+                what = f"{type(self).__name__} has no hyper-parameter {name!r}"
+                raise ValueError(f"{what}; {instead(name, names)}, there are: {', '.join(names)}")
         return dataclasses.replace(self, **values)
 
 
@@ -129,7 +132,9 @@ class Allowed(typing.NamedTuple):
                 return converted
             if kind is type(None) and value is None:
                 return None
-        raise ValueError(f"{self.name} is {value!r}, expected {self}")
+        limit = next((limit for kind, limit in _LARGEST.items() if kind in _alternatives(self.kind)), math.inf)
+        is_large = isinstance(value, int | float) and abs(value) > limit and math.isinf(self.high)
+        raise ValueError(f"{self.name} is {value!r}, expected {self}" + (f", at most {limit:g}" if is_large else ""))
 
     def _in_range(self, value: Any) -> bool:
         if isinstance(value, str):
@@ -137,6 +142,8 @@ class Allowed(typing.NamedTuple):
         number = tf.get_static_value(value) if tf.is_tensor(value) else value
         if number is None or isinstance(number, bool) or not isinstance(number, int | float | np.floating):
             return True
+        if isinstance(number, int) and math.isinf(self.high) and number > _LARGEST[int]:
+            return False
         return bool(self.low <= number <= self.high and number > self.above)
 
     def __str__(self) -> str:
@@ -185,7 +192,7 @@ def _integer(value: Any) -> int | None:
 
 def _number(value: Any) -> float | None:
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    return float(value) if is_number and not math.isnan(value) else None
+    return float(value) if is_number and abs(value) <= _LARGEST[float] else None
 
 
 def _scalar_tensor(value: Any) -> tf.Tensor | None:
@@ -196,7 +203,7 @@ def _scalar_tensor(value: Any) -> tf.Tensor | None:
 
 def _sizes(value: Any) -> tuple[int, ...] | None:
     sizes = [_integer(size) for size in value] if isinstance(value, tuple | list) else [None]
-    return tuple(size for size in sizes if size) if all(size is not None and size > 0 for size in sizes) else None
+    return tuple(size for size in sizes if size) if all(0 < (size or 0) <= _LARGEST[int] for size in sizes) else None
 
 
 def _instance_of(kind: Any) -> Callable[[Any], Any] | None:
@@ -204,6 +211,8 @@ def _instance_of(kind: Any) -> Callable[[Any], Any] | None:
     return (lambda value: value if isinstance(value, kind) else None) if plain else None
 
 
+# Of what a device computes with, where a field sets no limit of its own
+_LARGEST = {float: float(np.finfo(np.float32).max), int: 2**31 - 1}
 _CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
     int: _integer,
     float: _number,

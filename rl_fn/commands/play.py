@@ -14,7 +14,7 @@ from rl_fn.sets import modules
 
 def play(
     *,
-    run: Annotated[Path, flag("The folder of one copy of a run.", "DIR/run_0")],
+    run: Annotated[Path, flag("The folder of a run, or of one copy of it.", "RUN", positional=True)],
     episodes: Annotated[int, flag("How many to play.", "N")] = 3,
     record_video: Annotated[bool, flag("Record films, to DIR/run_0/videos.")] = False,
     render: Annotated[bool, flag("Show them in a window.")] = False,
@@ -23,7 +23,7 @@ def play(
 ) -> None:
     """Play episodes with a run's newest checkpoint, without exploration."""
     with refusals(run):
-        if not (run / FILE).is_file():
+        if not any((folder / FILE).is_file() for folder in (run, run / "run_0")):
             refuse(f"{run} holds no run: there is no {FILE} in it")
     if episodes < 1:
         refuse(f"episodes is {episodes}, expected at least 1")

@@ -12,7 +12,7 @@ from rl_fn.commands.flags import flag
 
 def plot(
     *,
-    runs: Annotated[tuple[Path, ...], flag("The output folders of runs; one curve each.", "DIR [DIR ...]")],
+    runs: Annotated[tuple[Path, ...], flag("The output folders of runs; one curve each.", "RUN...", positional=True)],
     output: Annotated[Path, flag("The picture to write.", "FILE.png")] = Path("curves.png"),
     tag: Annotated[str, flag("The TensorBoard scalar.", "NAME")] = "eval/return_mean",
 ) -> None:

@@ -2,49 +2,136 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Callable, Iterator
-from types import FrameType
+import dataclasses
+import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from rl_fn import sets
 from rl_fn._src.xla.startup import import_tensorflow
-from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, say
+from rl_fn.commands import signals
+from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of
 from rl_fn.runs import RunConfig
+from rl_fn.sets import modules
+
+_WHAT, _TEST = "what is trained", "testing what was learned"
+MOST_EPISODES = 10**6
+RUNS = Path("runs")  # where folders are made that nobody named
 
 
 @with_flags_of(RunConfig)
 def train(
     *,
-    flags: Any,
+    flags: dict[str, Any],
+    config: Annotated[
+        Path | None, flag("Train as the config.json of another run says; flags that are given win.", "FILE")
+    ] = None,
+    num_workers: Annotated[
+        int | None, flag("Environments stepped side by side: the hyper-parameter num_envs.", "N", group=_WHAT)
+    ] = None,
+    training: Annotated[
+        bool, flag("False: freeze what the run in the folder has learned, and test it.", group=_TEST)
+    ] = True,
+    test_only: Annotated[bool, flag("The same as --training False.", group=_TEST)] = False,
+    test_episodes: Annotated[int, flag("Whole episodes of such a test.", "N", group=_TEST)] = 100,
+    profile: Annotated[bool, flag("Profile 50 iterations for TensorBoard, once all is compiled.")] = False,
+    quiet: Annotated[bool, flag("Show no progress.")] = False,
     compilation_cache: Annotated[bool, flag("Keep compiled programs in the user's cache folder.")] = True,
 ) -> None:
     """Train an agent. Started again on the same output folder, a run goes on from its newest checkpoint."""
+    if num_workers is not None:
+        several = filter(None, [flags.get("hparam_override", ""), f"num_envs={num_workers}"])
+        flags["hparam_override"] = ",".join(several)  # where both are told, that is refused
+    if test_only or not training:
+        _test(flags, test_episodes, compilation_cache)
+        return
     with refusals():
-        if not flags.imports:
-            sets.find(flags.hparams)  # a mistake is answered at once, where no module has to be imported before
+        if config is None and "hparams" not in flags:
+            refuse("train needs --hparams NAME, the set of hyper-parameters; rl-fn list shows what there is")
+        if config is None and not flags.get("imports"):
+            sets.find(flags["hparams"])  # a mistake is answered at once, where no module has to be imported before
         import_tensorflow(compilation_cache)
-        config = RunConfig(**vars(flags))
+        settings = _settings(flags, config)
         from rl_fn.runs import Run
-        from rl_fn.runs.reporters import Progress
+        from rl_fn.runs.reporters import Profile, Progress
 
-        run = Run.from_config(config)
-    run.reporters.append(Progress())
+        run = Run.from_config(settings)
+    if not quiet:
+        run.reporters.append(Progress())
+    if profile:
+        run.reporters.append(Profile())
     with run:
-        with refusals(f"output_dir {config.output_dir}"):
+        with refusals(f"output_dir {settings.output_dir}"):
             run.start()
-        for note in run.notes:
-            say(note)
-        with _signals(run.stop):
+        said = _say_new(run.notes, 0)
+        if "output_dir" not in flags:
+            say(f"output_dir is {settings.output_dir}")
+        start = run.iteration
+        with signals.stopping(run.stop, has_begun=lambda: run.iteration > start):
             for _ in run:
-                pass
+                said = _say_new(run.notes, said)
     if run.summaries is None:
         say(f"stopped after {run.env_steps:,} steps; the same command goes on from there")
         raise SystemExit(EXIT_INTERRUPTED)
     for summary in run.summaries:
         print(_last_words(summary))
+
+
+def _say_new(notes: list[str], said: int) -> int:
+    """Says what has been noted since; returns how many notes have been said."""
+    for note in notes[said:]:
+        say(note)
+    return len(notes)
+
+
+def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None:
+    """Plays whole episodes with the newest checkpoint of each copy, without exploration; nothing is written."""
+    folder = Path(flags.get("output_dir") or "")
+    copies = sorted(folder.glob("run_*")) if "output_dir" in flags else []
+    if not copies:
+        refuse("a test needs --output_dir DIR, the folder of a run that has been trained")
+    if not 1 <= episodes <= MOST_EPISODES:
+        refuse(f"test_episodes is {episodes}, expected an integer from 1 to {MOST_EPISODES:,}")
+    import_tensorflow(compilation_cache)
+    from rl_fn import loops, random
+    from rl_fn.envs import Env
+    from rl_fn.runs import load
+
+    with refusals(folder):
+        modules.import_named(modules.names(flags.get("imports", ())))
+        for copy in copies:
+            run = load(copy)
+            for note in run.notes:
+                say(note)
+            judge: Any = loops.evaluate if isinstance(run.env, Env) else loops.host_evaluate
+            returns, _, _ = judge(run.agent, run.env, episodes)(run.policy, random.key(flags.get("seed", 0)))
+            told = f"test return {returns.mean():.1f} +- {returns.std():.1f} over {episodes} episodes"
+            print(f"{copy.name}: {told}, after {run.env_steps:,} steps", flush=True)
+            if hasattr(run.env, "close"):
+                run.env.close()
+
+
+def _settings(flags: dict[str, Any], config: Path | None) -> RunConfig:
+    """The settings of the run: those of the flags, over those of a file."""
+    if config is None:
+        return RunConfig(**{"output_dir": _dated(flags["hparams"]), **flags})
+    modules.import_named(modules.names(flags.get("imports", ())))
+    theirs = RunConfig.from_json(config)
+    given = dict(flags)
+    for name in ("hparam_override", "env_kwargs"):
+        if name in given:
+            given[name] = {**getattr(theirs, name), **sets.parse_overrides(given[name])}
+    if given.get("hparams", theirs.hparams) != theirs.hparams:
+        raise ValueError(
+            f"hparams is {given['hparams']!r}, and {config} holds all of {theirs.hparams!r}: give one of both"
+        )
+    return dataclasses.replace(theirs, **{"output_dir": _dated(str(theirs.hparams)), **given})
+
+
+def _dated(hparams: str) -> Path:
+    """A folder that is named by the time, for a run that nobody gave one."""
+    return RUNS / f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}_{Path(hparams).stem}"
 
 
 def _last_words(summary: dict[str, Any]) -> str:
@@ -58,23 +145,3 @@ def _last_words(summary: dict[str, Any]) -> str:
             evaluation += f", {cut} of them cut off before their end"
     steps = f"{summary['env_steps']:,} steps at {summary['env_steps_per_second']:,.0f} steps/s"
     return f"seed {summary['seed']}: {evaluation}, {steps}"
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Makes the first interrupt or termination call `stop`, and the second end the process at once."""
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        if received:
-            raise SystemExit(EXIT_INTERRUPTED)
-        received.append(number)
-        stop()
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

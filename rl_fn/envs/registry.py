@@ -121,6 +121,14 @@ def _made(name: str, num_envs: int | None, kwargs: dict[str, Any]) -> Any:
     return _of_library("gymnasium", name, num_envs, kwargs)
 
 
+def module_named(name: str) -> str:
+    """The module that making an environment imports because its name says so, as in `my_rooms:Hall-v0`; "" for none."""
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix in (*LIBRARIES, _COMPILED):
+        name = rest if prefix in ("gymnasium", "gym") else ""
+    return name.rpartition(":")[0]
+
+
 def for_evaluation(name: str) -> dict[str, Any]:
     """The arguments of `make` with which a policy is judged: Atari's whole games on raw scores, all Procgen levels."""
     prefix, colon, _ = name.partition(":")

@@ -34,6 +34,8 @@ _KINDS = {
     "tuple[str, ...]": "names of modules",
     "Mapping[str, Any]": "values by name",
 }
+# Headings of the help
+_WHAT, _LENGTH, _WHERE, _FILMS = "what is trained", "length, evaluation, saving", "where it runs", "films"
 
 
 def setting(
@@ -45,6 +47,8 @@ def setting(
     choices: Sequence[str] = (),
     low: float = -math.inf,
     high: float = math.inf,
+    above: float = -math.inf,
+    group: str = "",
 ) -> Any:
     """A field, with what the command line says of it.
 
@@ -56,8 +60,19 @@ def setting(
       choices: the texts allowed.
       low: the smallest value allowed.
       high: the largest value allowed.
+      above: values must be greater than this.
+      group: the heading that the flag stands under.
     """
-    metadata = {"doc": doc, "metavar": metavar, "flag": flag, "choices": tuple(choices), "low": low, "high": high}
+    metadata = {
+        "doc": doc,
+        "metavar": metavar,
+        "flag": flag,
+        "choices": tuple(choices),
+        "low": low,
+        "high": high,
+        "above": above,
+        "group": group,
+    }
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -75,54 +90,82 @@ class RunConfig:
     """
 
     hparams: str | None = setting(
-        f"The set of hyper-parameters: a file of your own, NAME.toml, or one of {', '.join(sets.SETS)}.", metavar="NAME"
+        "The set of hyper-parameters: a name, a file NAME.toml, or A-B: A wins, B fills in.",
+        metavar="NAME",
+        group=_WHAT,
     )
-    output_dir: Path = setting("Everything the run writes goes here.", metavar="DIR")
-    sys: str = setting("Where to run.", "local", choices=("local",))
-    env: str | None = setting("The environment, where it is not that of the set.", None, metavar="NAME")
+    output_dir: Path = setting(
+        "Everything the run writes goes here; the command names a dated folder in runs/ by itself.",
+        metavar="DIR",
+        group=_WHAT,
+    )
+    sys: str = setting("Where to run.", "local", choices=("local",), group=_WHERE)
+    env: str | None = setting("The environment, where it is not that of the set.", None, metavar="NAME", group=_WHAT)
     env_kwargs: Mapping[str, Any] = setting(
-        'What the environment is made with, such as "size=10".', {}, metavar="NAME=VALUE,..."
+        'What the environment is made with, such as "size=10".', {}, metavar="NAME=VALUE,...", group=_WHAT
     )
     env_backend: str | None = setting(
-        "Where environments of other libraries are stepped: in turn, in threads, or in processes.",
+        "How environments of other libraries are stepped: in turn, in threads, in processes.",
         None,
         choices=("sync", "thread", "process"),
+        group=_WHERE,
     )
-    env_timeout: float | None = setting("Seconds in which such an environment must answer.", None, metavar="N")
+    env_timeout: float | None = setting(
+        "Seconds in which such an environment must answer.", None, metavar="N", above=0, high=1e6, group=_WHERE
+    )
     hparam_override: Mapping[str, Any] = setting(
-        'Such as "learning_rate=1e-3,num_envs=16".', {}, metavar="NAME=VALUE,..."
+        'Hyper-parameters, such as "learning_rate=1e-3,num_envs=16".', {}, metavar="NAME=VALUE,...", group=_WHAT
     )
-    train_steps: int | None = setting("Environment steps, where not those of the set.", None, metavar="N", low=1)
-    eval_episodes: int = setting("Whole episodes per evaluation; 0 for none.", 100, metavar="N", low=0)
-    copies: int = setting("Train the seeds seed, seed + 1, ... side by side in one program.", 1, metavar="N", low=1)
-    seed: int = setting("The same seed and settings give the same bits.", 0, metavar="N", low=0, high=2**64 - 1)
+    train_steps: int | None = setting(
+        "Environment steps, where not those of the set.", None, metavar="N", low=1, high=2**62, group=_LENGTH
+    )
+    eval_episodes: int = setting(
+        "Whole episodes per evaluation; 0 for none.", 100, metavar="N", low=0, high=10**6, group=_LENGTH
+    )
+    copies: int = setting(
+        "Train the seeds seed, seed + 1, ... side by side in one program.",
+        1,
+        metavar="N",
+        low=1,
+        high=10_000,
+        group=_WHAT,
+    )
+    seed: int = setting(
+        "The same seed and settings give the same bits.", 0, metavar="N", low=0, high=2**64 - 1, group=_WHAT
+    )
     checkpoint_seconds: float = setting(
-        "Save the state at least so often; 0 for every chance.", 20.0, metavar="N", low=0, high=3600
+        "Save the state at least so often; 0 for every chance.", 20.0, metavar="N", low=0, high=3600, group=_LENGTH
     )
     eval_interval: int | None = setting(
-        "Environment steps between evaluations; unless given, a twentieth of the run, and more where evaluations and "
-        "films would take more than a tenth of its time.",
+        "Environment steps between evaluations; else a twentieth of the run, or more where they are slow.",
         None,
         metavar="N",
         low=1,
+        high=2**62,
+        group=_LENGTH,
     )
     init_from: Path | None = setting(
-        "Begin with what another run has learned: its folder, or that of one of its copies.", None, metavar="DIR"
+        "Begin with what another run has learned: its folder, or one of its copies'.", None, metavar="DIR", group=_WHAT
     )
-    record_video: bool = setting("Record films at each evaluation, to run_0/videos.", False)
-    video_episodes: int = setting("Episodes to record or show at each evaluation.", 1, metavar="N", low=1)
+    record_video: bool = setting("Record films at each evaluation, to run_0/videos.", False, group=_FILMS)
+    video_episodes: int = setting(
+        "Episodes to record or show at each evaluation.", 1, metavar="N", low=1, high=10**6, group=_FILMS
+    )
     video_interval: int | None = setting(
-        "Environment steps between films, which come with an evaluation; unless given, films of each.",
+        "Environment steps between films, which come with an evaluation; else films of each.",
         None,
         metavar="N",
         low=1,
+        high=2**62,
+        group=_FILMS,
     )
-    render: bool = setting("Show episodes at each evaluation, in a window.", False)
+    render: bool = setting("Show episodes at each evaluation, in a window.", False, group=_FILMS)
     imports: tuple[str, ...] = setting(
         "A module of your own, which registers environments and sets; may be given again.",
         (),
         metavar="MODULE",
         flag="import",
+        group=_WHAT,
     )
     agent: str | None = setting("The module of the agent, where it is not that of the set.", None, flag="")
 
@@ -294,17 +337,14 @@ def _check_modules(path: Path, content: dict[str, Any]) -> None:
         modules.check(str(name), path)
     if isinstance(agent, str):
         modules.check_agent(agent, path)
-    if isinstance(env, str):
-        prefix, _, rest = env.partition(":")
-        of_gymnasium = rest if prefix == "gymnasium" else "" if prefix in (*registry.LIBRARIES, "compiled") else env
-        if module := of_gymnasium.rpartition(":")[0]:
-            modules.check(module, path)
+    if isinstance(env, str) and (module := registry.module_named(env)):
+        modules.check(module, path)
 
 
 def _checked(item: dataclasses.Field, value: Any) -> Any:
     """The value in the type of its field; raises ValueError if it is of another, or out of bounds."""
     kind, _, none = str(item.type).partition(" | ")
-    choices, low, high = (item.metadata[name] for name in ("choices", "low", "high"))
+    choices, low, high, above = (item.metadata[name] for name in ("choices", "low", "high", "above"))
     if none and value is None:
         return value
     match kind, value:
@@ -316,22 +356,33 @@ def _checked(item: dataclasses.Field, value: Any) -> Any:
         case "tuple[str, ...]", tuple() | list() | str() if all(isinstance(part, str) for part in value):
             return modules.names(value)
         case ("Path", Path()) | ("Path", str()) if str(value) and _is_in_utf8(str(value)):
-            return Path(value).expanduser()
+            return _expanded(item.name, Path(value))
         case "bool", bool():
             return value
         case "str", str() if value and value in (choices or [value]):
             return value
-        case ("int", int()) | ("float", int() | float()) if not isinstance(value, bool) and low <= value <= high:
+        case ("int", int()) | ("float", int() | float()) if (
+            not isinstance(value, bool) and low <= value <= high and value > above
+        ):
             return value if kind == "int" else float(value)
     allowed = [f"one of {', '.join(choices)}" if choices else _KINDS[kind]]
-    if low > -math.inf:
-        allowed.append(f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}")
+    if above > -math.inf:
+        allowed.append(f"greater than {above:g} and at most {high:g}")
+    elif low > -math.inf:
+        allowed.append(f"from {low:,} to {high:,}")
     raise ValueError(f"{item.name} is {value!r}, expected {' '.join(allowed)}")
 
 
 def _is_in_utf8(name: str) -> bool:
     """Whether every library can write there."""
     return "\0" not in name and name.encode("utf-8", "ignore").decode() == name
+
+
+def _expanded(name: str, path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{name} is {str(path)!r}, and the home folder that it names is not known") from None
 
 
 def _plain(value: Any) -> Any:

@@ -29,7 +29,7 @@ from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv, close_and_tell
 from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
-from rl_fn.runs import checkpoint, finite, folder, loading
+from rl_fn.runs import checkpoint, finite, folder, loading, memory
 from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
 from rl_fn.runs.errors import ReporterError, one_line
 from rl_fn.runs.pauses import Pauses
@@ -153,6 +153,7 @@ class Run:
         self.summaries: list[dict[str, Any]] | None = None  # of each copy, once the run has come to its end
         self._iterations = math.ceil((config.train_steps or 0) / agent.schedule.steps)
         self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes)
+        memory.check(self._runner.init, config, env.spec, agent.schedule)
         self._seeds = range(config.seed, config.seed + config.copies)
         self._keys = [random.key(seed) for seed in self._seeds]
         self._owned = owned  # made by the run, and closed with it

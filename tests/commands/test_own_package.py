@@ -72,7 +72,7 @@ def test_it_is_resumed(trained, capsys):
 
 @pytest.mark.usefixtures("here")
 def test_it_is_played_by_those_who_import_it(trained, capsys):
-    play = ["play", "--run", str(trained / "run_0"), "--episodes", "2"]
+    play = ["play", str(trained / "run_0"), "--episodes", "2"]
     with pytest.raises(SystemExit):
         commands.main(play)
     assert "names the module 'my_package', which is imported only if you name it, too" in capsys.readouterr().err
@@ -98,6 +98,6 @@ def test_environments_of_gymnasium_may_lie_in_the_folder_where_one_is(tmp_path, 
     assert summary(tmp_path)["env"] == "gymnasium:my_rooms:Hall-v0"
     forgotten()
     with pytest.raises(SystemExit):
-        commands.main(["play", "--run", str(tmp_path / "run_0")])
+        commands.main(["play", str(tmp_path / "run_0")])
     assert "names the module 'my_rooms'" in capsys.readouterr().err
     assert "my_rooms" not in sys.modules

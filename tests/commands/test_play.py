@@ -15,7 +15,7 @@ def test_mistakes_in_what_to_play_get_one_sentence(tmp_path, capsys):
         if config is not None:
             (run / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
         with pytest.raises(SystemExit) as exit_info:
-            commands.main(["play", "--run", str(run), *flags])
+            commands.main(["play", str(run), *flags])
         assert exit_info.value.code == 2
         return capsys.readouterr().err
 

@@ -8,6 +8,7 @@
 - `in_place`: rows of large tensors read and written without copies of the whole.
 - `kept`: words that are computed once and not again in all that reads them.
 - `products`: dense layers and convolutions in the shapes that are fast.
+- `program_cache`: what is damaged in the cache of compiled programs, found before XLA reads it.
 - `startup`: what must be settled before TensorFlow is imported, and the cache of compiled programs.
 - `ties`: values of a loop that are one per copy from its start.
 

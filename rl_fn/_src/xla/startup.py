@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from rl_fn._src.xla import program_cache
 from rl_fn._src.xla.garbage import collected_later
+
+_LOG = logging.getLogger(__name__)
+_SWITCH = "RL_FN_COMPILATION_CACHE"  # "off" in the environment switches the cache off
+_FLAGS = "TF_XLA_FLAGS"
+# What XLA says where it cannot read a program
+_UNREADABLE = ("Serialized cache", "Read less bytes", "Failed to parse serialized", "as binary proto")
+_folder_in_use: Path | None = None
 
 
 def import_tensorflow(compilation_cache: bool) -> None:
-    """Imports TensorFlow quietly, with XLA's persistent compilation cache if wanted."""
+    """Imports TensorFlow quietly, with XLA's persistent compilation cache if wanted; logs why there is none."""
+    global _folder_in_use
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # results of uncompiled operations vary with it
-    if compilation_cache and (folder := cache_folder()):
+    if compilation_cache and os.environ.get(_SWITCH) != "off" and not _folder_in_use and (folder := cache_folder()):
         flag = f"--tf_xla_persistent_cache_directory={folder}"
-        os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} {flag}".strip()
+        os.environ[_FLAGS] = f"{os.environ.get(_FLAGS, '')} {flag}".strip()
+        _folder_in_use = folder
+        atexit.register(_seal, folder)
     with _silenced_stderr(), collected_later():
         import tensorflow as tf
 
@@ -32,14 +45,38 @@ def cache_folder() -> Path | None:
 
     Programs hold machine code, so each kind of processor and each version of TensorFlow has its own.
     """
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    processor = hashlib.sha256(_processor().encode()).hexdigest()[:12]
-    folder = root / "rl_fn" / "xla" / f"tensorflow-{tensorflow_version()}-{processor}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        _LOG.warning("trains without the cache of compiled programs: there is no home folder")
         return None
-    return folder if os.access(folder, os.W_OK) else None
+    processor = hashlib.sha256(_processor().encode()).hexdigest()[:12]
+    folder, sentence = program_cache.opened(root / "rl_fn" / "xla" / f"tensorflow-{tensorflow_version()}-{processor}")
+    if sentence:
+        _LOG.warning(sentence)
+    return folder
+
+
+def is_failure_of_cache(error: BaseException) -> bool:
+    """Whether XLA could not read or write the folder of compiled programs, which ends what it was compiling."""
+    said = str(error)
+    is_theirs = _folder_in_use is not None and type(error).__module__.startswith("tensorflow.")
+    return is_theirs and (str(_folder_in_use) in said or any(words in said for words in _UNREADABLE))
+
+
+def switch_cache_off() -> None:
+    """Empties the cache that failed, and makes what this process starts, or becomes, do without it."""
+    if _folder_in_use:
+        atexit.unregister(_seal)
+        program_cache.clear(_folder_in_use)
+    os.environ[_SWITCH] = "off"
+    flag = f"--tf_xla_persistent_cache_directory={_folder_in_use}"
+    os.environ[_FLAGS] = os.environ.get(_FLAGS, "").replace(flag, "").strip()
+
+
+def _seal(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        program_cache.seal(folder)
 
 
 def tensorflow_version() -> str:

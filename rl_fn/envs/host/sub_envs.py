@@ -28,6 +28,7 @@ BACKENDS: dict[str, Callable[[Callable[[], Any]], Worker]] = {
     "process": ProcessWorker,
 }
 OPTIONS = ("backend", "timeout", "max_restarts")  # of SubEnvs, and so of every environment made of such
+MOST = 2**16  # environments side by side, each an object of its own
 RESTART_STEPS = 1_000  # restarts are counted within so many steps of an environment
 _STARTS = 3  # attempts to make an environment again, one after the other
 _TIMEOUT_SECONDS = 60.0
@@ -269,9 +270,12 @@ def checked_count(num_envs: int | None) -> int:
     """How many environments; 1 unless given.
 
     Raises:
-      ValueError: if there are none.
+      ValueError: if there are none, or more than MOST.
     """
-    return 1 if num_envs is None else arguments.integer("num_envs", num_envs, 1)
+    count = 1 if num_envs is None else arguments.integer("num_envs", num_envs, 1)
+    if count > MOST:
+        raise ValueError(f"num_envs is {count}, expected at most {MOST:,} environments that are stepped on the host")
+    return count
 
 
 def _copy_rows(to: np.ndarray, source: np.ndarray, rows: list[int]) -> None:

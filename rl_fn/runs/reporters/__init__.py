@@ -4,11 +4,12 @@ from typing import Any, Protocol
 
 from rl_fn.runs.report import Report
 from rl_fn.runs.reporters.films import Films
+from rl_fn.runs.reporters.profile import Profile
 from rl_fn.runs.reporters.progress import Progress
 from rl_fn.runs.reporters.table import Table
 from rl_fn.runs.reporters.tensorboard import TensorBoard
 
-__all__ = ["Films", "Progress", "Reporter", "Table", "TensorBoard"]
+__all__ = ["Films", "Profile", "Progress", "Reporter", "Table", "TensorBoard"]
 
 
 class Reporter(Protocol):
