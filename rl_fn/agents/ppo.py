@@ -5,7 +5,7 @@ orthogonal initialisation, advantages normalised per minibatch, Adam with epsilo
 annealed per iteration, the gradient's global norm clipped; log-probabilities of unclipped actions, running
 normalisation of observations and rewards.
 
-With a cost of the divergence and an infinite clip range, this is the penalised kind of section 4, whose cost adapts to
+With a cost of the divergence and an endless clip range, this is the penalised kind of section 4, whose cost adapts to
 a target; another surrogate is another loss, as in `dpo`.
 """
 
@@ -32,7 +32,7 @@ class PPOHParams(PassesHParams, AdamHParams):
     anneal_learning_rate: bool = True
     adam_epsilon: Scalar = 1e-5
     max_grad_norm: Scalar = 0.5
-    clip_epsilon: Scalar = field(0.2, "Clip range of the probability ratio; infinite for none.", low=0.0)
+    clip_epsilon: Scalar = field(0.2, "Clip range of the probability ratio; 1e6 for none.", low=0.0)
     anneal_clip_epsilon: bool = field(False, "Whether the clip range falls linearly to zero over the run.")
     clip_value_loss: bool = field(False, "Whether the value loss is clipped by clip_epsilon too.")
     kl_cost: Scalar = field(0.0, "Weight of the divergence from the old policy, at the start.", low=0.0)

@@ -282,7 +282,7 @@ def test_ppo():
 def test_ppo_with_a_penalty_and_no_clip():
     batch = two_steps([0.25, 0.75], [1.0, -1.0], old_logits=(0.0, math.log(3)))
     network = fixed(tf.zeros([1, 2, 2]), values=tf.zeros([1, 2]))
-    hparams = ppo.PPOHParams(normalize_advantages=False, clip_epsilon=math.inf, kl_cost=2.0).override(
+    hparams = ppo.PPOHParams(normalize_advantages=False, clip_epsilon=1e6, kl_cost=2.0).override(
         value_cost=0.0, entropy_cost=0.0
     )
     total, metrics = ppo.loss(network, HEAD, (), batch, hparams)
