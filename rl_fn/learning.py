@@ -7,16 +7,30 @@ A gradient step: `minimise`, the one place where a gradient meets an optimiser.
 
 Target parameters: `TargetLearner` with `periodic` or `incremental` targets, and the `target_gradient_step` of a loss.
 Learning from replay: `update_from_replay` makes the update of an agent of its buffer and its gradient step.
-Learning from a rollout: `in_sequences`, and `over_minibatches` of them.
+Learning from a rollout: its `advantages`, `sequences_of` it (or of any steps, `in_sequences`), `over_minibatches` of
+them; `normalized` advantages; and what to say of an update: `approximate_kl`, `clip_fraction`, `explained_variance`.
+The natural gradient: `trust_region_step`, by the method of `conjugate_gradient`.
 Critics: `twin`, `with_action`, `successor_values`; the policies of maximum-entropy control: `soft_policy`.
-Exploration: `uniform_at_first`; schedules are those of `rl_fn.optimizers`.
+Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
 """
 
 from rl_fn._src.learning.critics import successor_values, twin
-from rl_fn._src.learning.exploration import uniform_at_first
+from rl_fn._src.learning.exploration import HeldNoise, held_noise, no_noise, uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
 from rl_fn._src.learning.minibatches import in_sequences, over_minibatches
 from rl_fn._src.learning.minimise import Trained, init_trained, minimise
+from rl_fn._src.learning.on_policy import (
+    OnPolicyPolicy,
+    OnPolicyState,
+    Rollout,
+    Sequences,
+    advantages,
+    approximate_kl,
+    clip_fraction,
+    explained_variance,
+    normalized,
+    sequences_of,
+)
 from rl_fn._src.learning.soft_policies import SoftPolicy, soft_policy, with_action
 from rl_fn._src.learning.targets import (
     TargetLearner,
@@ -26,25 +40,42 @@ from rl_fn._src.learning.targets import (
     periodic,
     target_gradient_step,
 )
+from rl_fn._src.learning.trust_region import TrustRegionStep, conjugate_gradient, trust_region_step
 
 __all__ = [
+    "HeldNoise",
     "Learned",
     "OffPolicyPolicy",
     "OffPolicyState",
+    "OnPolicyPolicy",
+    "OnPolicyState",
+    "Rollout",
+    "Sequences",
     "SoftPolicy",
     "TargetLearner",
     "TargetUpdate",
     "Trained",
+    "TrustRegionStep",
+    "advantages",
+    "approximate_kl",
+    "clip_fraction",
+    "conjugate_gradient",
+    "explained_variance",
+    "held_noise",
     "in_sequences",
     "incremental",
     "init_target_learner",
     "init_trained",
     "minimise",
+    "no_noise",
+    "normalized",
     "over_minibatches",
     "periodic",
+    "sequences_of",
     "soft_policy",
     "successor_values",
     "target_gradient_step",
+    "trust_region_step",
     "twin",
     "uniform_at_first",
     "update_from_replay",

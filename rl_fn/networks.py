@@ -17,7 +17,16 @@ from rl_fn._src.networks.base import (
 )
 from rl_fn._src.networks.convolution import convolution
 from rl_fn._src.networks.ensemble import ensemble
-from rl_fn._src.networks.feedforward import dense, gaussian, mlp, policy_layer, separate, sequential, shared
+from rl_fn._src.networks.feedforward import (
+    dense,
+    gaussian,
+    mlp,
+    noisy_features,
+    policy_layer,
+    separate,
+    sequential,
+    shared,
+)
 from rl_fn._src.networks.keras import from_keras
 from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
 from rl_fn._src.networks.observations import flatten, image
@@ -57,6 +66,7 @@ __all__ = [
     "memory",
     "mlp",
     "noisy",
+    "noisy_features",
     "orthogonal",
     "output_spec",
     "own",

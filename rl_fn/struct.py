@@ -107,6 +107,11 @@ def stack(nests: Sequence[Nest]) -> Nest:
     return tf.nest.map_structure(lambda *leaves: tf.stack([tf.convert_to_tensor(leaf) for leaf in leaves]), *nests)
 
 
+def concat(nests: Sequence[Nest]) -> Nest:
+    """Joins nests of the same structure along their first axis."""
+    return tf.nest.map_structure(lambda *leaves: tf.concat(leaves, axis=0), *nests)
+
+
 def at(nest: Nest, index: Any) -> Nest:
     """`leaf[index]` of every leaf."""
     return tf.nest.map_structure(lambda leaf: leaf[index], nest)

@@ -98,3 +98,53 @@ def test_no_gradient_step_is_taken_before_there_are_enough_items(make, compiled)
         counts.append(float(metrics["reward"].count) if metrics else 0)
     assert (steps, counts) == ([0, 0, 0, 2, 4], [0, 0, 0, 1, 1])
     np.testing.assert_allclose(metrics["reward"].total, 1 + 0.9 + 0.81, rtol=1e-6)
+
+
+def test_the_passes_end_where_a_step_says_so():
+    sequences, limit = tf.range(6)[tf.newaxis], 2
+    step = lambda count, batch: (count + 1, count)
+    stop = lambda output: output >= limit  # the third step and all behind it
+    run = tf.function(lambda: learning.over_minibatches(step, tf.constant(0), sequences, KEY, 2, 3, stop))
+    count, outputs = run()
+    assert (int(count), outputs.numpy().tolist()) == (2, [0, 1, 2, 2, 2, 2])
+
+
+def test_what_is_said_of_an_update():
+    ratios = tf.math.log([1.0, 2.0, 0.5, 1.1])
+    estimates = [0, 1 - np.log(2), -0.5 + np.log(2), 0.1 - np.log(1.1)]
+    np.testing.assert_allclose(learning.approximate_kl(ratios), np.mean(estimates), rtol=1e-5)
+    np.testing.assert_allclose(learning.clip_fraction(ratios, 0.2), 0.5)
+    target = tf.constant([1.0, 2.0, 3.0])
+    for value, explained in [(target, 1), (target + 5, 1), (tf.zeros([3]), 0), (2 * target, 0), (-target, -3)]:
+        np.testing.assert_allclose(learning.explained_variance(value, target), explained, atol=1e-6)
+    assert learning.explained_variance(target, tf.ones([3])) == 0
+
+
+MATRIX = np.float32([[4, 1, 0, 0], [1, 3, 0, 0], [0, 0, 2, 0.5], [0, 0, 0.5, 1]])
+SLOPE = np.float32([1, -2, 0.5, 3])
+
+
+def test_conjugate_gradients_solve_as_many_equations_as_they_take_steps():
+    product = lambda x: tf.linalg.matvec(MATRIX, x)
+    solution = tf.function(lambda: learning.conjugate_gradient(product, tf.constant(SLOPE), 6))()
+    np.testing.assert_allclose(solution, np.linalg.solve(MATRIX, SLOPE), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("is_refused", "fraction"), [(lambda x: False, 1.0), (lambda x: x[3] < -0.1, 0.8**2)])
+def test_a_step_in_a_trust_region_is_as_long_as_the_bound_allows_and_improves(is_refused, fraction):
+    flat = lambda params: tf.concat([params["a"], params["b"]], axis=0)
+    start = {"a": tf.zeros([2]), "b": tf.zeros([2])}
+
+    def loss(params):
+        worse = tf.where(is_refused(flat(params)), 100.0, 0.0)
+        return tf.reduce_sum(SLOPE * flat(params)) + worse
+
+    kl = lambda params: 0.5 * tf.reduce_sum(flat(params) * tf.linalg.matvec(MATRIX, flat(params)))
+    run = tf.function(lambda: learning.trust_region_step(loss, kl, start, max_kl=0.010001, damping=0.0))
+    step = run()
+    natural = np.linalg.solve(MATRIX, SLOPE)
+    longest = -natural * np.sqrt(0.02 / (SLOPE @ natural))
+    np.testing.assert_allclose(step.fraction, fraction, rtol=1e-5)
+    np.testing.assert_allclose(flat(step.params), fraction * longest, rtol=1e-3)
+    np.testing.assert_allclose(step.kl, 0.01 * fraction**2, rtol=1e-3)
+    np.testing.assert_allclose(step.improvement, -fraction * SLOPE @ longest, rtol=1e-3)

@@ -5,7 +5,7 @@ import scipy.stats
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn import networks, random, struct
+from rl_fn import networks, policies, random, struct
 from tests.support import assert_nests_close
 
 KEY = random.key(3)
@@ -366,6 +366,34 @@ def test_gaussian_layers_give_means_and_deviations_that_do_not_depend_on_the_inp
     outputs = network.apply(params, INPUTS)
     np.testing.assert_allclose(outputs[..., :3], networks.dense(3).apply(params["mean"], INPUTS), rtol=1e-5)
     np.testing.assert_array_equal(outputs[..., 3:], np.full((2, 7, 3), -0.5, np.float32))
+
+
+def test_deviations_that_depend_on_the_inputs_begin_at_the_same_value():
+    network = networks.gaussian(3, initial_log_stddev=-0.5, state_dependent=True)
+    params = network.init(KEY, SPEC)
+    outputs = network.apply(params, INPUTS)
+    np.testing.assert_allclose(outputs[..., 3:], networks.dense(3).apply(params["log_stddev"], INPUTS), rtol=1e-5)
+    at_zero = network.apply(params, tf.zeros_like(INPUTS))
+    np.testing.assert_array_equal(at_zero[..., 3:], np.full((2, 7, 3), -0.5, np.float32))
+
+
+def test_noise_on_features_has_the_distribution_of_generalised_state_dependent_exploration():
+    network = networks.noisy_features(2, initial_log_stddev=-0.5)
+    params = network.init(KEY, SPEC)
+    features = SPEC.shape[0]
+    np.testing.assert_allclose(params["log_stddev"], np.full((features, 2), -0.5 - 0.5 * np.log(features)), rtol=1e-6)
+    params["log_stddev"] += tf.reshape(tf.range(2.0 * features) / 10, [features, 2])
+    outputs = network.apply(params, INPUTS)
+    mean = networks.dense(2).apply(params["mean"], INPUTS)
+    expected = policies.state_dependent_gaussian(mean, INPUTS, tf.exp(params["log_stddev"]))
+    np.testing.assert_allclose(outputs[..., :2], expected.mean(), rtol=1e-5)
+    np.testing.assert_allclose(tf.exp(outputs[..., 2:4]), expected.stddev(), rtol=1e-4)
+    noise = tf.random.stateless_normal([features, 2], [0, 1])
+    drawn = tf.reduce_sum(tf.reshape(outputs[..., 4:], [*INPUTS.shape, 2]) * noise, axis=-2)
+    matrix = noise * tf.exp(params["log_stddev"])
+    np.testing.assert_allclose(
+        mean + drawn, policies.state_dependent_action(mean, INPUTS, matrix), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_sequential_networks_feed_each_other():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import networks, random
+from rl_fn import networks, random, struct
 from tests.support import assert_modes_agree
 
 T, B, F, UNITS = 5, 3, 4, 6
@@ -91,6 +91,31 @@ def test_gradients_reach_every_parameter_in_all_modes(network):
 
     assert all(np.any(gradient(*map(tf.constant, leaves))[i]) for i in range(4))
     assert_modes_agree(gradient, *leaves, rtol=1e-3, atol=1e-4)
+
+
+def test_the_gradient_through_64_steps_is_that_of_the_steps_written_out():
+    network, length = networks.gru(UNITS), 64
+    params = network.init(random.key(1), SPEC)
+    inputs = tf.constant(RNG.normal(size=(length, B, F)), tf.float32)
+    is_first = tf.constant(RNG.random((length, B)) < 0.05)
+
+    def looped(params):
+        outputs, _ = network.unroll(params, network.initial_state(B), inputs, is_first)
+        return tf.reduce_mean(outputs**2), ()
+
+    def written_out(params):
+        state, squares = network.initial_state(B), []
+        for x, begins in zip(tf.unstack(inputs), tf.unstack(is_first), strict=True):
+            output, state = network.step(params, tf.where(begins[:, tf.newaxis], tf.zeros_like(state), state), x)
+            squares.append(tf.reduce_mean(output**2))
+        return tf.reduce_mean(squares), ()
+
+    (loss, _), gradient = tf.function(lambda: struct.value_and_gradient(looped, params))()
+    (expected_loss, _), expected = tf.function(lambda: struct.value_and_gradient(written_out, params))()
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
+    for (name, leaf), (_, wanted) in zip(*map(struct.named_leaves, (gradient, expected)), strict=True):
+        assert np.any(wanted), name
+        np.testing.assert_allclose(leaf, wanted, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_an_actor_critic_with_a_memory_gives_the_same_step_by_step_and_unrolled():

@@ -75,16 +75,23 @@ def stateless(batch_size: int) -> tuple:
 
 
 def actor_step(
-    head: policies.PolicyHead, outputs: tf.Tensor, key: random.Key, mode: Mode, actor_state: Nest, **extras: Nest
+    head: policies.PolicyHead,
+    outputs: tf.Tensor,
+    key: random.Key,
+    mode: Mode,
+    actor_state: Nest,
+    draw: Callable[[random.Key, policies.Distribution], tf.Tensor] = policies.sample,
+    /,
+    **extras: Nest,
 ) -> ActorStep:
-    """Chooses actions by the outputs of a network for a policy's head: the mode in "eval", else a sample.
+    """Chooses actions by the outputs of a network for a policy's head: the mode in "eval", else what `draw` says.
 
     Extras for the update are those given, the action before it was clipped and its log-probability.
     """
     distribution = head.distribution(outputs)
     if mode == "eval":
         return ActorStep(head.to_action(policies.mode(distribution)), actor_state, {})
-    raw_action = policies.sample(key, distribution)
+    raw_action = draw(key, distribution)
     acted = {"raw_action": raw_action, "log_prob": distribution.log_prob(raw_action)}
     return ActorStep(head.to_action(raw_action), actor_state, {**acted, **extras})
 

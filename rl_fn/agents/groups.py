@@ -33,10 +33,33 @@ class AdamHParams(HParams):
 
     def make_optimizer(self, steps_per_update: int = 1) -> optimizers.Optimizer:
         """Makes the optimiser; an annealed step size falls with each update, of so many gradient steps."""
-        annealed = optimizers.linear_schedule(self.learning_rate, 0.0, self.num_iterations)
-        rate = optimizers.staircase(annealed, steps_per_update) if self.anneal_learning_rate else self.learning_rate
-        clip = optimizers.clip_by_global_norm(self.max_grad_norm)
-        return optimizers.flatten(optimizers.chain(clip, optimizers.adam(rate, epsilon=self.adam_epsilon)))
+        adam = optimizers.adam(_rate(self, steps_per_update), epsilon=self.adam_epsilon)
+        return optimizers.flatten(optimizers.chain(optimizers.clip_by_global_norm(self.max_grad_norm), adam))
+
+
+@dataclasses.dataclass(frozen=True)
+class RMSPropHParams(HParams):
+    """Of RMSProp, with the gradient's global norm clipped."""
+
+    learning_rate: Scalar = field(7e-4, "RMSProp's step size at the start.", above=0.0)
+    anneal_learning_rate: bool = field(False, "Whether the step size falls linearly to zero over the run.")
+    rmsprop_decay: Scalar = field(0.99, "Decay of the running mean of squared gradients.", low=0.0, high=0.9999)
+    rmsprop_epsilon: Scalar = field(1e-5, "Added to the root of that mean.", above=0.0)
+    max_grad_norm: Scalar = field(0.5, "Global norm to which gradients are clipped.", above=0.0)
+
+    def make_optimizer(self, steps_per_update: int = 1) -> optimizers.Optimizer:
+        """Makes the optimiser; an annealed step size falls with each update, of so many gradient steps."""
+        rate = _rate(self, steps_per_update)
+        rms = optimizers.rmsprop(rate, self.rmsprop_decay, self.rmsprop_epsilon, epsilon_inside_sqrt=False)
+        return optimizers.flatten(optimizers.chain(optimizers.clip_by_global_norm(self.max_grad_norm), rms))
+
+
+def _rate(hparams: AdamHParams | RMSPropHParams, steps_per_update: int) -> Scalar | optimizers.Schedule:
+    """The step size; an annealed one falls with each update, of so many gradient steps."""
+    if not hparams.anneal_learning_rate:
+        return hparams.learning_rate
+    annealed = optimizers.linear_schedule(hparams.learning_rate, 0.0, hparams.num_iterations)
+    return optimizers.staircase(annealed, steps_per_update)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +84,18 @@ class ActorCriticHParams(HParams):
     shared_torso: bool = field(False, "Whether policy and value share their hidden layers.")
     memory: str = field("none", "Recurrent network between torso and heads.", choices=networks.MEMORIES)
     memory_units: int = field(64, "Size of the memory.", low=1)
+    initial_stddev: Scalar = field(0.5, "Of a Box's actions at the start, in half-widths of the Box.", above=0.0)
+    state_dependent_stddev: bool = field(False, "Whether the deviation of a Box's actions depends on the state.")
     entropy_cost: Scalar = field(0.01, "Weight of the entropy bonus.", low=0.0)
     value_cost: Scalar = field(0.5, "Weight of the value loss.", low=0.0)
 
-    def make_network(self, spec: EnvSpec) -> tuple[networks.ActorCritic, tf.TensorSpec, Inputs]:
-        """Makes the network; see `networks.policy_and_value`."""
+    def make_network(
+        self, spec: EnvSpec, policy: networks.Network | None = None
+    ) -> tuple[networks.ActorCritic, tf.TensorSpec, Inputs]:
+        """Makes the network, with a last layer of the policy or the usual; see `networks.policy_and_value`."""
         return networks.policy_and_value(
             spec.observation_space,
-            spec.action_space,
+            policy or self.make_policy_layer(spec),
             torso=self.torso,
             hidden_sizes=self.hidden_sizes,
             activation=self.activation,
@@ -76,6 +103,11 @@ class ActorCriticHParams(HParams):
             memory=self.memory,
             memory_units=self.memory_units,
         )
+
+    def make_policy_layer(self, spec: EnvSpec) -> networks.Network:
+        """Makes the usual last layer of the policy; Huang et al. (2022), details 2 and 3 for continuous actions."""
+        scale, init = (self.initial_stddev, self.state_dependent_stddev), networks.orthogonal(0.01)
+        return networks.policy_layer(spec.action_space, init, *scale)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import learning, losses, networks, policies, random, returns, struct
+from rl_fn._src.scan import scan
 from rl_fn.agents.base import ActorStep, Agent, Mode, actor_step, check_trajectory
 from rl_fn.agents.groups import ActorCriticHParams, AdamHParams, Inputs
 from rl_fn.agents.hparams import field, takes_network
@@ -27,6 +28,7 @@ class IMPALAHParams(ActorCriticHParams, AdamHParams):
     anneal_learning_rate: bool = True
     adam_epsilon: Scalar = 1e-5
     max_grad_norm: Scalar = 1.0
+    num_epochs: int = field(1, "Gradient steps on each rollout.", low=1)
     trace_lambda: Scalar = field(1.0, "Lambda of V-trace.", low=0.0, high=1.0)
     clip_rho: Scalar = field(1.0, "The largest ratio in the targets.", above=0.0)
     clip_pg_rho: Scalar = field(1.0, "The largest ratio in the policy gradient.", above=0.0)
@@ -62,6 +64,24 @@ def loss(
     Returns:
       A scalar, and scalars to be logged.
     """
+    log_prob, entropy, vtrace = unrolled(network, head, to_inputs, params, trajectory, hparams)
+    policy_loss = -tf.reduce_mean(log_prob * vtrace.advantages)
+    return total(policy_loss, log_prob - trajectory.extras["log_prob"], entropy, vtrace, hparams)
+
+
+def unrolled(
+    network: networks.ActorCritic,
+    head: policies.PolicyHead,
+    to_inputs: Inputs,
+    params: Nest,
+    trajectory: Transition,
+    hparams: IMPALAHParams,
+) -> tuple[tf.Tensor, tf.Tensor, returns.VTraceOutput]:
+    """What a loss of a trajectory is made of; arguments as those of `loss`.
+
+    Returns:
+      Log-probabilities of the actions, entropies, and what V-trace says, `[T, B]` each.
+    """
     extras, inputs = trajectory.extras, to_inputs(trajectory.observation)
     # The recurrent state before the first step has been reset already where an episode began.
     outputs, v_tm1 = network.unroll(params, struct.at(extras["recurrent_state"], 0), inputs, trajectory.is_first)
@@ -80,16 +100,24 @@ def loss(
         hparams.clip_pg_rho,
         truncated_t=trajectory.is_last,
     )
-    policy_loss = -tf.reduce_mean(log_prob * vtrace.advantages)
-    value_loss = tf.reduce_mean(losses.l2_loss(vtrace.errors))
-    entropy = tf.reduce_mean(distribution.entropy())
-    total = policy_loss + hparams.value_cost * value_loss - hparams.entropy_cost * entropy
-    return total, {
+    return log_prob, distribution.entropy(), vtrace
+
+
+def total(
+    policy_loss: tf.Tensor,
+    log_ratio: tf.Tensor,
+    entropy: tf.Tensor,
+    vtrace: returns.VTraceOutput,
+    hparams: IMPALAHParams,
+) -> tuple[tf.Tensor, Metrics]:
+    """The policy's loss with those of the value and the entropy, and what there is to say."""
+    value_loss, entropy = tf.reduce_mean(losses.l2_loss(vtrace.errors)), tf.reduce_mean(entropy)
+    return policy_loss + hparams.value_cost * value_loss - hparams.entropy_cost * entropy, {
         "policy_loss": policy_loss,
         "value_loss": value_loss,
-        "value": tf.reduce_mean(v_tm1),
+        "value": tf.reduce_mean(vtrace.targets - vtrace.errors),
         "entropy": entropy,
-        "approximate_kl": tf.reduce_mean(extras["log_prob"] - log_prob),
+        "approximate_kl": learning.approximate_kl(log_ratio),
     }
 
 
@@ -102,7 +130,7 @@ def make(spec: EnvSpec, hparams: IMPALAHParams, *, loss: Callable[..., tuple[tf.
     """
     head = policies.policy_head(spec.action_space)
     network, input_spec, to_inputs = hparams.make_network(spec)
-    optimizer = hparams.make_optimizer()
+    optimizer = hparams.make_optimizer(hparams.num_epochs)
 
     def init(key: random.Key) -> IMPALAState:
         params = network.init(key, input_spec)
@@ -115,8 +143,12 @@ def make(spec: EnvSpec, hparams: IMPALAHParams, *, loss: Callable[..., tuple[tf.
     def update(state: IMPALAState, trajectory: Transition, key: random.Key) -> tuple[IMPALAState, Metrics]:
         del key  # nothing is random
         check_trajectory(hparams.schedule, trajectory)
-        mine = lambda params: loss(network, head, to_inputs, params, trajectory, hparams)
-        trained, metrics = learning.minimise(mine, optimizer, learning.Trained(*state))
-        return IMPALAState(*trained), metrics
+
+        def gradient_step(trained: learning.Trained, _: None) -> tuple[learning.Trained, Metrics]:
+            mine = lambda params: loss(network, head, to_inputs, params, trajectory, hparams)
+            return learning.minimise(mine, optimizer, trained)
+
+        trained, metrics = scan(gradient_step, learning.Trained(*state), length=hparams.num_epochs)
+        return IMPALAState(*trained), tf.nest.map_structure(tf.reduce_mean, metrics)
 
     return Agent(hparams.schedule, init, network.initial_state, act, update)

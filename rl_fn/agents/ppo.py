@@ -2,96 +2,89 @@
 
 The details follow Huang et al. (2022), "The 37 implementation details of proximal policy optimization":
 orthogonal initialisation, advantages normalised per minibatch, Adam with epsilon 1e-5, the learning rate
-annealed per iteration, the gradient's global norm clipped; for Box actions a deviation that does not depend
-on the state, log-probabilities of unclipped actions, running normalisation of observations and rewards.
+annealed per iteration, the gradient's global norm clipped; log-probabilities of unclipped actions, running
+normalisation of observations and rewards.
+
+With a cost of the divergence and an endless clip range, this is the penalised kind of section 4, whose cost adapts to
+a target; another surrogate is another loss, as in `dpo`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, networks, policies, random, returns, struct
-from rl_fn.agents.base import ActorStep, Agent, Mode, actor_step, check_divides, check_trajectory
-from rl_fn.agents.groups import ActorCriticHParams, AdamHParams
+from rl_fn import learning, losses, networks, optimizers, policies, random, struct
+from rl_fn.agents.base import Agent
+from rl_fn.agents.groups import AdamHParams
 from rl_fn.agents.hparams import field, takes_network
-from rl_fn.normalization import RewardNormalizer, RunningMoments
-from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
+from rl_fn.agents.on_policy import Model, PassesHParams, value_metrics
+from rl_fn.learning import Rollout, Sequences, Trained
+from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class PPOHParams(ActorCriticHParams, AdamHParams):
-    rollout_length: int = 128
-    sequence_length: int = field(1, "Steps of back-propagation through time; divides rollout_length.", low=1)
+class PPOHParams(PassesHParams, AdamHParams):
     learning_rate: Scalar = 2.5e-4
     anneal_learning_rate: bool = True
     adam_epsilon: Scalar = 1e-5
     max_grad_norm: Scalar = 0.5
-    num_epochs: int = field(4, "Passes over each rollout.", low=1)
-    num_minibatches: int = field(4, "Minibatches per pass; divides the number of sequences.", low=1)
-    gae_lambda: Scalar = field(0.95, "Lambda of generalised advantage estimation.", low=0.0, high=1.0)
-    clip_epsilon: Scalar = field(0.2, "Clip range of the probability ratio.", low=0.0)
+    clip_epsilon: Scalar = field(0.2, "Clip range of the probability ratio; 1e6 for none.", low=0.0)
+    anneal_clip_epsilon: bool = field(False, "Whether the clip range falls linearly to zero over the run.")
     clip_value_loss: bool = field(False, "Whether the value loss is clipped by clip_epsilon too.")
-    normalize_advantages: bool = field(True, "Whether advantages are normalised per minibatch.")
-    normalize_observations: bool = field(False, "Whether observations are normalised by running moments.")
-    normalize_rewards: bool = field(False, "Whether rewards are scaled by the deviation of returns.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_divides("sequence_length", self.sequence_length, "rollout_length", self.rollout_length)
-        check_divides("num_minibatches", self.num_minibatches, "the number of sequences", self.num_sequences)
-        if self.normalize_advantages and self.schedule.steps == self.num_minibatches:
-            one_step = f"num_minibatches is {self.num_minibatches}, which makes minibatches of one step"
-            raise ValueError(f"{one_step}, whose normalised advantage is 0: expected fewer minibatches")
+    kl_cost: Scalar = field(0.0, "Weight of the divergence from the old policy, at the start.", low=0.0)
+    kl_target: Scalar | None = field(None, "Divergence per update that kl_cost adapts to.", above=0.0)
+    stop_kl: Scalar | None = field(None, "Approximate KL beyond which an update takes no further steps.", above=0.0)
 
     @property
-    def num_sequences(self) -> int:
-        return self.schedule.steps // self.sequence_length
+    def is_penalised(self) -> bool:
+        return tf.is_tensor(self.kl_cost) or self.kl_cost > 0
+
+    def at(self, learner: PPOLearner) -> PPOHParams:
+        """With the values of the learner's next update."""
+        clip_epsilon = optimizers.linear_schedule(self.clip_epsilon, 0.0, self.num_iterations)
+        clip = {"clip_epsilon": clip_epsilon(learner.num_updates)} if self.anneal_clip_epsilon else {}
+        return self.override(**clip, **({"kl_cost": learner.kl_cost} if self.is_penalised else {}))
 
 
-class PPOPolicy(NamedTuple):
+class PPOLearner(NamedTuple):
     params: Nest
-    observations: RunningMoments  # frozen during a rollout and its update
-
-
-class PPOState(NamedTuple):
-    policy: PPOPolicy
     opt_state: Nest
-    rewards: RewardNormalizer
+    num_updates: tf.Tensor  # int32[]
+    kl_cost: tf.Tensor  # float32[]
 
 
-class Sequences(NamedTuple):
-    inputs: Nest  # [L, N, ...], N sequences of L steps
-    raw_action: tf.Tensor  # [L, N, ...]: before it was clipped
-    log_prob: tf.Tensor  # [L, N]: when the experience was collected, as are the value and the recurrent state
-    value: tf.Tensor  # [L, N]
-    recurrent_state: Nest  # [1, N, ...]: before the first step
-    is_first: tf.Tensor  # bool[L, N]: whether the recurrent state was reset before this step
-    advantage: tf.Tensor  # [L, N]
+def clipped(log_ratio: tf.Tensor, advantage: tf.Tensor, hparams: Any) -> tf.Tensor:
+    """Schulman et al. (2017), equation 7, `[L, N]`."""
+    return losses.clipped_surrogate_pg_loss(tf.exp(log_ratio), advantage, hparams.clip_epsilon)
 
 
 def loss(
-    network: networks.ActorCritic, head: policies.PolicyHead, params: Nest, batch: Sequences, hparams: PPOHParams
+    network: networks.ActorCritic,
+    head: policies.PolicyHead,
+    params: Nest,
+    batch: Sequences,
+    hparams: PPOHParams,
+    surrogate: Callable[[tf.Tensor, tf.Tensor, Any], tf.Tensor] = clipped,
 ) -> tuple[tf.Tensor, Metrics]:
-    """The loss of a minibatch: Schulman et al. (2017), equations 7 and 9, to be minimised.
+    """The loss of a minibatch: Schulman et al. (2017), equations 8 and 9, to be minimised.
 
     Args:
       network: from `params` and `batch.inputs` to the outputs of the policy's head and to values.
       head: from these outputs to distributions of raw actions.
       params: what is learned.
       batch: the minibatch.
-      hparams: the agent's.
+      hparams: the agent's, with the values of this update.
+      surrogate: `(log_ratio [L, N], advantage [L, N], hparams) -> losses [L, N]`.
     """
     outputs, value = network.unroll(params, struct.at(batch.recurrent_state, 0), batch.inputs, batch.is_first)
     distribution = head.distribution(outputs)
     log_ratio = distribution.log_prob(batch.raw_action) - batch.log_prob
-    advantage = batch.advantage
-    if hparams.normalize_advantages:
-        advantage = (advantage - tf.reduce_mean(advantage)) / (tf.math.reduce_std(advantage) + 1e-8)
-    policy_loss = tf.reduce_mean(losses.clipped_surrogate_pg_loss(tf.exp(log_ratio), advantage, hparams.clip_epsilon))
+    advantage = learning.normalized(batch.advantage) if hparams.normalize_advantages else batch.advantage
+    policy_loss = tf.reduce_mean(surrogate(log_ratio, advantage, hparams))
     target = batch.advantage + batch.value
     if hparams.clip_value_loss:
         value_loss = tf.reduce_mean(losses.clipped_value_loss(value, batch.value, target, hparams.clip_epsilon))
@@ -99,61 +92,56 @@ def loss(
         value_loss = tf.reduce_mean(losses.l2_loss(value - target))
     entropy = tf.reduce_mean(distribution.entropy())
     total = policy_loss + hparams.value_cost * value_loss - hparams.entropy_cost * entropy
-    return total, {
+    metrics = {
         "policy_loss": policy_loss,
         "value_loss": value_loss,
         "value": tf.reduce_mean(value),
         "entropy": entropy,
-        "approximate_kl": tf.reduce_mean(tf.exp(log_ratio) - 1 - log_ratio),
-        "clip_fraction": tf.reduce_mean(tf.cast(tf.abs(tf.exp(log_ratio) - 1) > hparams.clip_epsilon, tf.float32)),
+        "approximate_kl": learning.approximate_kl(log_ratio),
+        "clip_fraction": learning.clip_fraction(log_ratio, hparams.clip_epsilon),
     }
+    if hparams.is_penalised:
+        metrics["kl"] = tf.reduce_mean(head.distribution(batch.outputs).kl_divergence(distribution))
+        total += hparams.kl_cost * metrics["kl"]
+    return total, metrics
+
+
+def learner(
+    model: Model, hparams: PPOHParams, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss
+) -> tuple[
+    Callable[[random.Key], PPOLearner],
+    Callable[[PPOLearner, Rollout, random.Key], tuple[PPOLearner, Metrics]],
+]:
+    """Makes what begins to learn, and what learns from a rollout; see `PassesHParams.make_agent`."""
+    optimizer = hparams.make_optimizer(hparams.gradient_steps)
+
+    def init(key: random.Key) -> PPOLearner:
+        params = model.network.init(key, model.input_spec)
+        return PPOLearner(params, optimizer.init(params), tf.constant(0), tf.cast(hparams.kl_cost, tf.float32))
+
+    def learn(before: PPOLearner, rollout: Rollout, key: random.Key) -> tuple[PPOLearner, Metrics]:
+        now = hparams.at(before)
+
+        def gradient_step(trained: Trained, batch: Sequences) -> tuple[Trained, Metrics]:
+            mine = lambda params: loss(model.network, model.head, params, batch, now)
+            return learning.minimise(mine, optimizer, trained)
+
+        advantage = hparams.advantages(model, before.params, rollout)
+        stop = None if hparams.stop_kl is None else lambda metrics: metrics["approximate_kl"] > hparams.stop_kl
+        trained = Trained(before.params, before.opt_state)
+        (params, opt_state), metrics = hparams.passes(gradient_step, trained, rollout, advantage, key, stop)
+        kl_cost = before.kl_cost
+        if hparams.is_penalised and hparams.kl_target is not None:
+            last_pass = tf.reduce_mean(metrics["kl"][-hparams.num_minibatches :])
+            kl_cost = losses.adaptive_kl_coefficient(kl_cost, last_pass, hparams.kl_target)
+        metrics = {**tf.nest.map_structure(tf.reduce_mean, metrics), **value_metrics(rollout, advantage)}
+        return PPOLearner(params, opt_state, before.num_updates + 1, kl_cost), metrics
+
+    return init, learn
 
 
 @takes_network
 def make(spec: EnvSpec, hparams: PPOHParams, *, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss) -> Agent:
     """Makes a PPO agent, of the loss above or another; raises ValueError without a policy for the action space."""
-    head = policies.policy_head(spec.action_space)
-    network, input_spec, to_inputs = hparams.make_network(spec)
-    optimizer = hparams.make_optimizer(hparams.num_epochs * hparams.num_minibatches)
-
-    def init(key: random.Key) -> PPOState:
-        params = network.init(key, input_spec)
-        policy = PPOPolicy(params, RunningMoments.init(input_spec))
-        return PPOState(policy, optimizer.init(params), RewardNormalizer.init(hparams.num_envs))
-
-    def normalized(policy: PPOPolicy, observation: Nest) -> tf.Tensor:
-        inputs = to_inputs(observation)
-        return policy.observations.normalize(inputs, clip=10.0) if hparams.normalize_observations else inputs
-
-    def act(policy: PPOPolicy, recurrent_state: Nest, observation: Nest, key: random.Key, mode: Mode) -> ActorStep:
-        (outputs, value), after = network.step(policy.params, recurrent_state, normalized(policy, observation))
-        return actor_step(head, outputs, key, mode, after, value=value, recurrent_state=recurrent_state)
-
-    def gradient_step(trained: learning.Trained, batch: Sequences) -> tuple[learning.Trained, Metrics]:
-        return learning.minimise(lambda params: loss(network, head, params, batch, hparams), optimizer, trained)
-
-    def update(state: PPOState, trajectory: Transition, key: random.Key) -> tuple[PPOState, Metrics]:
-        check_trajectory(hparams.schedule, trajectory)
-        policy, rewards, reward = state.policy, state.rewards, trajectory.reward
-        if hparams.normalize_rewards:
-            rewards = rewards.update(reward, trajectory.is_last, hparams.gamma)
-            reward = rewards.normalize(reward, clip=10.0)
-        inputs = normalized(policy, trajectory.observation)
-        next_inputs, extras = normalized(policy, trajectory.next_observation), trajectory.extras
-        v_t = learning.successor_values(network, policy.params, extras["recurrent_state"], inputs, next_inputs)
-        advantage = returns.generalized_advantage_estimation(
-            reward, trajectory.discount(hparams.gamma), extras["value"], v_t, hparams.gae_lambda, trajectory.is_last
-        )
-        steps = Sequences(**extras, is_first=trajectory.is_first, inputs=inputs, advantage=advantage)
-        sequences = learning.in_sequences(steps, hparams.sequence_length)
-        sequences = sequences._replace(recurrent_state=struct.at(sequences.recurrent_state, slice(1)))
-        trained = learning.Trained(policy.params, state.opt_state)
-        passes = (hparams.num_epochs, hparams.num_minibatches)
-        (params, opt_state), metrics = learning.over_minibatches(gradient_step, trained, sequences, key, *passes)
-        moments = policy.observations
-        if hparams.normalize_observations:
-            moments = moments.update(to_inputs(trajectory.observation))
-        state = PPOState(PPOPolicy(params, moments), opt_state, rewards)
-        return state, tf.nest.map_structure(tf.reduce_mean, metrics)
-
-    return Agent(hparams.schedule, init, network.initial_state, act, update)
+    model = hparams.make_model(spec)
+    return hparams.make_agent(model, *learner(model, hparams, loss))

@@ -15,3 +15,11 @@ register(
     values={"train_steps": 500_000, "num_envs": 8, "rollout_length": 5, "learning_rate": 7e-4, "max_grad_norm": 0.5},
     doc="IMPALA on CartPole, with actors one update behind.",
 )
+
+register(
+    "impala_catch",
+    agent="impala",
+    env="Catch-bsuite",
+    values={"train_steps": 50_000, "num_envs": 8, "rollout_length": 9, "learning_rate": 2e-3, "actor_lag": 0},
+    doc="IMPALA on Catch, with actors at the learner's side.",
+)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import sets
-from rl_fn.agents import dqn, ppo, rainbow
+from rl_fn.agents import dqn, ppo, rainbow, trpo
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
 
@@ -103,6 +103,7 @@ def test_scalars_may_be_tensors_of_any_float_type():
         ),
         (ppo.PPOHParams, {"num_minibatches": 3}, "num_minibatches is 3, expected a divisor of .* = 1024"),
         (ppo.PPOHParams, {"num_envs": 1, "rollout_length": 4}, "num_minibatches is 4, .* minibatches of one step"),
+        (trpo.TRPOHParams, {"memory": "gru"}, "shared_torso is False and memory is 'gru', expected False and 'none'"),
         (rainbow.RainbowHParams, {"v_min": 3.0, "v_max": 3.0}, "v_min is 3, expected less than v_max = 3"),
     ],
 )

@@ -4,19 +4,20 @@ import tensorflow as tf
 
 from rl_fn import envs, learning, loops, random, struct
 from rl_fn.agents import ppo
+from rl_fn.normalization import RunningMoments
 
 ENV = envs.make("CartPole-v1")
 PENDULUM = envs.make("Pendulum-v1")
 
 
-def rolled_out(env, hparams, length, seed=0):
-    agent = ppo.make(env.spec, hparams)
-    state = agent.init(random.key(seed))
+def rolled_out(env, hparams, length, seed=0, make=ppo.make, **parts):
+    agent = make(env.spec, hparams)
+    state = agent.init(random.key(seed))._replace(**parts)
     # A policy that depends on what it sees from the start.
     larger = lambda path, leaf: 100 * leaf if "policy/" in path and leaf.shape.rank == 2 else leaf
     names = [larger(*named) for named in struct.named_leaves(state.policy.params)]
     params = tf.nest.pack_sequence_as(state.policy.params, names)
-    state = state._replace(policy=state.policy._replace(params=params))
+    state = state._replace(learner=state.learner._replace(params=params))
     actors = loops.init_actors(agent, env, hparams.num_envs, random.key(seed + 1))
     run = tf.function(
         lambda: loops.rollout(agent, env, state.policy, actors, random.key(seed + 2), length), jit_compile=True
@@ -41,6 +42,43 @@ def test_the_first_gradient_step_sees_the_policy_that_acted(memory):
         shifted = trajectory._replace(terminated=tf.roll(trajectory.terminated, 5, 0))
         _, metrics = agent.update(state, shifted, random.key(9))
         assert metrics["approximate_kl"] > 1e-4
+
+
+def test_observations_are_normalised_alike_in_a_rollout_and_its_update():
+    hparams = ppo.PPOHParams(num_envs=4, rollout_length=16, num_epochs=1, num_minibatches=1).override(
+        hidden_sizes=(16,), normalize_observations=True
+    )
+    seen = RunningMoments.init(tf.TensorSpec([4])).update(5 + tf.random.stateless_normal([8, 4], [0, 1]))
+    agent, state, _, (trajectory, _) = rolled_out(ENV, hparams, 16, observations=seen)
+    after, metrics = tf.function(agent.update, jit_compile=True)(state, trajectory, random.key(9))
+    assert abs(metrics["approximate_kl"]) < 1e-5
+    assert np.all(after.observations.mean != seen.mean)
+
+
+SMALL = ppo.PPOHParams(num_envs=4, rollout_length=16, num_minibatches=1, learning_rate=1e-2).override(hidden_sizes=(8,))
+
+
+@pytest.mark.parametrize(("target", "factor"), [(1e-9, 2.0), (1e3, 0.5)])
+def test_the_cost_of_the_divergence_adapts_to_its_target(target, factor):
+    agent, state, _, (trajectory, _) = rolled_out(ENV, SMALL.override(kl_cost=3.0, kl_target=target), 16)
+    after, metrics = tf.function(agent.update, jit_compile=True)(state, trajectory, random.key(9))
+    assert metrics["kl"] > 1e-6
+    np.testing.assert_allclose(after.learner.kl_cost, 3.0 * factor)
+
+
+def test_an_update_stops_where_the_policy_has_moved_far_enough():
+    agent, state, _, (trajectory, _) = rolled_out(ENV, SMALL.override(num_epochs=4, stop_kl=1e-6), 16)
+    once = ppo.make(ENV.spec, SMALL.override(num_epochs=1))
+    stopped, whole = (a.update(state, trajectory, random.key(9))[0].learner for a in (agent, once))
+    for (name, leaf), (_, expected) in zip(*map(struct.named_leaves, (stopped, whole)), strict=True):
+        np.testing.assert_allclose(leaf, expected, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def test_the_clip_range_falls_over_the_run():
+    hparams = SMALL.override(train_steps=64 * 10, anneal_clip_epsilon=True, clip_epsilon=0.2)
+    learner = ppo.make(ENV.spec, hparams).init(random.key(0)).learner
+    at = lambda updates: hparams.at(learner._replace(num_updates=tf.constant(updates))).clip_epsilon
+    np.testing.assert_allclose([at(0), at(5), at(10)], [0.2, 0.1, 0.0])
 
 
 def test_the_memory_is_reset_where_an_episode_begins_and_nowhere_else():
@@ -78,8 +116,8 @@ def test_box_actions_stay_inside_and_probabilities_are_those_of_the_draw():
     _, _, _, (trajectory, _) = rolled_out(PENDULUM, hparams, 16)
     space = PENDULUM.spec.action_space
     action, draw = trajectory.action.numpy(), trajectory.extras["raw_action"].numpy()
-    assert np.abs(draw).max() > space.high[0] - 0.5
-    np.testing.assert_allclose(action, draw.clip(space.low, space.high), rtol=1e-6)
+    assert np.abs(draw).max() > 1.0
+    np.testing.assert_allclose(action, (2 * draw).clip(space.low, space.high), rtol=1e-6)  # the torque is within 2
 
 
 def test_observations_and_rewards_are_normalised_by_moments_of_the_state():

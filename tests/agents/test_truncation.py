@@ -22,6 +22,12 @@ OFF_POLICY = {
 AGENTS = {
     "ppo": ("value", {**ON_POLICY, **PLAIN}),
     "ppo_gru": ("value", {**ON_POLICY, **PLAIN, "memory": "gru", "sequence_length": 16}),
+    "a2c": ("value", {**ON_POLICY, **PLAIN, "rollout_length": 16}),
+    "ppg": ("value", {**ON_POLICY, **PLAIN, "policy_phase": 4, "auxiliary_epochs": 1}),
+    "trpo": ("value", {**ON_POLICY, **PLAIN, "num_epochs": 4}),
+    "vmpo": ("value", {**ON_POLICY, **PLAIN}),
+    "vpg": ("value", {**ON_POLICY, **PLAIN, "rollout_length": 8, "train_steps": 60_000}),
+    "appo": ("value", {**ON_POLICY, "rollout_length": 8, "actor_lag": 2, "max_grad_norm": 10.0}),
     "impala": ("value", {**ON_POLICY, "rollout_length": 8, "actor_lag": 2, "max_grad_norm": 10.0}),
     "dqn": ("q_value", {**OFF_POLICY, "learning_rate": 5e-3, "loss": "l2", "target_period": 25}),
     "bootstrapped": ("q_value", {**OFF_POLICY, "learning_rate": 5e-3, "target_period": 25, "num_heads": 3}),

@@ -123,7 +123,8 @@ def test_actions_of_ones_own_are_learned_from_where_the_agent_can():
     assert agent.update()["loss"] >= 0
     agent = loops.StatefulAgent(ppo.make(ENV.spec, PPO), ENV.spec)
     with pytest.raises(
-        ValueError, match=r"act has not been called since the last step.*raw_action, log_prob, value, recurrent_state"
+        ValueError,
+        match=r"act has not been called since the last step.*raw_action, log_prob, value, outputs,",
     ):
         agent.observe(np.zeros(4), 1, 1.0, np.ones(4), False, False)
     action = agent.act(np.zeros(4))

@@ -43,6 +43,12 @@ def test_box_actions_are_clipped_and_their_probabilities_are_not():
     np.testing.assert_allclose(distribution.log_prob(draw), [expected], rtol=1e-5)
 
 
+def test_draws_for_a_box_count_in_half_widths_from_its_middle():
+    space = spaces.Box(np.float32([-1.0, 0.0, -np.inf, 0.0]), np.float32([3.0, 0.05, np.inf, np.inf]))
+    head = policies.policy_head(space)
+    np.testing.assert_allclose(head.to_action(tf.constant([[0.5, -0.5, 0.5, 7.0]])), [[2.0, 0.0125, 0.5, 7.0]])
+
+
 def test_other_spaces_are_refused():
     with pytest.raises(ValueError, match=r"no policy for action space Text.*expected Discrete, MultiDiscrete or Box"):
         policies.policy_head(spaces.Text(3))
@@ -95,7 +101,7 @@ def test_constant_axes_are_constant_and_no_part_of_the_cube():
     np.testing.assert_array_equal(drawn[:, :, 0], [[2, 7]] * 100)
     assert all(len(np.unique(drawn[:, row, 1])) > 90 for row in range(2))
     head = policies.policy_head(space)
-    np.testing.assert_array_equal(head.to_action(tf.constant([[5.0, 1.0, -5.0, 0.25]])), [[[2, 1], [7, 0.25]]])
+    np.testing.assert_array_equal(head.to_action(tf.constant([[5.0, 0.5, -5.0, 0.0]])), [[[2, 2], [7, 0.25]]])
     with pytest.raises(ValueError, match=r"unit_box: Box.* has one value only, expected an axis with low < high"):
         policies.unit_box(spaces.Box(3, 3, [2]))
 
@@ -125,7 +131,7 @@ def test_integers_are_the_nearest_and_stay_in_their_bounds(name):
         np.testing.assert_array_equal(box.to_action(box.to_unit(every)), every)
         if low > -(2**23) and high < 2**23:  # float32 has halves there
             near = every.astype(np.float32) + np.float32([[-0.4], [0.4]])[:, np.newaxis]
-            np.testing.assert_array_equal(head.to_action(tf.constant(near)), [every, every])
+            np.testing.assert_array_equal(head.to_action(box.to_unit(tf.constant(near))), [*every, *every])
 
 
 def test_every_integer_is_drawn_as_often():

@@ -51,11 +51,11 @@ def as_long_as_it_takes(x):
     )
 
 
-# TensorFlow parts copies that leave a loop from those that stay, which XLA cannot.
 CASES = [(nested, False), (nested, True), (untied, False), (untied, True), (swapped, False), (swapped, True)]
+LEFT_ONE_BY_ONE = [(as_long_as_it_takes, False), (as_long_as_it_takes, True)]
 
 
-@pytest.mark.parametrize(("function", "jit_compile"), [*CASES, (as_long_as_it_takes, False)])
+@pytest.mark.parametrize(("function", "jit_compile"), [*CASES, *LEFT_ONE_BY_ONE])
 def test_copies_are_what_they_are_alone(function, jit_compile):
     x = random.normal(random.key(0), [5, 3, 4]) if function is nested else random.normal(random.key(0), [5, 3])
     together = tf.function(lambda x: vectorized_map(function, x), jit_compile=jit_compile, autograph=False)(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import gymnasium
 import tensorflow as tf
 
@@ -25,3 +27,22 @@ def uniform_at_first(
       `[B, ...]` actions.
     """
     return tf.where(num_steps < learning_starts, policies.uniform_action(key, space, sizes_of(action)[0]), action)
+
+
+class HeldNoise(NamedTuple):
+    """Draws that an actor keeps for a number of steps; zeros where an episode begins."""
+
+    draws: tf.Tensor  # float32[B, N], standard normal
+    steps: tf.Tensor  # int32[B]: since the episode began
+
+
+def no_noise(batch_size: int, size: int) -> HeldNoise:
+    """Where episodes begin: draws are made with the first step."""
+    return HeldNoise(tf.zeros([batch_size, size]), tf.zeros([batch_size], tf.int32))
+
+
+def held_noise(key: random.Key, noise: HeldNoise, period: int) -> HeldNoise:
+    """The draws for the next step: new ones with every `period`-th step of an episode, the first one too."""
+    fresh = random.normal(key, sizes_of(noise.draws))
+    is_due = (noise.steps % period == 0)[:, tf.newaxis]
+    return HeldNoise(tf.where(is_due, fresh, noise.draws), noise.steps + 1)

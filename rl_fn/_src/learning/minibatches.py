@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from rl_fn import random
+from rl_fn import random, struct
 from rl_fn._src.scan import scan
 from rl_fn.struct import Nest
 
@@ -29,6 +29,7 @@ def over_minibatches(
     key: random.Key,
     num_epochs: int,
     num_minibatches: int,
+    stop: Callable[[Nest], tf.Tensor] | None = None,
 ) -> tuple[Nest, Nest]:
     """Takes a step on each minibatch of each pass over the sequences, which are shuffled anew for every pass.
 
@@ -39,9 +40,10 @@ def over_minibatches(
       key: `uint32[2]`.
       num_epochs: passes.
       num_minibatches: per pass; divides N.
+      stop: from a step's output to whether that step and all that would follow change nothing, `bool[]`.
 
     Returns:
-      The last carry; and the outputs, stacked.
+      The last carry; and the outputs, stacked, also of steps that changed nothing.
     """
     num_sequences = tf.nest.flatten(sequences)[0].shape[1]
     orders = random.permutation(key, num_sequences, [num_epochs])
@@ -50,4 +52,14 @@ def over_minibatches(
     def one(carry: Nest, rows: tf.Tensor) -> tuple[Nest, Nest]:
         return step(carry, tf.nest.map_structure(lambda x: tf.gather(x, rows, axis=1), sequences))
 
-    return scan(one, carry, rows_per_step)
+    if stop is None:
+        return scan(one, carry, rows_per_step)
+
+    def one_or_none(carry: tuple[Nest, tf.Tensor], rows: tf.Tensor) -> tuple[tuple[Nest, tf.Tensor], Nest]:
+        before, stopped = carry
+        after, output = one(before, rows)
+        stopped |= stop(output)
+        return (struct.where(stopped, before, after), stopped), output
+
+    (carry, _), outputs = scan(one_or_none, (carry, tf.constant(False)), rows_per_step)
+    return carry, outputs

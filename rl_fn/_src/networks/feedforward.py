@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import gymnasium
@@ -12,7 +13,7 @@ from rl_fn import policies, random
 from rl_fn._src.networks.base import Activation, Initializer, Network, lecun_normal, output_spec
 from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla.products import affine
-from rl_fn.struct import Nest
+from rl_fn.struct import Nest, Scalar
 
 
 def dense(features: int, kernel_init: Initializer | None = None) -> Network:
@@ -69,37 +70,91 @@ def mlp(
     return Network(init, apply)
 
 
-def gaussian(size: int, kernel_init: Initializer | None = None, initial_log_stddev: float = 0.0) -> Network:
-    """A linear layer for means, beside logarithms of deviations that do not depend on the inputs.
+def gaussian(
+    size: int, kernel_init: Initializer | None = None, initial_log_stddev: Scalar = 0.0, state_dependent: bool = False
+) -> Network:
+    """A linear layer for means, beside logarithms of deviations.
 
     Args:
       size: A, the number of means.
-      kernel_init: that of the means.
+      kernel_init: that of the means, and of the deviations where they depend on the inputs.
       initial_log_stddev: where the logarithms of the deviations begin.
+      state_dependent: whether the deviations depend on the inputs, by a linear layer too.
 
     Returns:
       A Network with outputs `[..., 2 * A]`: the means, then the logarithms.
     """
-    means = dense(size, kernel_init)
+    means = deviations = dense(size, kernel_init)
 
     def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
-        return {"mean": means.init(key, spec), "log_stddev": tf.fill([size], initial_log_stddev)}
+        initial = tf.fill([size], tf.cast(initial_log_stddev, tf.float32))
+        if not state_dependent:
+            return {"mean": means.init(key, spec), "log_stddev": initial}
+        mean_key, deviation_key = tf.unstack(random.split(key))
+        log_stddev = {**deviations.init(deviation_key, spec), "bias": initial}
+        return {"mean": means.init(mean_key, spec), "log_stddev": log_stddev}
 
     def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
-        mean = means.apply(params["mean"], inputs)
-        return tf.concat([mean, tf.broadcast_to(params["log_stddev"], sizes_of(mean))], axis=-1)
+        mean, log_stddev = means.apply(params["mean"], inputs), params["log_stddev"]
+        if state_dependent:
+            return tf.concat([mean, deviations.apply(log_stddev, inputs)], axis=-1)
+        return tf.concat([mean, tf.broadcast_to(log_stddev, sizes_of(mean))], axis=-1)
 
     return Network(init, apply)
 
 
-def policy_layer(space: gymnasium.Space, kernel_init: Initializer | None = None) -> Network:
+def noisy_features(size: int, kernel_init: Initializer | None = None, initial_log_stddev: Scalar = 0.0) -> Network:
+    """A linear layer for means, whose deviations are those of noise on its inputs, as in gSDE.
+
+    Raffin, Kober and Stulp (2022), "Smooth exploration for robotic reinforcement learning", equations 8 and 9. No
+    gradient of the deviations flows into the inputs.
+
+    Args:
+      size: A, the number of means.
+      kernel_init: that of the means.
+      initial_log_stddev: where the logarithms of the deviations begin, for inputs whose squares are 1 on average.
+
+    Returns:
+      A Network from `[..., F]` to `[..., 2 * A + F * A]`: the means, the logarithms of the deviations, and what a
+      draw for each input and mean is multiplied with.
+    """
+    means = dense(size, kernel_init)
+
+    def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
+        features = spec.shape[0]
+        initial = tf.cast(initial_log_stddev, tf.float32) - 0.5 * math.log(features)
+        return {"mean": means.init(key, spec), "log_stddev": tf.fill([features, size], initial)}
+
+    def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        each = tf.stop_gradient(inputs)[..., tf.newaxis] * tf.exp(params["log_stddev"])
+        log_stddev = 0.5 * tf.math.log(tf.reduce_sum(tf.square(each), axis=-2) + 1e-6)
+        each = tf.reshape(each, [*sizes_of(inputs)[:-1], each.shape[-2] * size])
+        return tf.concat([means.apply(params["mean"], inputs), log_stddev, each], axis=-1)
+
+    return Network(init, apply)
+
+
+def policy_layer(
+    space: gymnasium.Space,
+    kernel_init: Initializer | None = None,
+    initial_stddev: Scalar = 1.0,
+    state_dependent_stddev: bool = False,
+) -> Network:
     """The last layer of a policy: what `policies.policy_head` of that action space takes.
 
-    Linear, and for a Box `gaussian`.
+    Args:
+      space: of the actions.
+      kernel_init: of the layer.
+      initial_stddev: of a Box's actions at the start, in half-widths of the Box.
+      state_dependent_stddev: whether it depends on the inputs.
+
+    Returns:
+      A linear layer, and for a Box `gaussian`.
     """
     head = policies.policy_head(space)
     if isinstance(space, spaces.Box):
-        return gaussian(head.num_outputs // 2, kernel_init)
+        log_stddev = tf.math.log(tf.cast(initial_stddev, tf.float32))
+        return gaussian(head.num_outputs // 2, kernel_init, log_stddev, state_dependent_stddev)
     return dense(head.num_outputs, kernel_init)
 
 

@@ -9,8 +9,8 @@ import gymnasium
 import tensorflow as tf
 
 from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
-from rl_fn._src.networks.base import ACTIVATIONS, orthogonal
-from rl_fn._src.networks.feedforward import dense, policy_layer
+from rl_fn._src.networks.base import ACTIVATIONS, Network, orthogonal
+from rl_fn._src.networks.feedforward import dense
 from rl_fn._src.networks.recurrent import memory as recurrent
 from rl_fn._src.networks.torsos import torso as torso_of
 from rl_fn.struct import Nest
@@ -18,7 +18,7 @@ from rl_fn.struct import Nest
 
 def policy_and_value(
     observation_space: gymnasium.Space,
-    action_space: gymnasium.Space,
+    policy: Network,
     *,
     torso: Any,
     hidden_sizes: Sequence[int],
@@ -27,11 +27,11 @@ def policy_and_value(
     memory: str,
     memory_units: int,
 ) -> tuple[ActorCritic, tf.TensorSpec, Callable[[Nest], tf.Tensor]]:
-    """Makes a policy and a value, initialised orthogonally: Huang et al. (2022), details 2 and 3.
+    """Makes a policy and a value, initialised orthogonally as the policy should be: Huang et al. (2022), detail 2.
 
     Args:
       observation_space: what is observed.
-      action_space: what the policy chooses from.
+      policy: its last layer.
       torso: one of TORSOS, or a network of one's own.
       hidden_sizes: the widths of the hidden layers.
       activation: one of ACTIVATIONS.
@@ -43,14 +43,14 @@ def policy_and_value(
       The network; the specification of its input; and the function from observations to inputs.
 
     Raises:
-      ValueError: if there is no policy for the action space, or the torso does not fit the observations.
+      ValueError: if the torso does not fit the observations.
     """
     features, input_spec, to_inputs = torso_of(
         torso, observation_space, hidden_sizes, ACTIVATIONS[activation], orthogonal(2**0.5)
     )
     network = actor_critic(
         features,
-        policy=policy_layer(action_space, orthogonal(0.01)),
+        policy=policy,
         value=dense(1, orthogonal(1.0)),
         memory=recurrent(memory, memory_units),
         shared_torso=shared_torso,

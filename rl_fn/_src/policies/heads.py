@@ -31,9 +31,10 @@ def policy_head(space: gymnasium.Space) -> PolicyHead:
 
     - Discrete: a categorical distribution; a draw is the action.
     - MultiDiscrete: independent ones.
-    - Box: a Gaussian of diagonal covariance, whose outputs are A means and A logarithms of deviations. Actions
-      are draws, rounded where the Box holds integers, and clipped to the bounds; log-probabilities are those of the
-      draws, without either.
+    - Box: a Gaussian of diagonal covariance, whose outputs are A means and A logarithms of deviations. Draws count in
+      half-widths of the Box from its middle, so that a narrow one is learned like a wide one; on an axis without two
+      finite bounds they are the action itself. Actions are rounded where the Box holds integers, and clipped to the
+      bounds; log-probabilities are those of the draws, without either.
 
     Raises:
       ValueError: for any other space, one that does not count from 0, or a Box of integers with a bound beyond 1e15.
@@ -59,11 +60,16 @@ def _box_head(space: spaces.Box) -> PolicyHead:
         _check_bounds("policy_head", space)
 
     def distribution(outputs: tf.Tensor) -> Distribution:
-        mean, log_stddev = tf.split(outputs, 2, axis=-1)
-        return gaussian(mean, tf.exp(log_stddev))
+        return gaussian(outputs[..., :size], tf.exp(outputs[..., size : 2 * size]))
+
+    bounds = np.array([space.low, space.high], np.float64).reshape([2, size])
+    is_bounded = np.all(np.abs(bounds) <= _LARGEST_BOUND, axis=0)
+    low, high = np.where(is_bounded, bounds, [[-1.0], [1.0]])
+    dtype = _compute_dtype(space)
+    middle, half_width = ((high + low) / 2).astype(dtype), ((high - low) / 2).astype(dtype)
 
     def to_action(draw: tf.Tensor) -> tf.Tensor:
-        return _inside(space, _shaped(space, draw))
+        return _inside(space, _shaped(space, middle + half_width * tf.cast(draw, dtype)))
 
     return PolicyHead(2 * size, distribution, to_action)
 

@@ -1,7 +1,7 @@
-"""Vectorising over copies, with loops that stay plain loops where all copies leave them together.
+"""Vectorising over copies, with loops that stay plain loops.
 
-TensorFlow keeps a condition per copy and asks in each step whether any copy goes on, which XLA makes a branch
-with copies of all that the loop carries. A condition that is the same for all copies needs none of that.
+TensorFlow keeps a condition per copy and parts copies that leave a loop from those that stay, which XLA cannot. A
+condition that is the same for all copies needs none of that; where it is not, those that have left wait for the others.
 
 The table of how `tf.vectorized_map` converts an operation, and what such a conversion is made of, have no public
 name. Where one of them is gone, or takes other arguments, loops are converted as TensorFlow does, and are a
@@ -89,7 +89,7 @@ def _say_slower() -> None:
 
 
 def _plain_loop(loop: Any) -> list | None:
-    """The results of a loop for all copies; None if copies may leave it one by one."""
+    """The results of a loop for all copies; None if it carries lists."""
     inputs = loop._pfor_input
     if any(operand.t.dtype == tf.variant for operand in inputs.inputs):
         return None
@@ -103,15 +103,44 @@ def _plain_loop(loop: Any) -> list | None:
         inputs.stack_inputs(stack_indices=changed)
         body, shared = _converted(loop, loop._body_func, is_body=True)
     condition, (same,) = _converted(loop, loop._cond_func, is_body=False)
+    go_on, step = (lambda *values: condition(*values)[0]), (lambda *values: body(*values))
     if not same:
-        return None
+        # What has changed when a copy leaves is its own from then on.
+        inputs.stack_inputs(
+            stack_indices=[
+                index
+                for index, operand in enumerate(inputs.inputs)
+                if not operand.is_stacked and not _passes_through(loop._body_func, index)
+            ]
+        )
+        body, _ = _converted(loop, loop._body_func, is_body=True)
+        condition, _ = _converted(loop, loop._cond_func, is_body=False)
+        go_on = lambda *values: tf.reduce_any(condition(*values)[0])
+
+        def step(*values: tf.Tensor) -> list[tf.Tensor]:
+            goes_on = condition(*values)[0]
+            return [
+                _where(goes_on, new, old) if operand.is_stacked else new
+                for new, old, operand in zip(body(*values), values, inputs.inputs, strict=True)
+            ]
+
     results = tf.while_loop(
-        lambda *values: condition(*values)[0],
-        lambda *values: body(*values),
-        [operand.t for operand in inputs.inputs],
-        parallel_iterations=loop._parallel_iterations,
+        go_on, step, [operand.t for operand in inputs.inputs], parallel_iterations=loop._parallel_iterations
     )
     return [parallel_for.wrap(leaf, old.is_stacked) for leaf, old in zip(results, inputs.inputs, strict=True)]
+
+
+def _passes_through(function: Any, index: int) -> bool:
+    """Whether a step of a loop leaves that operand as it is."""
+    output = function.graph.outputs[index]
+    while output.op.type == "Identity":
+        output = output.op.inputs[0]
+    return output is function.graph.inputs[index]
+
+
+def _where(condition: tf.Tensor, yes: tf.Tensor, no: tf.Tensor) -> tf.Tensor:
+    """Chooses for each copy."""
+    return tf.where(tf.reshape(condition, [-1, *[1] * (yes.shape.rank - 1)]), yes, no)
 
 
 def _converted(loop: Any, function: Any, is_body: bool) -> tuple[Callable, list[bool]]:

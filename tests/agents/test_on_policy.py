@@ -1,0 +1,109 @@
+"""What agents that learn on their policy do with a rollout."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rl_fn import envs, loops, random, struct
+from rl_fn.agents import ppg, ppo, rnd, trpo, vpg
+
+ENV = envs.make("CartPole-v1")
+KEY = random.key(1)
+SIZES = {"num_envs": 4, "hidden_sizes": (8,)}
+
+
+def rollout_of(agent, state, length):
+    actors = loops.init_actors(agent, ENV, 4, random.key(1))
+    run = lambda: loops.rollout(agent, ENV, state.policy, actors, random.key(2), length)[1][0]
+    return tf.function(run, jit_compile=True)()
+
+
+def leaves_differ(before, after):
+    return [np.any(a != b) for a, b in zip(tf.nest.flatten(before), tf.nest.flatten(after), strict=True)]
+
+
+def test_a_step_of_trpo_uses_its_bound_and_keeps_it():
+    hparams = trpo.TRPOHParams(rollout_length=32, max_kl=0.02, **SIZES)
+    agent, model = trpo.make(ENV.spec, hparams), hparams.make_model(ENV.spec)
+    state = agent.init(random.key(0))
+    trajectory = rollout_of(agent, state, 32)
+    after, metrics = tf.function(agent.update, jit_compile=True)(state, trajectory, random.key(3))
+    outputs = [model.network.step(s.learner.params, (), trajectory.observation)[0][0] for s in (state, after)]
+    old, new = map(model.head.distribution, outputs)
+    kl = float(tf.reduce_mean(old.kl_divergence(new)))
+    assert 0.25 * 0.02 < kl <= 0.02
+    np.testing.assert_allclose(metrics["kl"], kl, rtol=1e-3)
+    assert metrics["improvement"] > 0
+
+
+def test_reinforce_learns_nothing_before_an_episode_has_ended_and_then_from_all_of_it():
+    hparams = vpg.VPGHParams(rollout_length=4, patience=2, normalize_advantages=False, **SIZES)
+    agent = vpg.make(ENV.spec, hparams)
+    state = agent.init(random.key(0))
+    update = tf.function(agent.update, jit_compile=True)
+    trajectory = rollout_of(agent, state, 4)  # nobody falls in four steps
+    waiting, metrics = update(state, trajectory, random.key(3))
+    assert metrics["value_loss"].count == 0
+    assert not any(leaves_differ(state.policy, waiting.policy))
+    ended = trajectory._replace(terminated=tf.concat([tf.zeros([3, 4], tf.bool), tf.ones([1, 4], tf.bool)], axis=0))
+    after, metrics = update(waiting, ended, random.key(3))
+    assert metrics["value_loss"].count == 1
+    assert all(leaves_differ(state.policy.params, after.policy.params))
+    assert np.all(after.learner.waiting.is_learned)
+    # Where environments begin anew between two rollouts, what waits has ended.
+    assert np.all(agent.cut(waiting).learner.waiting.is_last[-1])
+
+
+def test_ppg_has_an_auxiliary_phase_after_so_many_updates():
+    hparams = ppg.PPGHParams(rollout_length=4, num_minibatches=2, policy_phase=2, auxiliary_epochs=3, **SIZES)
+    agent = ppg.make(ENV.spec, hparams)
+    state = agent.init(random.key(0))
+    trajectory, update = rollout_of(agent, state, 4), tf.function(agent.update, jit_compile=True)
+    counts = []
+    for index in range(4):
+        state, _ = update(state, trajectory, random.key(index))
+        named = dict(struct.named_leaves(state.learner.auxiliary_opt_state))
+        counts.append(next(int(leaf) for name, leaf in named.items() if name.endswith("count")))
+    assert counts == [0, 12, 12, 24]  # three passes over two rollouts, in two minibatches of each
+
+
+def test_noise_that_depends_on_the_state_is_kept_for_a_period_and_drawn_anew_with_an_episode():
+    pendulum = envs.make("Pendulum-v1")
+    agent = ppo.make(pendulum.spec, ppo.PPOHParams(noise_period=3, num_minibatches=1, rollout_length=8, **SIZES))
+    policy, observation = agent.init(random.key(0)).policy, tf.constant([[1.0, 0.0, 2.0]] * 2)
+    actor, actions = agent.init_actor(2), []
+    for index in range(7):
+        step = agent.act(policy, actor, observation, random.key(index), "train")
+        actor = step.actor_state
+        actions.append(step.action.numpy())
+    assert np.all(actions[0] == actions[2])
+    assert np.all(actions[3] == actions[5])
+    assert np.all(actions[2] != actions[3])
+    assert np.all(actions[0][0] != actions[0][1])
+    anew = agent.act(policy, agent.init_actor(2), observation, random.key(7), "train").action
+    assert np.all(anew != actions[6])
+    with pytest.raises(ValueError, match="noise_period is 3, expected 0 for Discrete"):
+        ppo.make(ENV.spec, ppo.PPOHParams(noise_period=3))
+
+
+def test_novelty_is_rewarded_until_it_is_known():
+    seen = []
+
+    def spy(state, trajectory, key):
+        seen.append(trajectory.reward)
+        return state, {}
+
+    hparams = ppo.PPOHParams(num_minibatches=1, rollout_length=8, **SIZES)
+    plain = ppo.make(ENV.spec, hparams)
+    settings = {"weight": 0.5, "sizes": (16,), "learning_rate": 1e-2, "gamma": 0.9}
+    agent = rnd.with_novelty(plain._replace(update=spy), ENV.spec, **settings)
+    state = agent.init(random.key(0))
+    trajectory, target = rollout_of(agent, state, 8), state.target
+    novelties = []
+    for _ in range(60):
+        state, metrics = agent.update(state, trajectory, KEY)
+        novelties.append(float(metrics["novelty"]))
+    assert novelties[-1] < 0.25 * novelties[0]
+    assert not any(leaves_differ(target, state.target))
+    assert np.all(seen[0] > trajectory.reward)
+    np.testing.assert_allclose(tf.reduce_mean(seen[-1] - trajectory.reward), metrics["bonus"], rtol=1e-4)
