@@ -8,16 +8,19 @@ A gradient step: `minimise`, the one place where a gradient meets an optimiser.
 Target parameters: `TargetLearner` with `periodic` or `incremental` targets, and the `target_gradient_step` of a loss.
 Learning from replay: `update_from_replay` makes the update of an agent of its buffer and its gradient step.
 Learning from a rollout: `in_sequences`, and `over_minibatches` of them.
-Critics: `twin`, `with_action`, `successor_values`; the policies of maximum-entropy control: `soft_policy`.
-Exploration: `uniform_at_first`; schedules are those of `rl_fn.optimizers`.
+Critics: `ensemble`, `keyless`, `with_action`, `successor_values`. Policies: `soft_policy` and
+`squashed_policy` of maximum-entropy control, `direct_policy` of deterministic policy gradients.
+Images: `random_shift`. Exploration: `uniform_at_first`; schedules are those of `rl_fn.optimizers`.
 """
 
-from rl_fn._src.learning.critics import successor_values, twin
+from rl_fn._src.learning.augmentation import random_shift
+from rl_fn._src.learning.critics import KeyedNetwork, ensemble, keyless, successor_values
+from rl_fn._src.learning.direct_policies import DirectPolicy, direct_policy
 from rl_fn._src.learning.exploration import uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
 from rl_fn._src.learning.minibatches import in_sequences, over_minibatches
 from rl_fn._src.learning.minimise import Trained, init_trained, minimise
-from rl_fn._src.learning.soft_policies import SoftPolicy, soft_policy, with_action
+from rl_fn._src.learning.soft_policies import SoftPolicy, SquashedPolicy, soft_policy, squashed_policy, with_action
 from rl_fn._src.learning.targets import (
     TargetLearner,
     TargetUpdate,
@@ -28,24 +31,31 @@ from rl_fn._src.learning.targets import (
 )
 
 __all__ = [
+    "DirectPolicy",
+    "KeyedNetwork",
     "Learned",
     "OffPolicyPolicy",
     "OffPolicyState",
     "SoftPolicy",
+    "SquashedPolicy",
     "TargetLearner",
     "TargetUpdate",
     "Trained",
+    "direct_policy",
+    "ensemble",
     "in_sequences",
     "incremental",
     "init_target_learner",
     "init_trained",
+    "keyless",
     "minimise",
     "over_minibatches",
     "periodic",
+    "random_shift",
     "soft_policy",
+    "squashed_policy",
     "successor_values",
     "target_gradient_step",
-    "twin",
     "uniform_at_first",
     "update_from_replay",
     "with_action",

@@ -14,13 +14,15 @@ from rl_fn._src.networks.noisy import NoisyNetwork, noisy
 from rl_fn._src.networks.observations import flatten
 from rl_fn._src.networks.policy_and_value import policy_and_value
 from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
-from rl_fn._src.networks.torsos import TORSOS, image, torso
+from rl_fn._src.networks.torsos import ENCODERS, TORSOS, Encoder, encoder, image, torso
 
 __all__ = [
     "ACTIVATIONS",
+    "ENCODERS",
     "MEMORIES",
     "TORSOS",
     "ActorCritic",
+    "Encoder",
     "Network",
     "NoisyNetwork",
     "RecurrentNetwork",
@@ -28,6 +30,7 @@ __all__ = [
     "convolution",
     "dense",
     "dueling",
+    "encoder",
     "flatten",
     "from_keras",
     "gaussian",

@@ -141,6 +141,26 @@ class ReplayHParams(HParams):
           beta: the exponent of the importance weights, by the number of updates so far.
           report: more metrics, of the state before an update.
         """
+
+        def act(
+            policy: OffPolicyPolicy, actor_state: Nest, observation: Nest, key: random.Key, mode: Mode
+        ) -> ActorStep:
+            return ActorStep(choose(policy, observation, key, mode), actor_state, {})
+
+        return self.make_acting(buffer, init_learner, stateless, act, gradient_step, beta=beta, report=report)
+
+    def make_acting(
+        self,
+        buffer: replay.Replay,
+        init_learner: Callable[[random.Key], Any],
+        init_actor: Callable[[int], Nest],
+        act: Callable[[OffPolicyPolicy, Nest, Nest, random.Key, Mode], ActorStep],
+        gradient_step: Callable[[Any, replay.Sample, random.Key], tuple[Any, Learned]],
+        *,
+        beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
+        report: Callable[[OffPolicyState], Metrics] = lambda state: {},
+    ) -> Agent:
+        """As `make_agent`, of `init_actor` and `act` of an agent whose actors carry something from step to step."""
         learn = learning.update_from_replay(
             buffer,
             gradient_step,
@@ -153,11 +173,6 @@ class ReplayHParams(HParams):
         def init(key: random.Key) -> OffPolicyState:
             return OffPolicyState(init_learner(key), buffer.init(), num_updates=tf.constant(0))
 
-        def act(
-            policy: OffPolicyPolicy, actor_state: Nest, observation: Nest, key: random.Key, mode: Mode
-        ) -> ActorStep:
-            return ActorStep(choose(policy, observation, key, mode), actor_state, {})
-
         def update(state: OffPolicyState, trajectory: Transition, key: random.Key) -> tuple[OffPolicyState, Metrics]:
             successor, metrics = learn(state, trajectory, key)
             return successor, {**metrics, **report(state)}
@@ -165,7 +180,7 @@ class ReplayHParams(HParams):
         def cut(state: OffPolicyState) -> OffPolicyState:
             return state._replace(replay=buffer.cut(state.replay))
 
-        return Agent(self.schedule, init, stateless, act, update, cut)
+        return Agent(self.schedule, init, init_actor, act, update, cut)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,29 +213,3 @@ class EpsilonGreedyHParams(HParams):
         """The probability of a random action, by the number of updates so far."""
         steps = tf.maximum(1.0, self.exploration_fraction * self.num_iterations)
         return optimizers.linear_schedule(self.epsilon_initial, self.epsilon_final, steps)
-
-
-@dataclasses.dataclass(frozen=True)
-class TwinCriticHParams(ReplayHParams):
-    """Of an actor and two critics that learn from replay, with target parameters that follow slowly."""
-
-    num_envs: int = 1
-    replay_capacity: int = 100_000
-    batch_size: int = 256
-    hidden_sizes: tuple[int, ...] = field((256, 256), "Widths of the hidden layers of policy and critics.")
-    actor_learning_rate: Scalar = field(3e-4, "Adam's step size for the policy.", above=0.0)
-    critic_learning_rate: Scalar = field(1e-3, "Adam's step size for the critics.", above=0.0)
-    target_step_size: Scalar = field(0.005, "How far the targets move per gradient step.", above=0.0, high=1.0)
-
-    def make_actor(self, num_outputs: int) -> networks.Network:
-        """Makes the policy's network."""
-        return networks.mlp((*self.hidden_sizes, num_outputs))
-
-    def make_critics(self, num_outputs: int) -> networks.Network:
-        """Makes both critics, `[N, F]` to `[N, 2, num_outputs]`."""
-        return learning.twin(networks.mlp((*self.hidden_sizes, num_outputs)))
-
-    def uniform_at_first(self, key: random.Key, spec: EnvSpec, policy: OffPolicyPolicy, action: tf.Tensor) -> tf.Tensor:
-        """Random actions until learning starts; see `learning.uniform_at_first`."""
-        num_steps = policy.num_updates * self.schedule.steps
-        return learning.uniform_at_first(key, spec.action_space, action, num_steps, self.learning_starts)

@@ -5,7 +5,7 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import dqn, impala, ppo, rainbow, sac, td3
+from rl_fn.sets import ddpg, dqn, impala, ppo, rainbow, sac, td3
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
@@ -15,6 +15,7 @@ __all__ = [
     "SETS",
     "NamedSet",
     "agent_module",
+    "ddpg",
     "dqn",
     "find",
     "hparams_struct",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import gymnasium
 import numpy as np
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn._src.networks.base import Activation, Initializer, Network
+from rl_fn import random
+from rl_fn._src.networks.base import Activation, Initializer, Network, output_spec
 from rl_fn._src.networks.convolution import convolution
 from rl_fn._src.networks.feedforward import mlp, sequential
 from rl_fn._src.networks.observations import flatten
@@ -21,6 +23,40 @@ CONVOLUTIONS = {
     "nature": ((32, 64, 64), (8, 4, 3), (4, 2, 1)),  # Mnih et al. (2015)
 }
 TORSOS = ("mlp", *CONVOLUTIONS)
+ENCODERS = ("flatten", *CONVOLUTIONS)
+
+
+class Encoder(NamedTuple):
+    """What reads observations for several networks, which take its features."""
+
+    init: Callable[[random.Key], Nest]
+    apply: Callable[[Nest, Nest], tf.Tensor]  # params, observation [N, ...] to features [N, F]
+    spec: tf.TensorSpec  # of the features, [F]
+
+
+def encoder(kind: str, space: gymnasium.Space) -> Encoder:
+    """Makes an encoder of observations.
+
+    Args:
+      kind: "flatten" for any space, with nothing to learn; "minatar" or "nature" for convolutions on images.
+      space: of the observations.
+
+    Raises:
+      ValueError: for convolutions on observations that are not images `[H, W, C]`, or an unknown kind.
+    """
+    if kind == "flatten":
+        spec, vector = flatten(space)
+        return Encoder(lambda key: {}, lambda params, observation: vector(observation), spec)
+    if kind not in CONVOLUTIONS:
+        raise ValueError(f"encoder is {kind!r}, expected one of {', '.join(ENCODERS)}")
+    spec, to_image = image(space)
+    network = convolution(*CONVOLUTIONS[kind])
+    features = output_spec(network, network.init(random.key(0), spec), spec)
+    return Encoder(
+        lambda key: network.init(key, spec),
+        lambda params, observation: network.apply(params, to_image(observation)),
+        features,
+    )
 
 
 def torso(
