@@ -5,12 +5,21 @@ Parameters are nests of dicts whose names explain themselves: `{"layer_0": {"ker
 """
 
 from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
-from rl_fn._src.networks.base import ACTIVATIONS, Network, lecun_normal, lecun_uniform, orthogonal, output_spec
+from rl_fn._src.networks.base import (
+    ACTIVATIONS,
+    KeyedNetwork,
+    Network,
+    lecun_normal,
+    lecun_uniform,
+    orthogonal,
+    output_spec,
+)
 from rl_fn._src.networks.convolution import convolution
 from rl_fn._src.networks.dueling import dueling
 from rl_fn._src.networks.feedforward import dense, gaussian, mlp, policy_layer, separate, sequential, shared
 from rl_fn._src.networks.keras import from_keras
 from rl_fn._src.networks.noisy import NoisyNetwork, noisy
+from rl_fn._src.networks.normalized import BatchNormNetwork, batch_norm_mlp, dropout_mlp, layer_norm
 from rl_fn._src.networks.observations import flatten
 from rl_fn._src.networks.policy_and_value import policy_and_value
 from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
@@ -22,13 +31,17 @@ __all__ = [
     "MEMORIES",
     "TORSOS",
     "ActorCritic",
+    "BatchNormNetwork",
     "Encoder",
+    "KeyedNetwork",
     "Network",
     "NoisyNetwork",
     "RecurrentNetwork",
     "actor_critic",
+    "batch_norm_mlp",
     "convolution",
     "dense",
+    "dropout_mlp",
     "dueling",
     "encoder",
     "flatten",
@@ -36,6 +49,7 @@ __all__ = [
     "gaussian",
     "gru",
     "image",
+    "layer_norm",
     "lecun_normal",
     "lecun_uniform",
     "lstm",

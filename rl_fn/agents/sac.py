@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, optimizers, random, replay, struct, updates
+from rl_fn import learning, losses, networks, optimizers, random, replay, struct, updates
 from rl_fn.agents.base import Agent, Mode
 from rl_fn.agents.control import ControlHParams, init_critics
 from rl_fn.agents.hparams import field
@@ -20,6 +20,7 @@ from rl_fn.learning import Learned, OffPolicyPolicy, SoftPolicy, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 Critics = Callable[[tf.Tensor], tf.Tensor]  # inputs [N, F] to values [N, C, ...]
+Loss = Callable[..., tuple[tf.Tensor, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class SACHParams(ControlHParams):
         1.0, "Of the entropy aimed at: -1 per dimension of a Box, or half that of uniform discrete actions."
     )
 
-    def make_critics(self, num_outputs: int) -> learning.KeyedNetwork:
+    def make_critics(self, num_outputs: int) -> networks.KeyedNetwork:
         """Makes the critics, from inputs `[N, F]` to `[N, C, num_outputs]`."""
         return learning.keyless(learning.ensemble(self.make_mlp(num_outputs)))
 
@@ -99,8 +100,8 @@ def make(
     spec: EnvSpec,
     hparams: SACHParams,
     *,
-    critic_loss: Callable[..., tuple[tf.Tensor, Any]] = critic_loss,
-    actor_loss: Callable[..., tuple[tf.Tensor, tf.Tensor]] = actor_loss,
+    critic_loss: Loss = critic_loss,
+    actor_loss: Loss = actor_loss,
     name: str = "sac",
 ) -> Agent:
     """Makes a SAC agent, of the losses above or others, and of the critics that `hparams` make.

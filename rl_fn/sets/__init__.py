@@ -5,7 +5,7 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import ddpg, dqn, impala, ppo, rainbow, sac, td3
+from rl_fn.sets import crossq, d4pg, ddpg, dqn, droq, impala, mpo, ppo, rainbow, redq, sac, td3, tqc
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
@@ -15,17 +15,23 @@ __all__ = [
     "SETS",
     "NamedSet",
     "agent_module",
+    "crossq",
+    "d4pg",
     "ddpg",
     "dqn",
+    "droq",
     "find",
     "hparams_struct",
     "impala",
     "make",
+    "mpo",
     "parse_overrides",
     "ppo",
     "rainbow",
     "read_toml",
+    "redq",
     "register",
     "sac",
     "td3",
+    "tqc",
 ]

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import tensorflow as tf
 
 from rl_fn import networks, random
 from rl_fn.struct import Nest
-
-
-class KeyedNetwork(NamedTuple):
-    """A network whose outputs may be random, as where units drop out."""
-
-    init: Callable[[random.Key, tf.TensorSpec], Nest]
-    apply: Callable[[Nest, Nest, random.Key], Nest]
-
-
-def keyless(network: networks.Network) -> KeyedNetwork:
-    """A network whose outputs are not random."""
-    return KeyedNetwork(network.init, lambda params, inputs, key: network.apply(params, inputs))
 
 
 def ensemble(critic: networks.Network, size: int = 2) -> networks.Network:
@@ -41,6 +26,27 @@ def ensemble(critic: networks.Network, size: int = 2) -> networks.Network:
         return tf.stack(list(all_of_them.apply(params, inputs).values()), axis=1)
 
     return networks.Network(all_of_them.init, apply)
+
+
+def keyless(network: networks.Network) -> networks.KeyedNetwork:
+    """A network whose outputs are not random, as one whose outputs may be."""
+    return networks.KeyedNetwork(network.init, lambda params, inputs, key: network.apply(params, inputs))
+
+
+def keyed_ensemble(critic: networks.KeyedNetwork, size: int = 2) -> networks.KeyedNetwork:
+    """As `ensemble`, of critics whose outputs are random, each with a key of its own."""
+    names = [f"critic_{index}" for index in range(size)]
+
+    def init(key: random.Key, spec: Nest) -> Nest:
+        keys = tf.unstack(random.split(key, size), num=size)
+        return {name: critic.init(part, spec) for name, part in zip(names, keys, strict=True)}
+
+    def apply(params: Nest, inputs: Nest, key: random.Key) -> tf.Tensor:
+        keys = tf.unstack(random.split(key, size), num=size)
+        each = [critic.apply(params[name], inputs, part) for name, part in zip(names, keys, strict=True)]
+        return tf.stack(each, axis=1)
+
+    return networks.KeyedNetwork(init, apply)
 
 
 def successor_values(
