@@ -15,6 +15,13 @@ SMALL = {
     "impala_cartpole": "hidden_sizes=(16,)",
     "sac_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700",
     "td3_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700",
+    "crossq_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,critic_sizes=(16,)",
+    "d4pg_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,num_atoms=5",
+    "ddpg_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,noise_damping=0.2",
+    "droq_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,gradient_steps=1",
+    "mpo_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,num_samples=2",
+    "redq_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,gradient_steps=1,num_critics=2",
+    "tqc_mountaincar_continuous": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,num_quantiles=5",
     "ppo_recurrent_memory_chain": "memory_units=8,hidden_sizes=(16,),rollout_length=16,sequence_length=8",
 }
 

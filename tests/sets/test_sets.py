@@ -4,17 +4,31 @@ import re
 import sys
 import textwrap
 
+import numpy as np
 import pytest
+from gymnasium import spaces
 
 from rl_fn import envs, sets
 from rl_fn.agents.dqn import DQNHParams
+from rl_fn.struct import EnvSpec
+
+# agents that do not act in CartPole, and environments that need an extra
+DEFAULT_ENV = dict.fromkeys(["crossq", "mpo", "td3", "tqc"], "Pendulum-v1")
+SPECS = {
+    name: EnvSpec(name, spaces.Box(0, 255, shape, np.uint8), actions)
+    for name, shape, actions in [
+        ("ALE/Pong-v5", (84, 84, 4), spaces.Discrete(6)),
+        ("gymnasium:CarRacing-v3", (96, 96, 3), spaces.Box(np.float32([-1, 0, 0]), np.float32([1, 1, 1]))),
+        ("procgen:coinrun", (64, 64, 3), spaces.Discrete(15)),
+    ]
+}
 
 
 @pytest.mark.parametrize("name", sets.SETS)
 def test_every_set_makes_an_agent(name):
     named = sets.SETS[name]
     values = sets.make(named)
-    spec = envs.make(named.env or ("Pendulum-v1" if name == "td3" else "CartPole-v1")).spec
+    spec = SPECS.get(named.env) or envs.make(named.env or DEFAULT_ENV.get(name, "CartPole-v1")).spec
     assert callable(sets.agent_module(named.agent).make(spec, values).update)
 
 
@@ -91,7 +105,7 @@ def test_the_struct_is_what_make_says_of_its_hparams(tmp_path, monkeypatch):
         ("untold", "untold.make must say what its hparams are: a subclass of HParams, given None"),
         ("broken", r"module 'broken' cannot be imported \(No module named 'no_such_package' in .*broken.py, line 1\)"),
         ("json", "json makes no agent: it has no function make"),
-        ("nowhere.at_all", "unknown agent 'nowhere.at_all': expected one of dqn, impala, ppo, rainbow, sac,"),
+        ("nowhere.at_all", "unknown agent 'nowhere.at_all': expected one of crossq, d4pg, ddpg, dqn,"),
     ]:
         with pytest.raises(ValueError, match=message):
             sets.hparams_struct(agent)
