@@ -9,13 +9,13 @@ Target parameters: `TargetLearner` with `periodic` or `incremental` targets, and
 Learning from replay: `update_from_replay` makes the update of an agent of its buffer and its gradient step.
 Learning from a rollout: `in_sequences`, and `over_minibatches` of them.
 Critics: `ensemble`, `keyed_ensemble`, `with_action`, `successor_values`. Policies: `soft_policy` and
-`squashed_policy` of maximum-entropy control, `direct_policy` of deterministic policy gradients.
+`squashed_policy` of maximum-entropy control, `direct_policy` and `action_critic` of deterministic policy gradients.
 Images: `random_shift`. Exploration: `uniform_at_first`; schedules are those of `rl_fn.optimizers`.
 """
 
 from rl_fn._src.learning.augmentation import random_shift
 from rl_fn._src.learning.critics import ensemble, keyed_ensemble, keyless, successor_values
-from rl_fn._src.learning.direct_policies import DirectPolicy, direct_policy
+from rl_fn._src.learning.direct_policies import DirectPolicy, action_critic, direct_policy
 from rl_fn._src.learning.exploration import uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
 from rl_fn._src.learning.minibatches import in_sequences, over_minibatches
@@ -40,6 +40,7 @@ __all__ = [
     "TargetLearner",
     "TargetUpdate",
     "Trained",
+    "action_critic",
     "direct_policy",
     "ensemble",
     "in_sequences",

@@ -52,6 +52,22 @@ class ControlHParams(PrioritizedReplayHParams):
         num_steps = policy.num_updates * self.schedule.steps
         return learning.uniform_at_first(key, spec.action_space, action, num_steps, self.learning_starts)
 
+    def make_choose(
+        self,
+        spec: EnvSpec,
+        encoder: networks.Encoder,
+        actor: networks.Network,
+        act: Callable[[tf.Tensor, random.Key, bool], tf.Tensor],
+    ) -> Callable[[OffPolicyPolicy, Nest, random.Key, Mode], tf.Tensor]:
+        """Makes what chooses actions by a stochastic policy: `act` is `(outputs, key, explore) -> actions`."""
+
+        def choose(acting: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
+            keys, (params, encoder_params) = tf.unstack(random.split(key)), acting.params
+            action = act(actor.apply(params, encoder.apply(encoder_params, observation)), keys[0], mode == "train")
+            return action if mode == "eval" else self.uniform_at_first(keys[1], spec, acting, action)
+
+        return choose
+
     def make_acting(
         self,
         buffer: replay.Replay,

@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from rl_fn import learning, losses, networks, optimizers, random, replay, struct
 from rl_fn.agents import sac
-from rl_fn.agents.base import Agent, Mode
+from rl_fn.agents.base import Agent
 from rl_fn.agents.control import bounded_box, init_critics
 from rl_fn.agents.hparams import field
-from rl_fn.learning import Learned, OffPolicyPolicy, Trained
+from rl_fn.learning import Learned, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 
@@ -93,11 +93,6 @@ def make(
             gradient_steps=tf.constant(0),
         )
 
-    def choose(acting: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
-        keys, (params, encoder_params) = tf.unstack(random.split(key)), acting.params
-        action = policy.act(actor.apply(params, encoder.apply(encoder_params, observation)), keys[0], mode == "train")
-        return action if mode == "eval" else hparams.uniform_at_first(keys[1], spec, acting, action)
-
     def gradient_step(learner: CrossQLearner, sample: replay.Sample, key: random.Key) -> tuple[CrossQLearner, Learned]:
         (actor_key, critic_key), items = tf.unstack(random.split(key)), sample.items
         alpha = tf.exp(learner.log_temperature.params)
@@ -137,4 +132,5 @@ def make(
         learned = Learned(metrics, tf.reduce_mean(tf.abs(error), axis=-1))
         return CrossQLearner(acting, trained, log_temperature, count), learned
 
+    choose = hparams.make_choose(spec, encoder, actor, policy.act)
     return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)

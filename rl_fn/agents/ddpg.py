@@ -90,14 +90,14 @@ def make(
       ValueError: if the action space is neither Discrete nor a Box with finite bounds; it says whose (`name`).
     """
     policy, encoder = learning.direct_policy(name, spec, hparams.gumbel_temperature), hparams.make_encoder(spec)
-    actor, critic = hparams.make_mlp(policy.size), hparams.make_mlp(critic_outputs)
+    actor = hparams.make_mlp(policy.size)
+    critic = learning.action_critic(policy, hparams.make_mlp, encoder.spec.shape[0], critic_outputs)
     rates = hparams.actor_learning_rate, hparams.critic_learning_rate
     actor_optimizer, critic_optimizer = map(optimizers.adam, rates)
 
     def init(key: random.Key) -> DDPGLearner:
         actor_key, critic_key = tf.unstack(random.split(key))
-        critic_spec = tf.TensorSpec([encoder.spec.shape[0] + policy.size], tf.float32)
-        params = actor.init(actor_key, encoder.spec), init_critics(encoder, critic, critic_spec, critic_key)
+        params = actor.init(actor_key, encoder.spec), init_critics(encoder, critic, encoder.spec, critic_key)
         trained = learning.init_trained(params[0], actor_optimizer), learning.init_trained(params[1], critic_optimizer)
         return DDPGLearner(*trained, params)
 
@@ -105,7 +105,7 @@ def make(
         return encoder.apply(params["encoder"], observation)
 
     def outputs_of(params: Nest, inputs: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-        return critic.apply(params["values"], learning.with_action(inputs, vector))
+        return critic.apply(params["values"], (inputs, vector))
 
     def outputs(params: tuple[Nest, Nest], observation: Nest) -> tf.Tensor:
         return actor.apply(params[0], encoder.apply(params[1], observation))

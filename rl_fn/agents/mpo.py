@@ -7,16 +7,17 @@ Abdolmaleki et al. (2018), "Relative entropy regularized policy iteration". Acti
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from rl_fn import learning, losses, optimizers, policies, random, replay, updates
-from rl_fn.agents.base import Agent, Mode
+from rl_fn.agents.base import Agent
 from rl_fn.agents.control import ControlHParams, bounded_box, init_critics
 from rl_fn.agents.hparams import field
 from rl_fn.agents.sac import Loss
-from rl_fn.learning import Learned, OffPolicyPolicy, Trained
+from rl_fn.learning import Learned, Trained
 from rl_fn.losses import KLConstraint, MPOLoss
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
@@ -29,7 +30,7 @@ class MPOHParams(ControlHParams):
     epsilon_mean: Scalar = field(2.5e-3, "Bound on the divergence of a step by the means, per dimension.", above=0.0)
     epsilon_stddev: Scalar = field(1e-5, "Bound on that by the deviations, per dimension.", above=0.0)
     dual_learning_rate: Scalar = field(1e-2, "Adam's step size for temperature and multipliers.", above=0.0)
-    initial_temperature: Scalar = field(1.0, "Of the reweighting, at the start.", above=0.0, high=50.0)
+    initial_temperature: Scalar = field(1.0, "Of the reweighting, at the start.", above=0.0)
     initial_multiplier: Scalar = field(10.0, "Of the divergences, at the start.", above=0.0)
     initial_stddev: Scalar = field(
         0.5, "Deviation of the policy at the start, where actions are in [-1, 1].", above=0.0
@@ -37,15 +38,13 @@ class MPOHParams(ControlHParams):
 
 
 class Duals(NamedTuple):
-    """Before the softplus that makes them positive."""
-
     temperature: tf.Tensor  # float32[]
     mean: tf.Tensor  # float32[A]: multipliers
     stddev: tf.Tensor  # float32[A]
 
 
 class MPOLearner(NamedTuple):
-    actor: Trained  # {"policy", "duals"}
+    actor: Trained  # {"policy", "duals"}: of these the logarithms
     critic: Trained
     target_params: tuple[Nest, Nest]  # of policy and critic
     gradient_steps: tf.Tensor  # int32[]
@@ -61,16 +60,7 @@ class Gaussian(NamedTuple):
 
 
 def critic_loss(q_tm1: tf.Tensor, q_t: tf.Tensor, sample: replay.Sample) -> tuple[tf.Tensor, tf.Tensor]:
-    """The loss of the critic, expected SARSA with sampled actions.
-
-    Args:
-      q_tm1: `[N]` of the actions taken.
-      q_t: `[N, S]` of the target critic, for actions that the target policy drew in the successors.
-      sample: N items `replay.NStepTransition` and their weights `[N]`.
-
-    Returns:
-      A scalar, and the errors `[N]`.
-    """
+    """The loss of the critic, expected SARSA by samples `[N, S]` of the successors: a scalar, and the errors `[N]`."""
     error = losses.td_learning(q_tm1, sample.items.reward, sample.items.discount, tf.reduce_mean(q_t, axis=-1))
     return tf.reduce_mean(sample.weights * losses.l2_loss(error)), error
 
@@ -93,11 +83,9 @@ def actor_loss(
     """
     log_prob = policies.gaussian(new.mean, tf.stop_gradient(old.stddev)).log_prob(actions)
     log_prob += policies.gaussian(tf.stop_gradient(old.mean), new.stddev).log_prob(actions)
-    kl = losses.gaussian_kl(*old, *new)
-    constraints = [
-        KLConstraint(kl.mean, duals.mean, hparams.epsilon_mean),
-        KLConstraint(kl.covariance, duals.stddev, hparams.epsilon_stddev),
-    ]
+    divergences = losses.gaussian_kl(*old, *new)
+    limits = (duals.mean, hparams.epsilon_mean), (duals.stddev, hparams.epsilon_stddev)
+    constraints = [KLConstraint(kl, *limit) for kl, limit in zip(divergences, limits, strict=True)]
     return losses.mpo_loss(tf.transpose(log_prob), q, duals.temperature, hparams.epsilon, constraints)
 
 
@@ -113,21 +101,21 @@ def make(
     actor, critic = hparams.make_mlp(2 * unit_box.size), hparams.make_mlp(1)
     critic_optimizer = optimizers.adam(hparams.critic_learning_rate)
     rates = {"policy": hparams.actor_learning_rate, "duals": hparams.dual_learning_rate}
-    adams = {name: optimizers.adam(rate) for name, rate in rates.items()}
-    actor_optimizer = optimizers.partition(adams, {name: name for name in adams})
+    adams = {part: optimizers.adam(rate) for part, rate in rates.items()}
+    actor_optimizer = optimizers.partition(adams, {part: part for part in rates})
 
     def init(key: random.Key) -> MPOLearner:
         actor_key, critic_key = tf.unstack(random.split(key))
         critic_spec = tf.TensorSpec([encoder.spec.shape[0] + unit_box.size], tf.float32)
         params = actor.init(actor_key, encoder.spec), init_critics(encoder, critic, critic_spec, critic_key)
-        multipliers = tf.fill([unit_box.size], before_softplus(hparams.initial_multiplier))
-        duals = Duals(before_softplus(hparams.initial_temperature), multipliers, multipliers)
+        starts = hparams.initial_temperature, *[tf.fill([unit_box.size], hparams.initial_multiplier)] * 2
+        duals = Duals(*(tf.math.log(tf.cast(start, tf.float32)) for start in starts))
         learned = learning.init_trained({"policy": params[0], "duals": duals}, actor_optimizer)
         return MPOLearner(learned, learning.init_trained(params[1], critic_optimizer), params, tf.constant(0))
 
-    def policy(params: Nest, inputs: tf.Tensor) -> Gaussian:
-        mean, raw = tf.split(actor.apply(params, inputs), 2, axis=-1)
-        return Gaussian(tf.tanh(mean), tf.nn.softplus(raw + before_softplus(hparams.initial_stddev)) + 1e-4)
+    def of_outputs(outputs: tf.Tensor) -> Gaussian:
+        mean, raw = tf.split(outputs, 2, axis=-1)
+        return Gaussian(tf.tanh(mean), hparams.initial_stddev * tf.nn.softplus(raw) / math.log(2) + 1e-4)
 
     def values(params: Nest, inputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
         inside = learning.with_action(inputs, tf.clip_by_value(actions, -1.0, 1.0))
@@ -139,18 +127,14 @@ def make(
         each = tf.broadcast_to(inputs, [hparams.num_samples, *inputs.shape])
         return actions, tf.transpose(values(params, each, actions))
 
-    def choose(acting: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
-        keys, (params, encoder_params) = tf.unstack(random.split(key)), acting.params
-        gaussian = policy(params, encoder.apply(encoder_params, observation))
-        if mode == "eval":
-            return unit_box.to_action(gaussian.mean)
-        action = unit_box.to_action(policies.sample(keys[0], policies.gaussian(*gaussian)))
-        return hparams.uniform_at_first(keys[1], spec, acting, action)
+    def act(outputs: tf.Tensor, key: random.Key, explore: bool) -> tf.Tensor:
+        gaussian = of_outputs(outputs)
+        return unit_box.to_action(policies.sample(key, policies.gaussian(*gaussian)) if explore else gaussian.mean)
 
     def gradient_step(learner: MPOLearner, sample: replay.Sample, key: random.Key) -> tuple[MPOLearner, Learned]:
         (key, next_key), (target_actor, target_critic) = tf.unstack(random.split(key)), learner.target_params
         next_inputs = encoder.apply(target_critic["encoder"], sample.items.next_observation)
-        _, q_t = drawn(target_critic, policy(target_actor, next_inputs), next_inputs, next_key)
+        _, q_t = drawn(target_critic, of_outputs(actor.apply(target_actor, next_inputs)), next_inputs, next_key)
 
         def of_critic(params: Nest) -> tuple[tf.Tensor, Nest]:
             inputs = encoder.apply(params["encoder"], sample.items.observation)
@@ -159,23 +143,22 @@ def make(
             return value, (inputs, error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
 
         trained, (inputs, error, metrics) = learning.minimise(of_critic, critic_optimizer, learner.critic)
-        old = policy(target_actor, inputs)
+        old = of_outputs(actor.apply(target_actor, inputs))
         actions, q = drawn(trained.params, old, inputs, key)
 
         def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
-            duals = Duals(*(tf.nn.softplus(dual) + 1e-8 for dual in params["duals"]))
-            *parts, _ = actor_loss(old, policy(params["policy"], inputs), actions, q, duals, hparams)
+            duals = Duals(*(tf.exp(dual) for dual in params["duals"]))
+            new = of_outputs(actor.apply(params["policy"], inputs))
+            *parts, _ = actor_loss(old, new, actions, q, duals, hparams)
             return tf.reduce_mean(tf.add_n(parts)), (tf.reduce_mean(parts[0]), duals.temperature)
 
-        acting, (policy_loss, temperature) = learning.minimise(of_actor, actor_optimizer, learner.actor)
-        metrics |= {"actor_loss": policy_loss, "temperature": temperature, "deviation": tf.reduce_mean(old.stddev)}
+        acting, (metrics["actor_loss"], metrics["temperature"]) = learning.minimise(
+            of_actor, actor_optimizer, learner.actor
+        )
+        metrics["deviation"] = tf.reduce_mean(old.stddev)
         count, params = learner.gradient_steps + 1, (acting.params["policy"], trained.params)
         targets = updates.periodic_update(params, learner.target_params, count, hparams.target_period)
         return MPOLearner(acting, trained, targets, count), Learned(metrics, tf.abs(error))
 
+    choose = hparams.make_choose(spec, encoder, actor, act)
     return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)
-
-
-def before_softplus(value: Scalar) -> tf.Tensor:
-    """What softplus makes that number of."""
-    return tf.math.log(tf.math.expm1(tf.cast(value, tf.float32)))

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import learning, losses, networks, optimizers, random, replay, struct, updates
-from rl_fn.agents.base import Agent, Mode
+from rl_fn.agents.base import Agent
 from rl_fn.agents.control import ControlHParams, init_critics
 from rl_fn.agents.hparams import field
-from rl_fn.learning import Learned, OffPolicyPolicy, SoftPolicy, Trained
+from rl_fn.learning import Learned, SoftPolicy, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 Critics = Callable[[tf.Tensor], tf.Tensor]  # inputs [N, F] to values [N, C, ...]
@@ -28,9 +28,7 @@ class SACHParams(ControlHParams):
     policy_delay: int = field(1, "Gradient steps of the critics between two of the policy.", low=1)
     temperature_learning_rate: Scalar = field(1e-3, "Adam's step size for the temperature.", above=0.0)
     initial_temperature: Scalar = field(1.0, "Weight of the entropy at the start.", above=0.0)
-    target_entropy_scale: Scalar = field(
-        1.0, "Of the entropy aimed at: -1 per dimension of a Box, or half that of uniform discrete actions."
-    )
+    target_entropy_scale: Scalar = field(1.0, "Of the entropy aimed at: -1 per axis of a Box, half the largest else.")
 
     def make_critics(self, num_outputs: int) -> networks.KeyedNetwork:
         """Makes the critics, from inputs `[N, F]` to `[N, C, num_outputs]`."""
@@ -50,8 +48,6 @@ class SACLearner(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What was sampled, as the networks take it."""
-
     sample: replay.Sample  # of N `replay.NStepTransition`s
     inputs: tf.Tensor  # [N, F]
     next_inputs: tf.Tensor  # [N, F]
@@ -128,11 +124,6 @@ def make(
             gradient_steps=tf.constant(0),
         )
 
-    def choose(acting: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
-        keys, (params, encoder_params) = tf.unstack(random.split(key)), acting.params
-        action = policy.act(actor.apply(params, encoder.apply(encoder_params, observation)), keys[0], mode == "train")
-        return action if mode == "eval" else hparams.uniform_at_first(keys[1], spec, acting, action)
-
     def gradient_step(learner: SACLearner, sample: replay.Sample, key: random.Key) -> tuple[SACLearner, Learned]:
         actor_key, critic_key = tf.unstack(random.split(key))
         drop = tf.unstack(random.split(random.fold_in(key, 1), 3), num=3)
@@ -158,13 +149,12 @@ def make(
         of_temperature = lambda log_temperature: (temperature_loss(log_temperature, log_prob, target_entropy), ())
         log_temperature, _ = learning.minimise(of_temperature, temperature_optimizer, learner.log_temperature)
         count, old = learner.gradient_steps + 1, (learner.actor, learner.log_temperature)
-        if hparams.policy_delay > 1:
-            is_time = count % hparams.policy_delay == 0
-            acting, log_temperature = struct.where(is_time, (acting, log_temperature), old)
+        acting, log_temperature = struct.where(count % hparams.policy_delay == 0, (acting, log_temperature), old)
         targets = updates.incremental_update(trained.params, targets, hparams.target_step_size)
         metrics = {"critic_loss": critic_value, "q_value": tf.reduce_mean(q_tm1), "actor_loss": actor_value}
         metrics |= {"temperature": alpha, "entropy": -tf.reduce_mean(log_prob)}
         learned = Learned(metrics, tf.reduce_mean(tf.abs(error), axis=-1))
         return SACLearner(acting, trained, targets, log_temperature, count), learned
 
+    choose = hparams.make_choose(spec, encoder, actor, policy.act)
     return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from scipy import stats
 
 from rl_fn import envs, learning, loops, networks, policies, random, sets, struct
-from rl_fn.agents import crossq, ddpg, droq, mpo, redq, sac, td3, tqc
+from rl_fn.agents import crossq, ddpg, droq, mpo, redq, td3, tqc
 
 KEY = random.key(0)
 SMALL = {"train_steps": 400, "learning_starts": 16, "batch_size": 8, "num_envs": 2, "hidden_sizes": (8,)}
@@ -93,6 +93,16 @@ def test_discrete_actions_of_ddpg_are_drawn_in_training_and_the_likeliest_in_eva
     np.testing.assert_array_equal(acted["eval"].action, int(share > 0.5))
 
 
+def test_the_critic_of_discrete_actions_is_linear_in_them():
+    policy = learning.direct_policy("any", envs.make("CartPole-v1").spec, 1.0)
+    critic = learning.action_critic(policy, lambda size: networks.mlp((8, size)), num_features=3)
+    params, features = critic.init(KEY, None), OBSERVATIONS[:5]
+    first, second = (critic.apply(params, (features, tf.one_hot([action] * 5, 2))) for action in (0, 1))
+    mixed = critic.apply(params, (features, tf.fill([5, 2], 0.5)))
+    np.testing.assert_allclose(mixed, (first + second) / 2, rtol=1e-5)
+    assert np.all(first != second)
+
+
 def test_the_policy_of_ddpg_and_its_targets_move_with_every_step_by_the_step_size():
     agent = ddpg.make(PENDULUM.spec, ddpg.DDPGHParams(**SMALL, target_step_size=0.25))
     before, after = learners(agent, PENDULUM, 12, 1)
@@ -163,22 +173,16 @@ def test_quantiles_of_tqc_are_of_no_fewer_than_are_dropped():
 
 def test_the_density_of_a_squashed_policy_integrates_to_one_over_the_box_and_is_exact_far_out():
     squashed = learning.squashed_policy(spaces.Box(-1, 1, (1,)))
-    pre_tanh = np.linspace(-12, 12, 20_001, dtype=np.float32)[:, np.newaxis]
+    pre_tanh = np.linspace(-12, 12, 20_001, dtype=np.float32)
     distribution = squashed.distribution(tf.constant([[0.8, np.log(2.5)]]))
-    log_prob = policies.squashed_log_prob(distribution, pre_tanh).numpy().astype(np.float64)
-    log_slope = 2 * (np.log(2) - pre_tanh[:, 0] - np.logaddexp(0, -2.0 * pre_tanh[:, 0]))  # of the action by pre_tanh
-    np.testing.assert_allclose(np.trapezoid(np.exp(log_prob + log_slope), pre_tanh[:, 0]), 1.0, atol=1e-3)
+    log_prob = (
+        policies.squashed_log_prob(distribution, pre_tanh[:, np.newaxis, np.newaxis])[:, 0].numpy().astype(np.float64)
+    )
+    log_slope = 2 * (np.log(2) - pre_tanh - np.logaddexp(0, -2.0 * pre_tanh))  # of the action by pre_tanh
+    np.testing.assert_allclose(np.trapezoid(np.exp(log_prob + log_slope), pre_tanh), 1.0, atol=1e-3)
     for index in (0, -1):  # |pre_tanh| = 12, where tanh is 1 in float32
-        exact = stats.norm(0.8, 2.5).logpdf(pre_tanh[index, 0]) - log_slope[index]
+        exact = stats.norm(0.8, 2.5).logpdf(pre_tanh[index]) - log_slope[index]
         np.testing.assert_allclose(log_prob[index], exact, rtol=1e-5)
-
-
-@pytest.mark.parametrize(("target_scale", "rises"), [(-3.0, True), (3.0, False)])
-def test_the_temperature_of_sac_follows_the_entropy(target_scale, rises):
-    # Entropies of one action in [-1, 1] are below log 2: an aim of 3 is out of reach, and -3 is far below.
-    agent = sac.make(PENDULUM.spec, sac.SACHParams(**SMALL, target_entropy_scale=target_scale))
-    (after,) = learners(agent, PENDULUM, 30)
-    assert (float(after.log_temperature.params) > 0) == rises
 
 
 def test_the_multipliers_of_mpo_rise_above_their_bounds_and_fall_below():
@@ -206,7 +210,7 @@ def test_the_policy_of_mpo_stays_within_its_bounds_of_the_target():
             for params in (learner.target_params[0], learner.actor.params["policy"])
         ]
         old, new = (
-            mpo.Gaussian(tf.tanh(mean), tf.nn.softplus(raw + mpo.before_softplus(0.5)) + 1e-4)
+            mpo.Gaussian(tf.tanh(mean), 0.5 * tf.nn.softplus(raw) / np.log(2) + 1e-4)
             for mean, raw in (tf.split(each, 2, axis=-1) for each in outputs)
         )
         means.append(0.5 * np.square((new.mean - old.mean) / old.stddev).mean())
@@ -227,20 +231,16 @@ def test_images_are_shifted_with_their_edges_repeated():
         learning.random_shift(KEY, image[0, :, :, 0], 1)
 
 
-@pytest.mark.parametrize("module", [ddpg, sac])
-def test_an_encoder_that_the_critics_train_reads_images_for_the_policy(module):
+def test_an_encoder_that_the_critic_trains_reads_images_for_the_policy():
     env = envs.make("MinAtar/Breakout-v1")
-    values = sets.make(sets.SETS[module.__name__.rpartition(".")[2]], **SMALL, encoder="minatar", random_shift=1)
-    before, after = learners(module.make(env.spec, values), env, 12, 3)
+    hparams = ddpg.DDPGHParams(**SMALL, encoder="minatar", random_shift=1)
+    before, after = learners(ddpg.make(env.spec, hparams), env, 12, 3)
     assert all(changed(before.actor_params[1], after.actor_params[1]))
-    critics = after.critic if module is ddpg else after.critics
-    assert not any(changed(after.actor_params[1], critics.params["encoder"]))
+    assert not any(changed(after.actor_params[1], after.critic.params["encoder"]))
 
 
-@pytest.mark.parametrize("module", [sac, td3])
-def test_any_agent_replays_large_errors_more_often_over_several_steps_by_a_line(module):
-    values = sets.make(sets.SETS[module.__name__.rpartition(".")[2]], **SMALL, prioritized=True, n_step=3)
-    agent = module.make(PENDULUM.spec, values)
+def test_large_errors_are_replayed_more_often_over_several_steps_by_a_line():
+    agent = td3.make(PENDULUM.spec, td3.TD3HParams(**SMALL, prioritized=True, n_step=3))
     compiled = loops.compile(loops.train_step(agent, PENDULUM), loops.init_state(agent, PENDULUM, KEY))
     compiled.run(20)
     weights = compiled.read(lambda state: state.agent.replay).weights[0]
