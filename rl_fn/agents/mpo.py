@@ -55,7 +55,7 @@ class MPOLearner(NamedTuple):
 
 
 class Gaussian(NamedTuple):
-    mean: tf.Tensor  # [N, A]
+    mean: tf.Tensor
     stddev: tf.Tensor
 
 
@@ -68,18 +68,15 @@ def critic_loss(q_tm1: tf.Tensor, q_t: tf.Tensor, sample: replay.Sample) -> tupl
 def actor_loss(
     old: Gaussian, new: Gaussian, actions: tf.Tensor, q: tf.Tensor, duals: Duals, hparams: MPOHParams
 ) -> MPOLoss:
-    """The loss of policy and duals, in parts to be added.
+    """The loss of policy and duals, an `MPOLoss` of `[N]` each.
 
     Args:
-      old: the target policy.
+      old: the target policy, `[N, A]`.
       new: the policy that learns.
       actions: `[S, N, A]` that the target policy drew.
       q: `[N, S]` their values.
-      duals: positive temperature and multipliers.
+      duals: temperature and multipliers.
       hparams: the agent's.
-
-    Returns:
-      An `MPOLoss` of `[N]` each.
     """
     log_prob = policies.gaussian(new.mean, tf.stop_gradient(old.stddev)).log_prob(actions)
     log_prob += policies.gaussian(tf.stop_gradient(old.mean), new.stddev).log_prob(actions)
@@ -106,8 +103,8 @@ def make(
 
     def init(key: random.Key) -> MPOLearner:
         actor_key, critic_key = tf.unstack(random.split(key))
-        critic_spec = tf.TensorSpec([encoder.spec.shape[0] + unit_box.size], tf.float32)
-        params = actor.init(actor_key, encoder.spec), init_critics(encoder, critic, critic_spec, critic_key)
+        spec = tf.TensorSpec([encoder.spec.shape[0] + unit_box.size], tf.float32)
+        params = actor.init(actor_key, encoder.spec), init_critics(encoder, critic, spec, critic_key)
         starts = hparams.initial_temperature, *[tf.fill([unit_box.size], hparams.initial_multiplier)] * 2
         duals = Duals(*(tf.math.log(tf.cast(start, tf.float32)) for start in starts))
         learned = learning.init_trained({"policy": params[0], "duals": duals}, actor_optimizer)
@@ -128,8 +125,8 @@ def make(
         return actions, tf.transpose(values(params, each, actions))
 
     def act(outputs: tf.Tensor, key: random.Key, explore: bool) -> tf.Tensor:
-        gaussian = of_outputs(outputs)
-        return unit_box.to_action(policies.sample(key, policies.gaussian(*gaussian)) if explore else gaussian.mean)
+        old = of_outputs(outputs)
+        return unit_box.to_action(policies.sample(key, policies.gaussian(*old)) if explore else old.mean)
 
     def gradient_step(learner: MPOLearner, sample: replay.Sample, key: random.Key) -> tuple[MPOLearner, Learned]:
         (key, next_key), (target_actor, target_critic) = tf.unstack(random.split(key)), learner.target_params
