@@ -18,6 +18,8 @@ register(
         "hidden_sizes": (64, 64),
         "batch_size": 128,
         "actor_learning_rate": 1e-3,
+        "target_period": 25,
+        "epsilon_mean": 1e-2,
     },
     doc="MPO on Pendulum, one gradient step per four environment steps.",
 )
