@@ -1,14 +1,16 @@
 """Maximum a posteriori policy optimisation, MPO, for Box actions.
 
 Abdolmaleki et al. (2018), "Maximum a posteriori policy optimisation", with means and deviations bounded apart as in
-Abdolmaleki et al. (2018), "Relative entropy regularized policy iteration". Actions are clipped to the Box.
+Abdolmaleki et al. (2018), "Relative entropy regularized policy iteration". Actions are the tanh of Gaussian draws: that
+changes no divergence, and no ratio of densities.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -16,10 +18,11 @@ from rl_fn import learning, losses, optimizers, policies, random, replay, update
 from rl_fn.agents.base import Agent
 from rl_fn.agents.control import ControlHParams, bounded_box, init_critics
 from rl_fn.agents.hparams import field
-from rl_fn.agents.sac import Loss
 from rl_fn.learning import Learned, Trained
 from rl_fn.losses import KLConstraint, MPOLoss
 from rl_fn.struct import EnvSpec, Nest, Scalar
+
+Loss = Callable[..., Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,7 @@ class MPOHParams(ControlHParams):
     num_samples: int = field(20, "Actions drawn for each state.", low=2)
     epsilon: Scalar = field(0.1, "Bound on the divergence of the reweighted actions from the policy.", above=0.0)
     epsilon_mean: Scalar = field(2.5e-3, "Bound on the divergence of a step by the means, per dimension.", above=0.0)
-    epsilon_stddev: Scalar = field(1e-5, "Bound on that by the deviations, per dimension.", above=0.0)
+    epsilon_stddev: Scalar = field(1e-4, "Bound on that by the deviations, per dimension.", above=0.0)
     dual_learning_rate: Scalar = field(1e-2, "Adam's step size for temperature and multipliers.", above=0.0)
     initial_temperature: Scalar = field(1.0, "Of the reweighting, at the start.", above=0.0)
     initial_multiplier: Scalar = field(10.0, "Of the divergences, at the start.", above=0.0)
@@ -87,7 +90,11 @@ def actor_loss(
 
 
 def make(
-    spec: EnvSpec, hparams: MPOHParams, *, critic_loss: Loss = critic_loss, actor_loss: Loss = actor_loss
+    spec: EnvSpec,
+    hparams: MPOHParams,
+    *,
+    critic_loss: Loss = critic_loss,
+    actor_loss: Callable[..., MPOLoss] = actor_loss,
 ) -> Agent:
     """Makes an MPO agent, of the losses above or others.
 
@@ -112,21 +119,21 @@ def make(
 
     def of_outputs(outputs: tf.Tensor) -> Gaussian:
         mean, raw = tf.split(outputs, 2, axis=-1)
-        return Gaussian(tf.tanh(mean), hparams.initial_stddev * tf.nn.softplus(raw) / math.log(2) + 1e-4)
+        return Gaussian(mean, hparams.initial_stddev * tf.nn.softplus(raw) / math.log(2) + 1e-4)
 
-    def values(params: Nest, inputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
-        inside = learning.with_action(inputs, tf.clip_by_value(actions, -1.0, 1.0))
+    def values(params: Nest, inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.Tensor:
+        inside = learning.with_action(inputs, unit_action)
         return tf.squeeze(critic.apply(params["values"], inside), axis=-1)
 
     def drawn(params: Nest, old: Gaussian, inputs: tf.Tensor, key: random.Key) -> tuple[tf.Tensor, tf.Tensor]:
-        """Actions `[S, N, A]` and their values `[N, S]`."""
+        """Actions `[S, N, A]` before the tanh, and their values `[N, S]`."""
         actions = policies.sample(key, policies.gaussian(*old), [hparams.num_samples])
         each = tf.broadcast_to(inputs, [hparams.num_samples, *inputs.shape])
-        return actions, tf.transpose(values(params, each, actions))
+        return actions, tf.transpose(values(params, each, tf.tanh(actions)))
 
     def act(outputs: tf.Tensor, key: random.Key, explore: bool) -> tf.Tensor:
         old = of_outputs(outputs)
-        return unit_box.to_action(policies.sample(key, policies.gaussian(*old)) if explore else old.mean)
+        return unit_box.to_action(tf.tanh(policies.sample(key, policies.gaussian(*old)) if explore else old.mean))
 
     def gradient_step(learner: MPOLearner, sample: replay.Sample, key: random.Key) -> tuple[MPOLearner, Learned]:
         (key, next_key), (target_actor, target_critic) = tf.unstack(random.split(key)), learner.target_params

@@ -12,6 +12,13 @@ register(
     "crossq_pendulum",
     agent="crossq",
     env="Pendulum-v1",
-    values={"train_steps": 20_000, "replay_capacity": 20_000, "learning_starts": 500, "critic_sizes": (256, 256)},
+    values={
+        "train_steps": 20_000,
+        "replay_capacity": 20_000,
+        "learning_starts": 500,
+        "hidden_sizes": (64, 64),
+        "critic_sizes": (128, 128),
+        "batch_size": 128,
+    },
     doc="CrossQ on Pendulum, one gradient step per environment step.",
 )

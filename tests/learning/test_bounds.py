@@ -27,7 +27,7 @@ AGENTS = {
     "d4pg": {**DETERMINISTIC, "v_min": -10.0, "v_max": 0.0, "n_step": 1},
     "ddpg": DETERMINISTIC,
     "droq": {**SOFT, "policy_delay": 1},
-    "mpo": {**OFF_POLICY, "target_period": 20, "epsilon_mean": 1e-2},
+    "mpo": {**OFF_POLICY, "target_period": 20, "epsilon_mean": 1e-2, "epsilon_stddev": 5e-3},
     "redq": {**SOFT, "num_critics": 5, "policy_delay": 1},
     "sac": SOFT,
     "td3": DETERMINISTIC,
