@@ -35,9 +35,7 @@ class MPOHParams(ControlHParams):
     dual_learning_rate: Scalar = field(1e-2, "Adam's step size for temperature and multipliers.", above=0.0)
     initial_temperature: Scalar = field(1.0, "Of the reweighting, at the start.", above=0.0)
     initial_multiplier: Scalar = field(10.0, "Of the divergences, at the start.", above=0.0)
-    initial_stddev: Scalar = field(
-        0.5, "Deviation of the policy at the start, where actions are in [-1, 1].", above=0.0
-    )
+    initial_stddev: Scalar = field(0.5, "Deviation of the policy at the start, before the tanh.", above=0.0)
 
 
 class Duals(NamedTuple):
@@ -96,11 +94,7 @@ def make(
     critic_loss: Loss = critic_loss,
     actor_loss: Callable[..., MPOLoss] = actor_loss,
 ) -> Agent:
-    """Makes an MPO agent, of the losses above or others.
-
-    Raises:
-      ValueError: if the action space is not a Box with finite bounds.
-    """
+    """Makes an MPO agent, of the losses above or others; raises ValueError for actions not in a Box with bounds."""
     unit_box, encoder = policies.unit_box(bounded_box("mpo", spec)), hparams.make_encoder(spec)
     actor, critic = hparams.make_mlp(2 * unit_box.size), hparams.make_mlp(1)
     critic_optimizer = optimizers.adam(hparams.critic_learning_rate)
@@ -121,9 +115,8 @@ def make(
         mean, raw = tf.split(outputs, 2, axis=-1)
         return Gaussian(mean, hparams.initial_stddev * tf.nn.softplus(raw) / math.log(2) + 1e-4)
 
-    def values(params: Nest, inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.Tensor:
-        inside = learning.with_action(inputs, unit_action)
-        return tf.squeeze(critic.apply(params["values"], inside), axis=-1)
+    def values(params: Nest, *inputs: tf.Tensor) -> tf.Tensor:
+        return tf.squeeze(critic.apply(params["values"], learning.with_action(*inputs)), axis=-1)
 
     def drawn(params: Nest, old: Gaussian, inputs: tf.Tensor, key: random.Key) -> tuple[tf.Tensor, tf.Tensor]:
         """Actions `[S, N, A]` before the tanh, and their values `[N, S]`."""
@@ -154,12 +147,11 @@ def make(
             duals = Duals(*(tf.exp(dual) for dual in params["duals"]))
             new = of_outputs(actor.apply(params["policy"], inputs))
             *parts, _ = actor_loss(old, new, actions, q, duals, hparams)
-            return tf.reduce_mean(tf.add_n(parts)), (tf.reduce_mean(parts[0]), duals.temperature)
+            more = {"actor_loss": tf.reduce_mean(parts[0]), "temperature": duals.temperature}
+            return tf.reduce_mean(tf.add_n(parts)), more
 
-        acting, (metrics["actor_loss"], metrics["temperature"]) = learning.minimise(
-            of_actor, actor_optimizer, learner.actor
-        )
-        metrics["deviation"] = tf.reduce_mean(old.stddev)
+        acting, more = learning.minimise(of_actor, actor_optimizer, learner.actor)
+        metrics |= more
         count, params = learner.gradient_steps + 1, (acting.params["policy"], trained.params)
         targets = updates.periodic_update(params, learner.target_params, count, hparams.target_period)
         return MPOLearner(acting, trained, targets, count), Learned(metrics, tf.abs(error))
