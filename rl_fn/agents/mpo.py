@@ -35,7 +35,8 @@ class MPOHParams(ControlHParams):
     dual_learning_rate: Scalar = field(1e-2, "Adam's step size for temperature and multipliers.", above=0.0)
     initial_temperature: Scalar = field(1.0, "Of the reweighting, at the start.", above=0.0)
     initial_multiplier: Scalar = field(10.0, "Of the divergences, at the start.", above=0.0)
-    initial_stddev: Scalar = field(0.5, "Deviation of the policy at the start, before the tanh.", above=0.0)
+    min_stddev: Scalar = field(0.05, "The smallest deviation of the policy, before the tanh.", above=0.0)
+    more_stddev: Scalar = field(0.45, "Deviation at the start, above the smallest.", above=0.0)
 
 
 class Duals(NamedTuple):
@@ -113,7 +114,7 @@ def make(
 
     def of_outputs(outputs: tf.Tensor) -> Gaussian:
         mean, raw = tf.split(outputs, 2, axis=-1)
-        return Gaussian(mean, hparams.initial_stddev * tf.nn.softplus(raw) / math.log(2) + 1e-4)
+        return Gaussian(mean, hparams.min_stddev + hparams.more_stddev * tf.nn.softplus(raw) / math.log(2))
 
     def values(params: Nest, *inputs: tf.Tensor) -> tf.Tensor:
         return tf.squeeze(critic.apply(params["values"], learning.with_action(*inputs)), axis=-1)
@@ -151,10 +152,9 @@ def make(
             return tf.reduce_mean(tf.add_n(parts)), more
 
         acting, more = learning.minimise(of_actor, actor_optimizer, learner.actor)
-        metrics |= more
         count, params = learner.gradient_steps + 1, (acting.params["policy"], trained.params)
         targets = updates.periodic_update(params, learner.target_params, count, hparams.target_period)
-        return MPOLearner(acting, trained, targets, count), Learned(metrics, tf.abs(error))
+        return MPOLearner(acting, trained, targets, count), Learned(metrics | more, tf.abs(error))
 
     choose = hparams.make_choose(spec, encoder, actor, act)
     return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)

@@ -17,7 +17,6 @@ register(
         "num_envs": 4,
         "hidden_sizes": (64, 64),
         "batch_size": 128,
-        "actor_learning_rate": 1e-3,
         "target_period": 25,
         "epsilon_mean": 1e-2,
     },

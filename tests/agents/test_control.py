@@ -210,7 +210,7 @@ def test_the_policy_of_mpo_stays_within_its_bounds_of_the_target():
             for params in (learner.target_params[0], learner.actor.params["policy"])
         ]
         old, new = (
-            mpo.Gaussian(mean, 0.5 * tf.nn.softplus(raw) / np.log(2) + 1e-4)
+            mpo.Gaussian(mean, 0.05 + 0.45 * tf.nn.softplus(raw) / np.log(2))
             for mean, raw in (tf.split(each, 2, axis=-1) for each in outputs)
         )
         means.append(0.5 * np.square((new.mean - old.mean) / old.stddev).mean())

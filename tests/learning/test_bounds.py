@@ -22,14 +22,13 @@ OFF_POLICY = {
 # At 1e-3 the weight of the entropy still blurs the best action.
 SOFT = {**OFF_POLICY, "temperature_learning_rate": 1e-2, "target_entropy_scale": 3.0}
 DETERMINISTIC = {**OFF_POLICY, "exploration_noise": 0.2}
-# Of as many iterations of MPO as there are copies to its target policy; each is a step of limited size.
-MPO = {**OFF_POLICY, "gradient_steps": 8, "target_period": 20, "epsilon": 0.5, "epsilon_stddev": 5e-3}
+SMALL_STEPS = {"actor_learning_rate": 3e-4, "target_period": 20, "epsilon_mean": 1e-2, "epsilon_stddev": 1e-3}
 AGENTS = {
     "crossq": {**SOFT, "critic_sizes": (64, 64)},
     "d4pg": {**DETERMINISTIC, "v_min": -10.0, "v_max": 0.0, "n_step": 1},
     "ddpg": DETERMINISTIC,
     "droq": {**SOFT, "policy_delay": 1},
-    "mpo": MPO,
+    "mpo": {**OFF_POLICY, **SMALL_STEPS},
     "redq": {**SOFT, "num_critics": 5, "policy_delay": 1},
     "sac": SOFT,
     "td3": DETERMINISTIC,
