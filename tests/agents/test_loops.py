@@ -23,11 +23,9 @@ AGENTS = {
     "sac_box": ("Pendulum-v1", OFF_POLICY),
     "td3": ("Pendulum-v1", OFF_POLICY),
     "crossq": ("Pendulum-v1", {**OFF_POLICY, "critic_sizes": (8,), "policy_delay": 1}),
-    "d4pg": ("Pendulum-v1", {**OFF_POLICY, "n_step": 2, "num_atoms": 5, "noise_damping": 0.2}),
-    "ddpg": ("CartPole-v1", OFF_POLICY),
+    "ddpg": ("CartPole-v1", {**OFF_POLICY, "noise_damping": 0.2}),
     "droq": ("Pendulum-v1", {**OFF_POLICY, "gradient_steps": 2, "policy_delay": 1}),
     "mpo": ("Pendulum-v1", {**OFF_POLICY, "num_samples": 4, "target_period": 2}),
-    "tqc": ("Pendulum-v1", {**OFF_POLICY, "num_critics": 2, "num_quantiles": 5, "num_dropped": 1}),
 }
 
 
