@@ -8,13 +8,13 @@ A gradient step: `minimise`, the one place where a gradient meets an optimiser.
 Target parameters: `TargetLearner` with `periodic` or `incremental` targets, and the `target_gradient_step` of a loss.
 Learning from replay: `update_from_replay` makes the update of an agent of its buffer and its gradient step.
 Learning from a rollout: `in_sequences`, and `over_minibatches` of them.
-Critics: `ensemble`, `keyed_ensemble`, `with_action`, `successor_values`. Policies: `soft_policy` and
+Critics: `critics` and `keyed_critics` side by side, `with_action`, `successor_values`. Policies: `soft_policy` and
 `squashed_policy` of maximum-entropy control, `direct_policy` and `action_critic` of deterministic policy gradients.
 Images: `random_shift`. Exploration: `uniform_at_first`; schedules are those of `rl_fn.optimizers`.
 """
 
 from rl_fn._src.learning.augmentation import random_shift
-from rl_fn._src.learning.critics import ensemble, keyed_ensemble, keyless, successor_values
+from rl_fn._src.learning.critics import critics, keyed_critics, keyless, successor_values
 from rl_fn._src.learning.direct_policies import DirectPolicy, action_critic, direct_policy
 from rl_fn._src.learning.exploration import uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
@@ -41,13 +41,13 @@ __all__ = [
     "TargetUpdate",
     "Trained",
     "action_critic",
+    "critics",
     "direct_policy",
-    "ensemble",
     "in_sequences",
     "incremental",
     "init_target_learner",
     "init_trained",
-    "keyed_ensemble",
+    "keyed_critics",
     "keyless",
     "minimise",
     "over_minibatches",

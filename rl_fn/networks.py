@@ -4,31 +4,35 @@ Parameters are nests of dicts whose names explain themselves: `{"layer_0": {"ker
 `spec` is a `tf.TensorSpec` of one input without batch axes; `apply` takes any number of batch axes.
 """
 
+from rl_fn._src.networks.action_values import action_values, dueling
 from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
 from rl_fn._src.networks.base import (
     ACTIVATIONS,
     KeyedNetwork,
     Network,
+    layer_norm,
     lecun_normal,
     lecun_uniform,
     orthogonal,
     output_spec,
 )
 from rl_fn._src.networks.convolution import convolution
-from rl_fn._src.networks.dueling import dueling
+from rl_fn._src.networks.ensemble import ensemble
 from rl_fn._src.networks.feedforward import dense, gaussian, mlp, policy_layer, separate, sequential, shared
 from rl_fn._src.networks.keras import from_keras
-from rl_fn._src.networks.noisy import NoisyNetwork, noisy
-from rl_fn._src.networks.normalized import BatchNormNetwork, batch_norm_mlp, dropout_mlp, layer_norm
+from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
+from rl_fn._src.networks.normalized import BatchNormNetwork, batch_norm_mlp, dropout_mlp
 from rl_fn._src.networks.observations import flatten
 from rl_fn._src.networks.policy_and_value import policy_and_value
 from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
+from rl_fn._src.networks.recurrent_values import RecurrentValues, recurrent_values
 from rl_fn._src.networks.torsos import ENCODERS, TORSOS, Encoder, encoder, image, torso
 
 __all__ = [
     "ACTIVATIONS",
     "ENCODERS",
     "MEMORIES",
+    "NOISES",
     "TORSOS",
     "ActorCritic",
     "BatchNormNetwork",
@@ -37,6 +41,8 @@ __all__ = [
     "Network",
     "NoisyNetwork",
     "RecurrentNetwork",
+    "RecurrentValues",
+    "action_values",
     "actor_critic",
     "batch_norm_mlp",
     "convolution",
@@ -44,6 +50,7 @@ __all__ = [
     "dropout_mlp",
     "dueling",
     "encoder",
+    "ensemble",
     "flatten",
     "from_keras",
     "gaussian",
@@ -60,6 +67,7 @@ __all__ = [
     "output_spec",
     "policy_and_value",
     "policy_layer",
+    "recurrent_values",
     "separate",
     "sequential",
     "shared",

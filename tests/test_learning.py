@@ -40,7 +40,7 @@ def test_an_incremental_target_moves_a_part_of_the_way():
 
 
 def test_critics_differ_and_stand_side_by_side():
-    critics = learning.ensemble(networks.mlp((8, 3)))
+    critics = learning.critics(networks.mlp((8, 3)))
     params = critics.init(KEY, tf.TensorSpec([2], tf.float32))
     outputs = critics.apply(params, tf.ones([5, 2]))
     assert outputs.shape == (5, 2, 3)

@@ -114,7 +114,8 @@ def test_shared_torso_serves_all_heads():
     ("space", "observation", "expected"),
     [
         (spaces.Box(-1, 1, (2, 2)), [[1.0, 2.0], [3.0, 4.0]], [1, 2, 3, 4]),
-        (spaces.Box(0, 255, (3,), np.uint8), np.array([0, 7, 255], np.uint8), [0, 7, 255]),
+        (spaces.Box(0, 255, (3,), np.uint8), np.array([0, 51, 255], np.uint8), [0, 0.2, 1]),
+        (spaces.Box(0, 9, (2,), np.uint8), np.array([0, 7], np.uint8), [0, 7]),
         (spaces.Discrete(3), 2, [0, 0, 1]),
         (spaces.MultiDiscrete([2, 3]), [1, 0], [0, 1, 1, 0, 0]),
         (spaces.MultiBinary(3), [1, 0, 1], [1, 0, 1]),

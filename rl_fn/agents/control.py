@@ -27,17 +27,13 @@ class ControlHParams(PrioritizedReplayHParams):
     num_envs: int = 1
     replay_capacity: int = 100_000
     batch_size: int = 256
-    prioritized: bool = field(False, "Whether transitions of large errors are replayed more often.")
+    prioritized: bool = False
     encoder: str = field("flatten", "What reads the observation.", choices=networks.ENCODERS)
     random_shift: int = field(0, "Pixels by which images are shifted at random when they are replayed.", low=0)
     hidden_sizes: tuple[int, ...] = field((256, 256), "Widths of the hidden layers of policy and critics.")
     actor_learning_rate: Scalar = field(3e-4, "Adam's step size for the policy.", above=0.0)
     critic_learning_rate: Scalar = field(1e-3, "Adam's step size for the critics.", above=0.0)
     target_step_size: Scalar = field(0.005, "How far the targets move per gradient step.", above=0.0, high=1.0)
-
-    def make_replay(self, spec: EnvSpec) -> replay.Replay:
-        """Makes the buffer."""
-        return super().make_replay(spec) if self.prioritized else replay.uniform_from(self.make_store(spec))
 
     def make_encoder(self, spec: EnvSpec) -> networks.Encoder:
         """Makes what reads the observation; see `networks.encoder`."""
@@ -68,7 +64,7 @@ class ControlHParams(PrioritizedReplayHParams):
 
         return choose
 
-    def make_acting(
+    def make_agent_with_state(
         self,
         buffer: replay.Replay,
         init_learner: Callable[[random.Key], Any],
@@ -87,7 +83,7 @@ class ControlHParams(PrioritizedReplayHParams):
             return gradient_step(learner, sample._replace(items=items), key)
 
         step = shifted_step if self.random_shift else gradient_step
-        return super().make_acting(buffer, init_learner, init_actor, act, step, **{"beta": self.beta, **more})
+        return super().make_agent_with_state(buffer, init_learner, init_actor, act, step, **{"beta": self.beta, **more})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +126,7 @@ class NoisyControlHParams(ControlHParams):
             action = policy.to_action(policy.draw(at_work, random.fold_in(key, 0)) + noise)
             return ActorStep(self.uniform_at_first(warm_key, spec, acting, action), noise, {})
 
-        return self.make_acting(self.make_replay(spec), init_learner, init_noise, act, gradient_step)
+        return self.make_agent_with_state(self.make_replay(spec), init_learner, init_noise, act, gradient_step)
 
 
 def init_critics(encoder: networks.Encoder, critics: Any, spec: tf.TensorSpec, key: random.Key) -> dict[str, Nest]:

@@ -74,7 +74,7 @@ def make(
         hparams.make_mlp(policy.num_outputs),
         networks.batch_norm_mlp((*hparams.critic_sizes, 1), hparams.batch_norm_momentum),
     )
-    by_statistics = learning.ensemble(networks.Network(critic.init, critic.apply))
+    by_statistics = learning.critics(networks.Network(critic.init, critic.apply))
     rates = hparams.actor_learning_rate, hparams.critic_learning_rate, hparams.temperature_learning_rate
     actor_optimizer, critic_optimizer, temperature_optimizer = (
         optimizers.adam(rate, beta_1=hparams.adam_beta_1) for rate in rates

@@ -1,4 +1,8 @@
-"""Deep Q-networks (Mnih et al., 2015), with double Q-learning (van Hasselt et al., 2016) as an option."""
+"""Deep Q-networks (Mnih et al., 2015), and what was added to them, each an option.
+
+Double Q-learning (van Hasselt et al., 2016), dueling heads (Wang et al., 2016), targets over several steps (Sutton and
+Barto, 2018, chapter 7), prioritised replay (Schaul et al., 2016) and noisy networks (Fortunato et al., 2018).
+"""
 
 from __future__ import annotations
 
@@ -7,46 +11,40 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, networks, policies, random, replay
-from rl_fn.agents.base import Agent, Mode, num_actions
-from rl_fn.agents.groups import AdamHParams, EpsilonGreedyHParams, ReplayHParams, TorsoHParams
+from rl_fn import losses, random, replay
+from rl_fn.agents.base import Agent, num_actions
 from rl_fn.agents.hparams import field
-from rl_fn.learning import Learned, OffPolicyPolicy, OffPolicyState
+from rl_fn.agents.value_based import DoubleQHParams, Outputs
+from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest
-
-QValues = Callable[[Nest, Nest], tf.Tensor]  # (params, observation [N, ...]) -> [N, A]
 
 
 @dataclasses.dataclass(frozen=True)
-class DQNHParams(EpsilonGreedyHParams, ReplayHParams, TorsoHParams, AdamHParams):
-    rollout_length: int = 4
-    gradient_steps: int = 32
-    anneal_learning_rate: bool = True
-    target_period: int = field(500, "Gradient steps between two copies of the parameters to the target.", low=1)
-    double_q: bool = field(True, "Whether the online network chooses the action that the target network values.")
+class DQNHParams(DoubleQHParams):
+    double_q: bool = True
     loss: str = field("l2", "Loss of the TD error; huber turns linear beyond 1.", choices=("huber", "l2"))
 
 
 def loss(
-    q_values: QValues, params: Nest, target_params: Nest, sample: replay.Sample, key: random.Key, hparams: DQNHParams
+    q_values: Outputs, params: Nest, target_params: Nest, sample: replay.Sample, key: random.Key, hparams: DQNHParams
 ) -> tuple[tf.Tensor, Learned]:
     """The loss of a batch: van Hasselt et al. (2016), equation 4, or with one network Mnih et al. (2015), equation 2.
 
     Args:
-      q_values: `(params, observation) -> [N, A]`.
+      q_values: `(params, observation, key) -> [N, A]`; with no key there is no noise.
       params: what is learned.
       target_params: what values the successors.
       sample: N items `replay.NStepTransition` and their weights `[N]`.
-      key: of whatever is random.
+      key: of the noise, where there is some: each of the three networks has its own.
       hparams: the agent's.
 
     Returns:
       The weighted mean, a scalar, and what it has to say.
     """
-    del key  # nothing is random
-    batch = sample.items
-    q_tm1, q_t = q_values(params, batch.observation), q_values(target_params, batch.next_observation)
-    selector = q_values(params, batch.next_observation) if hparams.double_q else q_t
+    batch, keys = sample.items, tf.unstack(random.split(key, 3), num=3)
+    q_tm1 = q_values(params, batch.observation, keys[0])
+    q_t = q_values(target_params, batch.next_observation, keys[1])
+    selector = q_values(params, batch.next_observation, keys[2]) if hparams.double_q else q_t
     error = losses.double_q_learning(q_tm1, batch.action, batch.reward, batch.discount, q_t, selector)
     each = losses.huber_loss(error) if hparams.loss == "huber" else losses.l2_loss(error)
     value = tf.reduce_mean(sample.weights * each)
@@ -64,26 +62,6 @@ def make(spec: EnvSpec, hparams: DQNHParams, *, loss: Callable[..., tuple[tf.Ten
     Raises:
       ValueError: if the action space is not Discrete.
     """
-    actions = num_actions("dqn", spec)
-    torso, input_spec, to_inputs = hparams.make_torso(spec)
-    network = networks.sequential(torso=torso, head=networks.dense(actions))
-    optimizer = hparams.make_optimizer(hparams.gradient_steps)
-
-    def init(key: random.Key) -> learning.TargetLearner:
-        return learning.init_target_learner(network.init(key, input_spec), optimizer)
-
-    def q_values(params: Nest, observation: Nest) -> tf.Tensor:
-        return network.apply(params, to_inputs(observation))
-
-    def choose(policy: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
-        q = q_values(policy.params, observation)
-        return policies.greedy(key, q) if mode == "eval" else policies.epsilon_greedy(key, q, epsilon(policy))
-
-    def epsilon(state: OffPolicyPolicy | OffPolicyState) -> tf.Tensor:
-        return hparams.epsilon(state.num_updates)
-
-    gradient_step = learning.target_gradient_step(
-        lambda *args: loss(q_values, *args, hparams), optimizer, learning.periodic(hparams.target_period)
-    )
-    report = lambda state: {"epsilon": epsilon(state)}
-    return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step, report=report)
+    network = hparams.make_network(spec, num_actions("dqn", spec))
+    mine = lambda *args: loss(network.apply, *args, hparams)
+    return hparams.make_value_agent(spec, network.init, network.apply, mine)

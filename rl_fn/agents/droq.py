@@ -23,7 +23,7 @@ class DroQHParams(redq.REDQHParams):
     def make_critics(self, num_outputs: int) -> networks.KeyedNetwork:
         """Makes the critics, from inputs `[N, F]` to `[N, C, num_outputs]`; each drops units of its own."""
         critic = networks.dropout_mlp((*self.hidden_sizes, num_outputs), self.dropout_rate)
-        return learning.keyed_ensemble(critic, self.num_critics)
+        return learning.keyed_critics(critic, self.num_critics)
 
 
 def make(

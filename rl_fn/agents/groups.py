@@ -19,6 +19,7 @@ from rl_fn.learning import Learned, OffPolicyPolicy, OffPolicyState
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
 Inputs = Callable[[Nest], tf.Tensor]  # from observations to what a network takes
+EPSILON_SCHEDULES = ("linear", "exponential", "per_actor")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,14 +108,16 @@ class ReplayHParams(HParams):
     def _num_waiting(self) -> int:
         return (self.n_step - 1) * self.num_envs
 
+    def step_spec(self, spec: EnvSpec, **extras: tf.TensorSpec) -> Transition:
+        """What a step is made of, with what the update needs of the acting."""
+        observation, action = struct.space_spec(spec.observation_space), struct.space_spec(spec.action_space)
+        flag, number = tf.TensorSpec((), tf.bool), tf.TensorSpec((), tf.float32)
+        return Transition(observation, action, number, flag, flag, observation, extras)
+
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the transitions: items are `replay.NStepTransition`s."""
-        observation = struct.space_spec(spec.observation_space)
-        flag, number = tf.TensorSpec((), tf.bool), tf.TensorSpec((), tf.float32)
-        action = struct.space_spec(spec.action_space)
-        step = Transition(observation, action, number, flag, flag, observation, extras={})
         return replay.n_step_items(
-            self.replay_capacity, step, num_streams=self.num_envs, n=self.n_step, gamma=self.gamma
+            self.replay_capacity, self.step_spec(spec), num_streams=self.num_envs, n=self.n_step, gamma=self.gamma
         )
 
     def make_replay(self, spec: EnvSpec) -> replay.Replay:
@@ -147,9 +150,9 @@ class ReplayHParams(HParams):
         ) -> ActorStep:
             return ActorStep(choose(policy, observation, key, mode), actor_state, {})
 
-        return self.make_acting(buffer, init_learner, stateless, act, gradient_step, beta=beta, report=report)
+        return self.make_agent_with_state(buffer, init_learner, stateless, act, gradient_step, beta=beta, report=report)
 
-    def make_acting(
+    def make_agent_with_state(
         self,
         buffer: replay.Replay,
         init_learner: Callable[[random.Key], Any],
@@ -157,17 +160,32 @@ class ReplayHParams(HParams):
         act: Callable[[OffPolicyPolicy, Nest, Nest, random.Key, Mode], ActorStep],
         gradient_step: Callable[[Any, replay.Sample, random.Key], tuple[Any, Learned]],
         *,
+        min_items: int | None = None,
+        to_items: Callable[[Transition], Nest] = lambda trajectory: trajectory._replace(extras={}),
         beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
         report: Callable[[OffPolicyState], Metrics] = lambda state: {},
     ) -> Agent:
-        """As `make_agent`, of `init_actor` and `act` of an agent whose actors carry something from step to step."""
+        """As `make_agent`, for actors that carry something from step to step.
+
+        Args:
+          buffer: as there.
+          init_learner: as there.
+          init_actor: see `Agent`.
+          act: see `Agent`.
+          gradient_step: as there.
+          min_items: before the first gradient step; unless given those of `learning_starts`.
+          to_items: from a trajectory to what the buffer adds.
+          beta: as there.
+          report: as there.
+        """
         learn = learning.update_from_replay(
             buffer,
             gradient_step,
             batch_size=self.batch_size,
             gradient_steps=self.gradient_steps,
-            min_items=self.learning_starts - self._num_waiting,
+            min_items=self.learning_starts - self._num_waiting if min_items is None else min_items,
             beta=beta,
+            to_items=to_items,
         )
 
         def init(key: random.Key) -> OffPolicyState:
@@ -185,14 +203,18 @@ class ReplayHParams(HParams):
 
 @dataclasses.dataclass(frozen=True)
 class PrioritizedReplayHParams(ReplayHParams):
-    """Of replay in proportion to priorities (Schaul et al., 2016)."""
+    """Of replay in proportion to priorities (Schaul et al., 2016), or uniform."""
 
+    prioritized: bool = field(True, "Whether transitions are sampled by their errors; uniformly if not.")
     priority_exponent: Scalar = field(0.5, "How much priorities count in sampling.", low=0.0)
     importance_exponent: Scalar = field(0.4, "Of the importance weights at the start; 1 at the end.", low=0.0, high=1.0)
 
     def make_replay(self, spec: EnvSpec) -> replay.Replay:
         """Makes the buffer."""
-        return replay.prioritized_from(self.make_store(spec), self.priority_exponent)
+        store = self.make_store(spec)
+        return (
+            replay.prioritized_from(store, self.priority_exponent) if self.prioritized else replay.uniform_from(store)
+        )
 
     @property
     def beta(self) -> optimizers.Schedule:
@@ -202,14 +224,38 @@ class PrioritizedReplayHParams(ReplayHParams):
 
 @dataclasses.dataclass(frozen=True)
 class EpsilonGreedyHParams(HParams):
-    """Of exploration by random actions, which become fewer."""
+    """Of exploration by random actions, which become fewer in time or from actor to actor."""
 
     epsilon_initial: Scalar = field(1.0, "Probability of a random action at the start.", low=0.0, high=1.0)
     epsilon_final: Scalar = field(0.05, "Probability of a random action after exploration.", low=0.0, high=1.0)
+    epsilon_schedule: str = field("linear", "How it gets from one to the other.", choices=EPSILON_SCHEDULES)
     exploration_fraction: Scalar = field(0.2, "Share of the run over which epsilon falls.", above=0.0, high=1.0)
 
-    @property
-    def epsilon(self) -> optimizers.Schedule:
-        """The probability of a random action, by the number of updates so far."""
+    def epsilon(self, num_updates: tf.Tensor, num_actors: int) -> tf.Tensor:
+        """The probabilities of a random action, `[]` or `[num_actors]`.
+
+        From the initial one to the final one over a part of the run, in a straight line or by a constant factor per
+        update; or by a constant factor from actor to actor and always the same: Horgan et al. (2018), "Distributed
+        prioritized experience replay", section 4, is from 0.4 to 0.4 ** 8.
+
+        Args:
+          num_updates: so far.
+          num_actors: side by side.
+        """
+        first, last = tf.cast(self.epsilon_initial, tf.float32), tf.cast(self.epsilon_final, tf.float32)
+        if self.epsilon_schedule == "per_actor":
+            return _geometric(first, last, tf.range(num_actors, dtype=tf.float32) / max(num_actors - 1, 1))
         steps = tf.maximum(1.0, self.exploration_fraction * self.num_iterations)
-        return optimizers.linear_schedule(self.epsilon_initial, self.epsilon_final, steps)
+        if self.epsilon_schedule == "linear":
+            return optimizers.linear_schedule(first, last, steps)(num_updates)
+        return _geometric(first, last, optimizers.linear_schedule(0.0, 1.0, steps)(num_updates))
+
+    def report_epsilon(self, state: Any) -> Metrics:
+        """The mean over actors, for a state with `num_updates`."""
+        return {"epsilon": tf.reduce_mean(self.epsilon(state.num_updates, self.num_envs))}
+
+
+def _geometric(first: tf.Tensor, last: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
+    """From `first` to `last` by a constant factor; zeros count as 1e-6 on the way."""
+    low, high = tf.math.log(tf.maximum(first, 1e-6)), tf.math.log(tf.maximum(last, 1e-6))
+    return tf.where(fraction <= 0, first, tf.where(fraction >= 1, last, tf.exp(low + (high - low) * fraction)))

@@ -32,7 +32,7 @@ class REDQHParams(sac.SACHParams):
 
     def make_critics(self, num_outputs: int) -> networks.KeyedNetwork:
         """Makes the critics, from inputs `[N, F]` to `[N, C, num_outputs]`."""
-        return learning.keyless(learning.ensemble(self.make_mlp(num_outputs), self.num_critics))
+        return learning.keyless(learning.critics(self.make_mlp(num_outputs), self.num_critics))
 
 
 def critic_loss(

@@ -32,7 +32,7 @@ class SACHParams(ControlHParams):
 
     def make_critics(self, num_outputs: int) -> networks.KeyedNetwork:
         """Makes the critics, from inputs `[N, F]` to `[N, C, num_outputs]`."""
-        return learning.keyless(learning.ensemble(self.make_mlp(num_outputs)))
+        return learning.keyless(learning.critics(self.make_mlp(num_outputs)))
 
 
 class SACLearner(NamedTuple):

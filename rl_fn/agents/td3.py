@@ -54,7 +54,7 @@ def make(
     """Makes a TD3 agent, of the losses above or others; raises ValueError for actions not in a Box with bounds."""
     bounded_box("td3", spec)
     unit, encoder = learning.direct_policy("td3", spec, 1.0), hparams.make_encoder(spec)
-    actor_network, critic_network = hparams.make_mlp(unit.size), learning.ensemble(hparams.make_mlp(1))
+    actor_network, critic_network = hparams.make_mlp(unit.size), learning.critics(hparams.make_mlp(1))
     rates = hparams.actor_learning_rate, hparams.critic_learning_rate
     actor_optimizer, critic_optimizer = map(optimizers.adam, rates)
 

@@ -35,7 +35,7 @@ class TQCHParams(sac.SACHParams):
 
     def make_critics(self, num_outputs: int) -> networks.KeyedNetwork:
         """Makes the critics, from inputs `[N, F]` to `[N, C, num_quantiles]`."""
-        return learning.keyless(learning.ensemble(self.make_mlp(self.num_quantiles), self.num_critics))
+        return learning.keyless(learning.critics(self.make_mlp(self.num_quantiles), self.num_critics))
 
 
 def critic_loss(

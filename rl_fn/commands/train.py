@@ -64,19 +64,25 @@ def train(
     with run:
         with refusals(f"output_dir {settings.output_dir}"):
             run.start()
-        for note in run.notes:
-            say(note)
+        said = _say_new(run.notes, 0)
         if "output_dir" not in flags:
             say(f"output_dir is {settings.output_dir}")
         start = run.iteration
         with signals.stopping(run.stop, has_begun=lambda: run.iteration > start):
             for _ in run:
-                pass
+                said = _say_new(run.notes, said)
     if run.summaries is None:
         say(f"stopped after {run.env_steps:,} steps; the same command goes on from there")
         raise SystemExit(EXIT_INTERRUPTED)
     for summary in run.summaries:
         print(_last_words(summary))
+
+
+def _say_new(notes: list[str], said: int) -> int:
+    """Says what has been noted since; returns how many notes have been said."""
+    for note in notes[said:]:
+        say(note)
+    return len(notes)
 
 
 def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None:

@@ -5,16 +5,43 @@
 TensorFlow is not imported here until a set is made into a struct.
 """
 
-from rl_fn.sets import crossq, d4pg, ddpg, dqn, droq, impala, mpo, ppo, rainbow, redq, sac, td3, tqc
+from rl_fn.sets import (
+    atari,
+    bootstrapped,
+    c51,
+    crossq,
+    d4pg,
+    ddpg,
+    dqn,
+    droq,
+    impala,
+    iqn,
+    mpo,
+    munchausen,
+    ppo,
+    pqn,
+    qrdqn,
+    r2d2,
+    rainbow,
+    redq,
+    sac,
+    td3,
+    tqc,
+    variants,
+)
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
 from rl_fn.sets.overrides import parse_overrides
-from rl_fn.sets.registry import SETS, NamedSet, register
+from rl_fn.sets.registry import SETS, VARIANTS, NamedSet, register, register_variant
 
 __all__ = [
     "SETS",
+    "VARIANTS",
     "NamedSet",
     "agent_module",
+    "atari",
+    "bootstrapped",
+    "c51",
     "crossq",
     "d4pg",
     "ddpg",
@@ -23,15 +50,22 @@ __all__ = [
     "find",
     "hparams_struct",
     "impala",
+    "iqn",
     "make",
     "mpo",
+    "munchausen",
     "parse_overrides",
     "ppo",
+    "pqn",
+    "qrdqn",
+    "r2d2",
     "rainbow",
     "read_toml",
     "redq",
     "register",
+    "register_variant",
     "sac",
     "td3",
     "tqc",
+    "variants",
 ]

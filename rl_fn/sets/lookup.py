@@ -9,7 +9,7 @@ from typing import Any
 from rl_fn._src import naming
 from rl_fn.envs import registry
 from rl_fn.sets import modules
-from rl_fn.sets.registry import SETS, NamedSet
+from rl_fn.sets.registry import SETS, VARIANTS, NamedSet
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,7 +24,8 @@ _KEYS = {"agent": str, "env": str, "env_kwargs": dict, "doc": str, "values": dic
 def find(name: str) -> NamedSet:
     """Looks a set up by its name, or reads it from a file if the name ends with `.toml`.
 
-    Several names with `-` between them are one set: what the first says counts, and later ones fill in.
+    Several names with `-` between them are one set: what the first says counts, and later ones fill in. Behind the
+    first may be variants, too, such as in `dqn_cartpole-per-dueling`, whose values go over those of the sets.
 
     Raises:
       ValueError: if there is none of that name, naming the nearest; for a file, as `read_toml`; if several are not for
@@ -33,6 +34,10 @@ def find(name: str) -> NamedSet:
     first, dash, later = name.partition("-")
     if not dash or (name.endswith(SUFFIX) and (Path(name).exists() or first not in SETS)):
         return _find_one(name)
+    variant, dash, others = later.partition("-")
+    if variant in VARIANTS:
+        named = find(f"{first}-{others}" if dash else first)
+        return named._replace(values={**named.values, **VARIANTS[variant]})
     return _filled_in(_find_one(first), find(later), name)
 
 

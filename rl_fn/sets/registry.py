@@ -19,6 +19,7 @@ class NamedSet(NamedTuple):
 
 
 SETS: dict[str, NamedSet] = {}
+VARIANTS: dict[str, Mapping[str, Any]] = {}  # values by the name of the variant, for sets of any agent that has them
 
 
 def register(
@@ -49,3 +50,19 @@ def register(
     named = NamedSet(agent, env, dict(values), doc, dict(env_kwargs))
     if SETS.setdefault(name, named) != named:
         raise ValueError(f"there is another set of the name {name!r}")
+
+
+def register_variant(name: str, values: Mapping[str, Any]) -> None:
+    """Gives a name to values that go over those of a set: `dqn_cartpole-per` is `dqn_cartpole` with those of `per`.
+
+    Args:
+      name: letters, digits and underscores.
+      values: hyper-parameters; a set of an agent that has no such ones is refused where it is made.
+
+    Raises:
+      ValueError: if the name is of another form, or stands for something else already.
+    """
+    if not re.fullmatch(r"\w+", name):
+        raise ValueError(f"the name of a variant is {name!r}, expected letters, digits and underscores")
+    if VARIANTS.setdefault(name, dict(values)) != values:
+        raise ValueError(f"there is another variant of the name {name!r}")

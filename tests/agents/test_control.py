@@ -135,13 +135,6 @@ def test_critics_of_droq_drop_units_of_their_own_and_all_stay_without_a_rate():
         assert np.any(one[0] != one[1]) == differs
 
 
-def test_layer_norm_makes_what_it_sees_standard():
-    normal = networks.layer_norm(
-        tf.constant([[1.0, 3.0], [-5.0, 5.0]]), tf.constant([1.0, 2.0]), tf.constant([0.0, 1.0])
-    )
-    np.testing.assert_allclose(normal, [[-1, 3], [-1, 3]], rtol=1e-4)
-
-
 def test_batch_norm_uses_the_batch_to_learn_and_what_it_remembers_to_act():
     network = networks.batch_norm_mlp((1,), momentum=0.75, epsilon=0.0)
     params = network.init(KEY, tf.TensorSpec([1], tf.float32))

@@ -7,25 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn.agents import crossq, d4pg, ddpg, dqn, droq, impala, mpo, ppo, rainbow, redq, sac, td3, tqc
+from rl_fn import sets
+from rl_fn.agents import dqn, ppo, rainbow
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
 
-STRUCTS = [
-    crossq.CrossQHParams,
-    d4pg.D4PGHParams,
-    ddpg.DDPGHParams,
-    dqn.DQNHParams,
-    droq.DroQHParams,
-    impala.IMPALAHParams,
-    mpo.MPOHParams,
-    ppo.PPOHParams,
-    rainbow.RainbowHParams,
-    redq.REDQHParams,
-    sac.SACHParams,
-    td3.TD3HParams,
-    tqc.TQCHParams,
-]
+STRUCTS = [sets.hparams_struct(agent) for agent in sorted({named.agent for named in sets.SETS.values()})]
 
 
 # Without `from __future__ import annotations`, in this module: the types are objects and not texts.

@@ -9,6 +9,16 @@ from rl_fn import envs, loops, random, sets
 
 ON_POLICY = {"num_envs": 2, "rollout_length": 4, "hidden_sizes": (8,), "train_steps": 64}
 OFF_POLICY = {**ON_POLICY, "learning_starts": 8, "batch_size": 4, "replay_capacity": 100}
+ALL_OPTIONS = {
+    "dueling": True,
+    "n_step": 3,
+    "prioritized": True,
+    "noise": "independent",
+    "stream_sizes": (8,),
+    "epsilon_schedule": "per_actor",
+    "target_step_size": 0.5,
+}
+SEQUENCES = {"sequence_length": 3, "burn_in": 2, "sequence_period": 2, "n_step": 2}
 # agent -> the environment, and hyper-parameters
 AGENTS = {
     "ppo": (
@@ -17,7 +27,18 @@ AGENTS = {
     ),
     "ppo_box": ("Pendulum-v1", {**ON_POLICY, "normalize_observations": True, "normalize_rewards": True}),
     "impala": ("CartPole-v1", ON_POLICY),
+    "pqn": ("CartPole-v1", {**ON_POLICY, "num_minibatches": 2}),
     "dqn": ("CartPole-v1", OFF_POLICY),
+    "dqn_all": ("CartPole-v1", {**OFF_POLICY, **ALL_OPTIONS}),
+    "bootstrapped": ("CartPole-v1", {**OFF_POLICY, "num_heads": 2}),
+    "c51": ("CartPole-v1", {**OFF_POLICY, "num_atoms": 5}),
+    "qrdqn": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 5}),
+    "iqn": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 4, "num_acting_quantiles": 4}),
+    "munchausen": ("CartPole-v1", OFF_POLICY),
+    "r2d2": (
+        "CartPole-v1",
+        {**OFF_POLICY, "memory": "lstm", "memory_units": 4, "stream_sizes": (4,), **SEQUENCES},
+    ),
     "rainbow": ("CartPole-v1", {**OFF_POLICY, "stream_sizes": (8,), "num_atoms": 5}),
     "sac": ("CartPole-v1", OFF_POLICY),
     "sac_box": ("Pendulum-v1", OFF_POLICY),

@@ -33,6 +33,22 @@ AGENTS = {
     "ppo_gru": ("value", {**ON_POLICY, **PLAIN, "memory": "gru", "sequence_length": 16}),
     "impala": ("value", {**ON_POLICY, "rollout_length": 8, "actor_lag": 2, "max_grad_norm": 10.0}),
     "dqn": ("q_value", {**OFF_POLICY, "learning_rate": 5e-3, "loss": "l2", "target_period": 25}),
+    "bootstrapped": ("q_value", {**OFF_POLICY, "learning_rate": 5e-3, "target_period": 25, "num_heads": 3}),
+    "pqn": ("q_value", {**ON_POLICY, "num_minibatches": 4, "num_epochs": 2, "learning_rate": 5e-3}),
+    "r2d2": (
+        "q_value",
+        {
+            **OFF_POLICY,
+            "learning_rate": 5e-3,
+            "target_period": 25,
+            "memory_units": 8,
+            "stream_sizes": (),
+            "sequence_length": 4,
+            "burn_in": 2,
+            "sequence_period": 4,
+            "value_transform": "identity",
+        },
+    ),
     "rainbow": (
         "q_value",
         {**OFF_POLICY, "learning_rate": 2e-3, "target_period": 25, "v_min": 0.0, "v_max": 20.0, "stream_sizes": (16,)},

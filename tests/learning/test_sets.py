@@ -1,6 +1,7 @@
 """Five seeds of each named set, side by side, with the set's own number of steps."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,8 +13,30 @@ from rl_fn.commands import main
 CASES = [
     ("ppo_cartpole", "", 490),
     ("dqn_cartpole", "", 450),
-    ("dqn_minatar_breakout", "", 8),
-    ("rainbow_cartpole", "", 475),
+    ("dqn_cartpole-single", "", 475),
+    ("dqn_cartpole-dueling", "", 475),
+    ("dqn_cartpole-nstep", "", 475),
+    ("dqn_cartpole-per", "", 475),
+    ("noisy_dqn_cartpole", "", 475),
+    ("c51_cartpole", "", 490),
+    ("qrdqn_cartpole", "", 490),
+    ("iqn_cartpole", "", 490),
+    ("munchausen_cartpole", "", 490),
+    ("rainbow_cartpole", "", 490),
+    ("pqn_cartpole", "", 495),
+    ("dqn_acrobot", "", -80),
+    ("qrdqn_acrobot", "", -75),
+    ("dqn_mountaincar", "", -110),
+    ("qrdqn_mountaincar", "", -110),
+    ("dqn_catch", "", 0.98),
+    ("rainbow_catch", "", 0.98),
+    ("r2d2_memory_chain", "", 0.95),
+    ("r2d2_cartpole", "", 450),
+    ("bootstrapped_deep_sea", "", 0.9),
+    ("bootstrapped_deep_sea_20", "", 0.9),
+    ("dqn_minatar_breakout", "", 15),
+    ("qrdqn_minatar_breakout", "", 15),
+    ("rainbow_minatar_breakout", "", 18),
     ("impala_cartpole", "actor_lag=0", 490),
     ("impala_cartpole", "", 490),
     ("impala_cartpole", "actor_lag=8", 450),
@@ -38,8 +61,8 @@ CASES = [
 ]
 
 
-def evaluations(name, override, folder, copies=5):
-    command = ["train", "--hparams", name, "--copies", str(copies), "--output_dir", str(folder)]
+def evaluations(name, override, folder, copies=5, more=()):
+    command = ["train", "--hparams", name, "--copies", str(copies), "--output_dir", str(folder), *more]
     main([*command, "--hparam_override", override])
     summaries = [json.loads(path.read_text()) for path in folder.glob("run_*/summary.json")]
     assert sorted(summary["seed"] for summary in summaries) == list(range(copies))
@@ -48,8 +71,9 @@ def evaluations(name, override, folder, copies=5):
 
 def test_every_set_with_an_environment_is_here():
     missing = {name for name, named in sets.SETS.items() if named.env} - {name for name, _, _ in CASES}
-    # two seeds of the first are below; the others need an extra and take hours
-    assert missing <= {"ppo_minatar_breakout", "ddpg_carracing", "ddpg_coinrun", "ddpg_pong"}
+    few = {"ppo_minatar_breakout", "pqn_minatar_breakout"}  # two seeds of each, below
+    # those that need an extra and take hours
+    assert missing - few == {name for name in missing if re.search("ALE/|CarRacing|procgen", str(sets.SETS[name].env))}
 
 
 @pytest.mark.parametrize(("name", "override", "median"), CASES)
@@ -61,8 +85,24 @@ def test_no_seed_of_ppo_fails_on_cartpole(tmp_path):
     assert min(evaluations("ppo_cartpole", "", tmp_path)) >= 400
 
 
-def test_learns_a_game_of_minatar(tmp_path):
-    assert np.median(evaluations("ppo_minatar_breakout", "", tmp_path, copies=2)) >= 20
+@pytest.mark.parametrize(("name", "median"), [("ppo_minatar_breakout", 20), ("pqn_minatar_breakout", 30)])
+def test_learns_a_game_of_minatar(name, median, tmp_path):
+    assert np.median(evaluations(name, "", tmp_path, copies=2)) >= median
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "low", "high"),
+    [
+        ("dqn", "MemoryChain-bsuite", -0.2, 0.2),
+        ("dqn", "CartPoleNoVel-v1", 0, 250),
+        ("dqn", "DeepSea-bsuite", -0.1, 0.1),
+    ],
+)
+def test_dqn_neither_remembers_nor_explores_deeply(name, env, low, high, tmp_path):
+    more = {"MemoryChain-bsuite": ["--env_kwargs", "memory_length=10"], "DeepSea-bsuite": ["--env_kwargs", "size=10"]}
+    steps = "20000" if env.startswith("DeepSea") else "300000"
+    command = ["--env", env, *more.get(env, []), "--train_steps", steps]
+    assert low <= np.median(evaluations(name, "", tmp_path, more=command)) <= high
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_killed_and_resumed(config):
         ),
         ({"env_kwargs": "size=3"}, "CartPole-v1 is a compiled environment and takes other arguments: .*'size'"),
         ({"hparam_override": "actor_lag=-1"}, "actor_lag is -1, expected an integer at least 0"),
-        ({"env": "gymnasium:CartPole-v1", "env_timeout": 0.0}, "timeout is 0.0, expected a number of seconds"),
+        ({"env": "gymnasium:CartPole-v1", "env_timeout": 0.0}, "env_timeout is 0.0, expected a number greater than 0"),
         ({"env": "gymnasium:CartPol-v1"}, "the nearest is 'CartPole-v1'"),
     ],
 )

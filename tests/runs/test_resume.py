@@ -8,9 +8,13 @@ import pytest
 from rl_fn import sets
 from rl_fn.runs import Run, RunConfig
 
+REPLAY = "hidden_sizes=(16,),learning_starts=64,gradient_steps=2,replay_capacity=700"
 SMALL = {
     "ppo_cartpole": "rollout_length=16,hidden_sizes=(16,)",
-    "dqn_cartpole": "hidden_sizes=(16,),learning_starts=64,gradient_steps=2,replay_capacity=700",
+    "dqn_cartpole": REPLAY,
+    "pqn_cartpole": "hidden_sizes=(16,),num_envs=4,rollout_length=8,num_minibatches=2",
+    "r2d2_memory_chain": f"{REPLAY},num_envs=4,memory_units=8,stream_sizes=(8,),sequence_length=4,burn_in=2",
+    "bootstrapped_deep_sea": f"{REPLAY},num_heads=2",
     "rainbow_cartpole": "hidden_sizes=(16,),stream_sizes=(16,),num_atoms=5,learning_starts=64,replay_capacity=700",
     "impala_cartpole": "hidden_sizes=(16,)",
     "sac_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700",
@@ -23,7 +27,7 @@ SMALL = {
 
 
 # Their states are those of another agent, and so are their updates.
-LIKE_OTHERS = {"d4pg", "droq", "redq", "tqc"}
+LIKE_OTHERS = {"c51", "d4pg", "droq", "iqn", "munchausen", "qrdqn", "redq", "tqc"}
 
 
 def test_every_agent_is_here():

@@ -12,15 +12,16 @@ from rl_fn import envs, sets
 from rl_fn.agents.dqn import DQNHParams
 from rl_fn.struct import EnvSpec
 
-# agents that do not act in CartPole, and environments that need an extra
-DEFAULT_ENV = dict.fromkeys(["crossq", "mpo", "td3", "tqc"], "Pendulum-v1")
-SPECS = {
-    name: EnvSpec(name, spaces.Box(0, 255, shape, np.uint8), actions)
-    for name, shape, actions in [
-        ("ALE/Pong-v5", (84, 84, 4), spaces.Discrete(6)),
-        ("gymnasium:CarRacing-v3", (96, 96, 3), spaces.Box(np.float32([-1, 0, 0]), np.float32([1, 1, 1]))),
-        ("procgen:coinrun", (64, 64, 3), spaces.Discrete(15)),
-    ]
+# What environments of an extra look like.
+UNINSTALLED = {
+    "ALE/Pong-v5": EnvSpec("Pong", spaces.Box(0, 255, (84, 84, 4), np.uint8), spaces.Discrete(6)),
+    "gymnasium:ALE/Pong-v5": EnvSpec("Pong", spaces.Box(0, 255, (128,), np.uint8), spaces.Discrete(6)),
+    "gymnasium:CarRacing-v3": EnvSpec(
+        "CarRacing",
+        spaces.Box(0, 255, (96, 96, 3), np.uint8),
+        spaces.Box(np.float32([-1, 0, 0]), np.float32([1, 1, 1])),
+    ),
+    "procgen:coinrun": EnvSpec("CoinRun", spaces.Box(0, 255, (64, 64, 3), np.uint8), spaces.Discrete(15)),
 }
 
 
@@ -28,7 +29,10 @@ SPECS = {
 def test_every_set_makes_an_agent(name):
     named = sets.SETS[name]
     values = sets.make(named)
-    spec = SPECS.get(named.env) or envs.make(named.env or DEFAULT_ENV.get(name, "CartPole-v1")).spec
+    spec = UNINSTALLED.get(named.env)
+    if spec is None:
+        of_boxes = name in ("crossq", "mpo", "td3", "tqc")
+        spec = envs.make(named.env or ("Pendulum-v1" if of_boxes else "CartPole-v1"), **named.env_kwargs).spec
     assert callable(sets.agent_module(named.agent).make(spec, values).update)
 
 
@@ -76,6 +80,20 @@ def test_unknown_sets_are_refused_with_the_nearest():
         sets.find("ppo_cartpol")
 
 
+def test_variants_go_over_the_values_of_a_set():
+    both = sets.make(sets.find("dqn_cartpole-per-nstep"), "n_step=2")
+    assert both == sets.make(sets.find("dqn_cartpole")).override(prioritized=True, n_step=2)
+    assert sets.make(sets.find("qrdqn_cartpole-double")).double_q
+    with pytest.raises(ValueError, match="unknown hyper-parameter set 'pe'"):
+        sets.find("dqn_cartpole-pe")
+    with pytest.raises(ValueError, match="PPOHParams has no hyper-parameter 'prioritized'"):
+        sets.make(sets.find("ppo_cartpole-per"))
+    with pytest.raises(ValueError, match="there is another variant of the name 'per'"):
+        sets.register_variant("per", {"prioritized": False})
+    with pytest.raises(ValueError, match="the name of a variant is 'a-b', expected letters, digits and underscores"):
+        sets.register_variant("a-b", {})
+
+
 @pytest.fixture
 def registered(monkeypatch):
     """A table of sets that is as before afterwards."""
@@ -105,7 +123,7 @@ def test_the_struct_is_what_make_says_of_its_hparams(tmp_path, monkeypatch):
         ("untold", "untold.make must say what its hparams are: a subclass of HParams, given None"),
         ("broken", r"module 'broken' cannot be imported \(No module named 'no_such_package' in .*broken.py, line 1\)"),
         ("json", "json makes no agent: it has no function make"),
-        ("nowhere.at_all", "unknown agent 'nowhere.at_all': expected one of crossq, d4pg, ddpg, dqn,"),
+        ("nowhere.at_all", "unknown agent 'nowhere.at_all': expected one of .*dqn, .*ppo, .*sac, "),
     ]:
         with pytest.raises(ValueError, match=message):
             sets.hparams_struct(agent)

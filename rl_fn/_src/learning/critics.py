@@ -8,7 +8,7 @@ from rl_fn import networks, random
 from rl_fn.struct import Nest
 
 
-def ensemble(critic: networks.Network, size: int = 2) -> networks.Network:
+def critics(critic: networks.Network, size: int = 2) -> networks.Network:
     """Critics of one kind with parameters of their own; of two, the smaller value is the one to believe.
 
     Fujimoto, van Hoof and Meger (2018), "Addressing function approximation error in actor-critic methods".
@@ -33,8 +33,8 @@ def keyless(network: networks.Network) -> networks.KeyedNetwork:
     return networks.KeyedNetwork(network.init, lambda params, inputs, key: network.apply(params, inputs))
 
 
-def keyed_ensemble(critic: networks.KeyedNetwork, size: int = 2) -> networks.KeyedNetwork:
-    """As `ensemble`, of critics whose outputs are random, each with a key of its own."""
+def keyed_critics(critic: networks.KeyedNetwork, size: int = 2) -> networks.KeyedNetwork:
+    """As `critics`, of critics whose outputs are random, each with a key of its own."""
     names = [f"critic_{index}" for index in range(size)]
 
     def init(key: random.Key, spec: Nest) -> Nest:

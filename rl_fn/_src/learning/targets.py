@@ -29,9 +29,15 @@ class TargetLearner(NamedTuple):
         return self.online.params
 
 
-def periodic(period: int) -> TargetUpdate:
-    """Target parameters that are copied every `period` gradient steps; Mnih et al. (2015), algorithm 1."""
-    return lambda new, old, count: updates.periodic_update(new, old, count, period)
+def periodic(period: int, step_size: Scalar = 1.0) -> TargetUpdate:
+    """Target parameters that move every `period` gradient steps; Mnih et al. (2015), algorithm 1, copies them."""
+    copies = isinstance(step_size, float) and step_size == 1.0
+
+    def update(new: Nest, old: Nest, count: tf.Tensor) -> Nest:
+        moved = new if copies else updates.incremental_update(new, old, step_size)
+        return updates.periodic_update(moved, old, count, period)
+
+    return update
 
 
 def incremental(step_size: Scalar) -> TargetUpdate:

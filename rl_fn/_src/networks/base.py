@@ -17,6 +17,20 @@ Activation = Callable[[tf.Tensor], tf.Tensor]
 ACTIVATIONS: dict[str, Activation] = {"tanh": tf.tanh, "relu": tf.nn.relu}
 
 
+def layer_norm(activation: Activation) -> Activation:
+    """An activation after the last axis was brought to mean 0 and variance 1.
+
+    Ba, Kiros and Hinton (2016), "Layer normalization", without a gain and a bias of its own.
+    """
+
+    def normalized(x: tf.Tensor) -> tf.Tensor:
+        centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
+        return activation(centred * tf.math.rsqrt(variance + 1e-6))
+
+    return normalized
+
+
 class Network(NamedTuple):
     init: Callable[[random.Key, Nest], Nest]
     apply: Callable[[Nest, Nest], Nest]

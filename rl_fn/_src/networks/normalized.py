@@ -8,7 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn._src.networks.base import Activation, KeyedNetwork
+from rl_fn._src.networks.base import Activation, KeyedNetwork, layer_norm
 from rl_fn._src.networks.feedforward import mlp
 from rl_fn._src.shapes import sizes_of
 from rl_fn.struct import Nest, Scalar
@@ -23,20 +23,6 @@ class BatchNormNetwork(NamedTuple):
     train: Callable[[Nest, tf.Tensor], tuple[tf.Tensor, Nest]]
 
 
-def layer_norm(inputs: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float = 1e-5) -> tf.Tensor:
-    """Layer normalisation over the last axis (Ba, Kiros and Hinton, 2016, equation 4).
-
-    Args:
-      inputs: `[..., F]`.
-      scale: `[F]`.
-      offset: `[F]`.
-      epsilon: added to the variance.
-    """
-    centred = inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
-    variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
-    return centred * tf.math.rsqrt(variance + epsilon) * scale + offset
-
-
 def dropout_mlp(layer_sizes: Sequence[int], rate: Scalar, activation: Activation = tf.nn.relu) -> KeyedNetwork:
     """As `mlp`, with dropout, layer normalisation and the activation after each hidden layer, in this order.
 
@@ -48,7 +34,7 @@ def dropout_mlp(layer_sizes: Sequence[int], rate: Scalar, activation: Activation
       activation: an elementwise function.
     """
     plain, hidden = mlp(layer_sizes), len(layer_sizes) - 1
-    single = [mlp([size]) for size in layer_sizes]
+    single, standard = [mlp([size]) for size in layer_sizes], layer_norm(tf.identity)
 
     def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
         norms = {f"norm_{i}": _unit_norm(layer_sizes[i]) for i in range(hidden)}
@@ -60,7 +46,8 @@ def dropout_mlp(layer_sizes: Sequence[int], rate: Scalar, activation: Activation
             if index < hidden:
                 stays = random.uniform(random.fold_in(key, index), sizes_of(inputs)) >= rate
                 inputs = tf.where(stays, inputs / (1.0 - rate), 0.0)
-                inputs = activation(layer_norm(inputs, **params[f"norm_{index}"]))
+                norm = params[f"norm_{index}"]
+                inputs = activation(standard(inputs) * norm["scale"] + norm["offset"])
         return inputs
 
     return KeyedNetwork(init, apply)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import gymnasium
+import numpy as np
 import tensorflow as tf
 from gymnasium import spaces
 
@@ -18,8 +19,8 @@ def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.
     """Makes one float32 vector of an observation of any supported space.
 
     Args:
-      space: Box (flattened), Discrete and MultiDiscrete (one-hot), MultiBinary, or a Dict or Tuple of
-        those (concatenated, Dict entries in the order of their names).
+      space: Box (flattened; bytes up to 255 are divided by 255), Discrete and MultiDiscrete (one-hot), MultiBinary, or
+        a Dict or Tuple of those (concatenated, Dict entries in the order of their names).
 
     Returns:
       The specification of the vector, and the function from observations `[..., *]` to `[..., size]`.
@@ -54,9 +55,12 @@ def flatten(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[Nest], tf.
 
         case spaces.Box() | spaces.MultiBinary():
             size, rank = math.prod(space.shape), len(space.shape)
+            # Bytes of images or of a machine's memory; a few small counts stay what they are.
+            is_bytes = isinstance(space, spaces.Box) and space.dtype == np.uint8 and bool((space.high == 255).all())
+            scale = 1 / 255 if is_bytes else 1.0
 
             def vector(observation: Nest) -> tf.Tensor:
-                return tf.cast(_flatten_last(observation, rank), tf.float32)
+                return tf.cast(_flatten_last(observation, rank), tf.float32) * scale
 
     return tf.TensorSpec([size], tf.float32), vector
 

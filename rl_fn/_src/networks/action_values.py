@@ -1,4 +1,7 @@
-"""Dueling networks (Wang et al., 2016, "Dueling network architectures for deep reinforcement learning")."""
+"""Values of discrete actions, with one head or dueling.
+
+Wang et al. (2016), "Dueling network architectures for deep reinforcement learning".
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,27 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from rl_fn._src.networks.base import Activation, Initializer, Network
-from rl_fn._src.networks.feedforward import mlp, shared
+from rl_fn._src.networks.feedforward import mlp, sequential, shared
 from rl_fn._src.shapes import sizes_of
 from rl_fn.struct import Nest
+
+
+def action_values(
+    torso: Network,
+    num_actions: int,
+    hidden_sizes: Sequence[int] = (),
+    num_atoms: int | None = None,
+    activation: Activation = tf.nn.relu,
+    kernel_init: Initializer | None = None,
+) -> Network:
+    """A value of each action, or a distribution over returns; arguments and outputs as of `dueling`."""
+    values = sequential(torso=torso, head=mlp((*hidden_sizes, num_actions * (num_atoms or 1)), activation, kernel_init))
+
+    def apply(params: Nest, inputs: Nest) -> tf.Tensor:
+        q = values.apply(params, inputs)
+        return tf.reshape(q, [*sizes_of(q)[:-1], num_actions, num_atoms]) if num_atoms else q
+
+    return Network(values.init, apply)
 
 
 def dueling(
