@@ -10,11 +10,14 @@ Learning from replay: `update_from_replay` makes the update of an agent of its b
 Learning from a rollout: its `advantages`, `sequences_of` it (or of any steps, `in_sequences`), `over_minibatches` of
 them; `normalized` advantages; and what to say of an update: `approximate_kl`, `clip_fraction`, `explained_variance`.
 The natural gradient: `trust_region_step`, by the method of `conjugate_gradient`.
-Critics: `twin`, `with_action`, `successor_values`; the policies of maximum-entropy control: `soft_policy`.
-Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
+Critics: `critics` and `keyed_critics` side by side, `with_action`, `successor_values`. Policies: `soft_policy` and
+`squashed_policy` of maximum-entropy control, `direct_policy` and `action_critic` of deterministic policy gradients.
+Images: `random_shift`. Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
 """
 
-from rl_fn._src.learning.critics import successor_values, twin
+from rl_fn._src.learning.augmentation import random_shift
+from rl_fn._src.learning.critics import critics, keyed_critics, keyless, successor_values
+from rl_fn._src.learning.direct_policies import DirectPolicy, action_critic, direct_policy
 from rl_fn._src.learning.exploration import HeldNoise, held_noise, no_noise, uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
 from rl_fn._src.learning.minibatches import in_sequences, over_minibatches
@@ -31,7 +34,7 @@ from rl_fn._src.learning.on_policy import (
     normalized,
     sequences_of,
 )
-from rl_fn._src.learning.soft_policies import SoftPolicy, soft_policy, with_action
+from rl_fn._src.learning.soft_policies import SoftPolicy, SquashedPolicy, soft_policy, squashed_policy, with_action
 from rl_fn._src.learning.targets import (
     TargetLearner,
     TargetUpdate,
@@ -43,6 +46,7 @@ from rl_fn._src.learning.targets import (
 from rl_fn._src.learning.trust_region import TrustRegionStep, conjugate_gradient, trust_region_step
 
 __all__ = [
+    "DirectPolicy",
     "HeldNoise",
     "Learned",
     "OffPolicyPolicy",
@@ -52,31 +56,38 @@ __all__ = [
     "Rollout",
     "Sequences",
     "SoftPolicy",
+    "SquashedPolicy",
     "TargetLearner",
     "TargetUpdate",
     "Trained",
     "TrustRegionStep",
+    "action_critic",
     "advantages",
     "approximate_kl",
     "clip_fraction",
     "conjugate_gradient",
+    "critics",
+    "direct_policy",
     "explained_variance",
     "held_noise",
     "in_sequences",
     "incremental",
     "init_target_learner",
     "init_trained",
+    "keyed_critics",
+    "keyless",
     "minimise",
     "no_noise",
     "normalized",
     "over_minibatches",
     "periodic",
+    "random_shift",
     "sequences_of",
     "soft_policy",
+    "squashed_policy",
     "successor_values",
     "target_gradient_step",
     "trust_region_step",
-    "twin",
     "uniform_at_first",
     "update_from_replay",
     "with_action",

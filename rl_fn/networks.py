@@ -8,6 +8,7 @@ from rl_fn._src.networks.action_values import action_values, dueling
 from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
 from rl_fn._src.networks.base import (
     ACTIVATIONS,
+    KeyedNetwork,
     Network,
     layer_norm,
     lecun_normal,
@@ -29,29 +30,37 @@ from rl_fn._src.networks.feedforward import (
 )
 from rl_fn._src.networks.keras import from_keras
 from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
+from rl_fn._src.networks.normalized import BatchNormNetwork, batch_norm_mlp, dropout_mlp
 from rl_fn._src.networks.observations import flatten, image
 from rl_fn._src.networks.own import OWN, is_own, own
 from rl_fn._src.networks.policy_and_value import policy_and_value
 from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
 from rl_fn._src.networks.recurrent_values import RecurrentValues, recurrent_values
-from rl_fn._src.networks.torsos import TORSOS, torso
+from rl_fn._src.networks.torsos import ENCODERS, TORSOS, Encoder, encoder, torso
 
 __all__ = [
     "ACTIVATIONS",
+    "ENCODERS",
     "MEMORIES",
     "NOISES",
     "OWN",
     "TORSOS",
     "ActorCritic",
+    "BatchNormNetwork",
+    "Encoder",
+    "KeyedNetwork",
     "Network",
     "NoisyNetwork",
     "RecurrentNetwork",
     "RecurrentValues",
     "action_values",
     "actor_critic",
+    "batch_norm_mlp",
     "convolution",
     "dense",
+    "dropout_mlp",
     "dueling",
+    "encoder",
     "ensemble",
     "flatten",
     "from_keras",

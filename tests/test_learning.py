@@ -39,8 +39,8 @@ def test_an_incremental_target_moves_a_part_of_the_way():
     assert steps_of(learning.incremental(0.5)) == [(1.0, 0.5), (2.0, 1.25), (3.0, 2.125)]
 
 
-def test_twin_critics_differ_and_stand_side_by_side():
-    critics = learning.twin(networks.mlp((8, 3)))
+def test_critics_differ_and_stand_side_by_side():
+    critics = learning.critics(networks.mlp((8, 3)))
     params = critics.init(KEY, tf.TensorSpec([2], tf.float32))
     outputs = critics.apply(params, tf.ones([5, 2]))
     assert outputs.shape == (5, 2, 3)

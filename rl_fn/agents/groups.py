@@ -287,32 +287,6 @@ class EpsilonGreedyHParams(HParams):
         return {"epsilon": tf.reduce_mean(self.epsilon(state.num_updates, self.num_envs))}
 
 
-@dataclasses.dataclass(frozen=True)
-class TwinCriticHParams(ReplayHParams):
-    """Of an actor and two critics that learn from replay, with target parameters that follow slowly."""
-
-    num_envs: int = 1
-    replay_capacity: int = 100_000
-    batch_size: int = 256
-    hidden_sizes: tuple[int, ...] = field((256, 256), "Widths of the hidden layers of policy and critics.")
-    actor_learning_rate: Scalar = field(3e-4, "Adam's step size for the policy.", above=0.0)
-    critic_learning_rate: Scalar = field(1e-3, "Adam's step size for the critics.", above=0.0)
-    target_step_size: Scalar = field(0.005, "How far the targets move per gradient step.", above=0.0, high=1.0)
-
-    def make_actor(self, num_outputs: int) -> networks.Network:
-        """Makes the policy's network."""
-        return networks.mlp((*self.hidden_sizes, num_outputs))
-
-    def make_critics(self, num_outputs: int) -> networks.Network:
-        """Makes both critics, `[N, F]` to `[N, 2, num_outputs]`."""
-        return learning.twin(networks.mlp((*self.hidden_sizes, num_outputs)))
-
-    def uniform_at_first(self, key: random.Key, spec: EnvSpec, policy: OffPolicyPolicy, action: tf.Tensor) -> tf.Tensor:
-        """Random actions until learning starts; see `learning.uniform_at_first`."""
-        num_steps = policy.num_updates * self.schedule.steps
-        return learning.uniform_at_first(key, spec.action_space, action, num_steps, self.learning_starts)
-
-
 def _geometric(first: tf.Tensor, last: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
     """From `first` to `last` by a constant factor; zeros count as 1e-6 on the way."""
     low, high = tf.math.log(tf.maximum(first, 1e-6)), tf.math.log(tf.maximum(last, 1e-6))

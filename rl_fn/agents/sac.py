@@ -12,23 +12,27 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, networks, optimizers, random, replay, updates
-from rl_fn.agents.base import Agent, Mode
-from rl_fn.agents.groups import TwinCriticHParams
-from rl_fn.agents.hparams import field
-from rl_fn.learning import Learned, OffPolicyPolicy, SoftPolicy, Trained
+from rl_fn import learning, losses, networks, optimizers, random, replay, struct, updates
+from rl_fn.agents.base import Agent
+from rl_fn.agents.control import ControlHParams, init_critics
+from rl_fn.agents.hparams import field, takes_network
+from rl_fn.learning import Learned, SoftPolicy, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
-Critics = Callable[[tf.Tensor], tf.Tensor]  # inputs [N, F] to values [N, 2, ...]
+Critics = Callable[[tf.Tensor], tf.Tensor]  # inputs [N, F] to values [N, C, ...]
+Loss = Callable[..., tuple[tf.Tensor, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class SACHParams(TwinCriticHParams):
+class SACHParams(ControlHParams):
+    policy_delay: int = field(1, "Gradient steps of the critics between two of the policy.", low=1)
     temperature_learning_rate: Scalar = field(1e-3, "Adam's step size for the temperature.", above=0.0)
     initial_temperature: Scalar = field(1.0, "Weight of the entropy at the start.", above=0.0)
-    target_entropy_scale: Scalar = field(
-        1.0, "Of the entropy aimed at: -1 per dimension of a Box, or half that of uniform discrete actions."
-    )
+    target_entropy_scale: Scalar = field(1.0, "Of the entropy aimed at: -1 per axis of a Box, half the largest else.")
+
+    def make_critics(self, num_outputs: int) -> networks.KeyedNetwork:
+        """Makes the critics, from inputs `[N, F]` to `[N, C, num_outputs]`."""
+        return learning.keyless(learning.critics(self.make_mlp(num_outputs)))
 
 
 class SACLearner(NamedTuple):
@@ -36,15 +40,14 @@ class SACLearner(NamedTuple):
     critics: Trained
     target_params: Nest  # of the critics
     log_temperature: Trained  # float32[]
+    gradient_steps: tf.Tensor  # int32[]
 
     @property
     def actor_params(self) -> Nest:
-        return self.actor.params
+        return self.actor.params, self.critics.params["encoder"]
 
 
 class Batch(NamedTuple):
-    """What was sampled, as the networks take it."""
-
     sample: replay.Sample  # of N `replay.NStepTransition`s
     inputs: tf.Tensor  # [N, F]
     next_inputs: tf.Tensor  # [N, F]
@@ -54,7 +57,7 @@ class Batch(NamedTuple):
 def critic_loss(
     policy: SoftPolicy, critics: Critics, targets: Critics, batch: Batch, alpha: tf.Tensor, key: random.Key
 ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
-    """The loss of both critics: Haarnoja et al. (2018), equation 5; Christodoulou (2019), equation 10.
+    """The loss of all critics: Haarnoja et al. (2018), equation 5; Christodoulou (2019), equation 10.
 
     Args:
       policy: what depends on the kind of actions.
@@ -65,7 +68,7 @@ def critic_loss(
       key: of the successors' actions.
 
     Returns:
-      A scalar; the errors `[N, 2]` and the values of the actions taken.
+      A scalar; the errors `[N, C]` and the values of the actions taken.
     """
     sample, inputs, next_inputs, next_outputs = batch
     error, q_tm1 = policy.critic_error(critics, targets, sample.items, inputs, next_inputs, next_outputs, alpha, key)
@@ -89,71 +92,70 @@ def temperature_loss(log_temperature: tf.Tensor, log_prob: tf.Tensor, target_ent
     return tf.reduce_mean(losses.sac_temperature_loss(tf.exp(log_temperature), log_prob, target_entropy))
 
 
+@takes_network
 def make(
     spec: EnvSpec,
     hparams: SACHParams,
     *,
-    critic_loss: Callable[..., tuple[tf.Tensor, Any]] = critic_loss,
-    actor_loss: Callable[..., tuple[tf.Tensor, tf.Tensor]] = actor_loss,
+    critic_loss: Loss = critic_loss,
+    actor_loss: Loss = actor_loss,
+    name: str = "sac",
 ) -> Agent:
-    """Makes a SAC agent, of the losses above or others.
+    """Makes a SAC agent, of the losses above or others, and of the critics that `hparams` make.
 
     Raises:
-      ValueError: if the action space is neither Discrete nor a Box with finite bounds.
+      ValueError: if the action space is neither Discrete nor a Box with finite bounds; it says whose (`name`).
     """
-    input_spec, to_inputs = networks.flatten(spec.observation_space)
-    policy = learning.soft_policy("sac", spec, input_spec)
-    actor, critics = hparams.make_actor(policy.num_outputs), hparams.make_critics(policy.critic_outputs)
-    rates = (hparams.actor_learning_rate, hparams.critic_learning_rate, hparams.temperature_learning_rate)
+    encoder = hparams.make_encoder(spec)
+    policy = learning.soft_policy(name, spec, encoder.spec)
+    actor, critics = hparams.make_mlp(policy.num_outputs), hparams.make_critics(policy.critic_outputs)
+    rates = hparams.actor_learning_rate, hparams.critic_learning_rate, hparams.temperature_learning_rate
     actor_optimizer, critic_optimizer, temperature_optimizer = (optimizers.adam(rate) for rate in rates)
     target_entropy = hparams.target_entropy_scale * policy.target_entropy
 
     def init(key: random.Key) -> SACLearner:
         actor_key, critic_key = tf.unstack(random.split(key))
-        critic_params = critics.init(critic_key, policy.critic_spec)
+        critic_params = init_critics(encoder, critics, policy.critic_spec, critic_key)
         log_temperature = tf.math.log(tf.cast(hparams.initial_temperature, tf.float32))
         return SACLearner(
-            learning.init_trained(actor.init(actor_key, input_spec), actor_optimizer),
+            learning.init_trained(actor.init(actor_key, encoder.spec), actor_optimizer),
             learning.init_trained(critic_params, critic_optimizer),
             critic_params,
             learning.init_trained(log_temperature, temperature_optimizer),
+            gradient_steps=tf.constant(0),
         )
-
-    def choose(acting: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
-        keys = tf.unstack(random.split(key))
-        action = policy.act(actor.apply(acting.params, to_inputs(observation)), keys[0], mode == "train")
-        return action if mode == "eval" else hparams.uniform_at_first(keys[1], spec, acting, action)
 
     def gradient_step(learner: SACLearner, sample: replay.Sample, key: random.Key) -> tuple[SACLearner, Learned]:
         actor_key, critic_key = tf.unstack(random.split(key))
-        inputs, next_inputs = to_inputs(sample.items.observation), to_inputs(sample.items.next_observation)
+        drop = tf.unstack(random.split(random.fold_in(key, 1), 3), num=3)
         alpha = tf.exp(learner.log_temperature.params)
-        of = lambda params: lambda inputs: critics.apply(params, inputs)
+        of = lambda params, key: lambda inputs: critics.apply(params["values"], inputs, key)
+        encode = lambda params, observation: encoder.apply(params["encoder"], observation)
+        targets, following = learner.target_params, sample.items.next_observation
+        next_outputs = actor.apply(learner.actor.params, encode(learner.critics.params, following))
 
         def of_critics(params: Nest) -> tuple[tf.Tensor, Nest]:
-            batch = Batch(sample, inputs, next_inputs, actor.apply(learner.actor_params, next_inputs))
-            value, more = critic_loss(policy, of(params), of(learner.target_params), batch, alpha, critic_key)
-            return value, (value, *more)
+            batch = Batch(sample, encode(params, sample.items.observation), encode(targets, following), next_outputs)
+            value, more = critic_loss(policy, of(params, drop[0]), of(targets, drop[1]), batch, alpha, critic_key)
+            return value, (batch.inputs, value, *more)
 
-        trained, (critic_value, error, q_tm1) = learning.minimise(of_critics, critic_optimizer, learner.critics)
+        trained, (inputs, critic_value, error, q_tm1) = learning.minimise(of_critics, critic_optimizer, learner.critics)
 
         def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
             outputs = actor.apply(params, inputs)
-            value, log_prob = actor_loss(policy, of(trained.params), inputs, outputs, alpha, actor_key)
+            value, log_prob = actor_loss(policy, of(trained.params, drop[2]), inputs, outputs, alpha, actor_key)
             return value, (value, log_prob)
 
         acting, (actor_value, log_prob) = learning.minimise(of_actor, actor_optimizer, learner.actor)
         of_temperature = lambda log_temperature: (temperature_loss(log_temperature, log_prob, target_entropy), ())
         log_temperature, _ = learning.minimise(of_temperature, temperature_optimizer, learner.log_temperature)
-        targets = updates.incremental_update(trained.params, learner.target_params, hparams.target_step_size)
-        metrics = {
-            "critic_loss": critic_value,
-            "q_value": tf.reduce_mean(q_tm1),
-            "actor_loss": actor_value,
-            "temperature": alpha,
-            "entropy": -tf.reduce_mean(log_prob),
-        }
-        priorities = tf.reduce_mean(tf.abs(error), axis=-1)
-        return SACLearner(acting, trained, targets, log_temperature), Learned(metrics, priorities)
+        count, old = learner.gradient_steps + 1, (learner.actor, learner.log_temperature)
+        acting, log_temperature = struct.where(count % hparams.policy_delay == 0, (acting, log_temperature), old)
+        targets = updates.incremental_update(trained.params, targets, hparams.target_step_size)
+        metrics = {"critic_loss": critic_value, "q_value": tf.reduce_mean(q_tm1), "actor_loss": actor_value}
+        metrics |= {"temperature": alpha, "entropy": -tf.reduce_mean(log_prob)}
+        learned = Learned(metrics, tf.reduce_mean(tf.abs(error), axis=-1))
+        return SACLearner(acting, trained, targets, log_temperature, count), learned
 
+    choose = hparams.make_choose(spec, encoder, actor, policy.act)
     return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from gymnasium import spaces
 
-from rl_fn import learning, losses, networks, optimizers, policies, random, replay, struct, updates
-from rl_fn.agents.base import Agent, Mode
-from rl_fn.agents.groups import TwinCriticHParams
-from rl_fn.agents.hparams import field
-from rl_fn.learning import Learned, OffPolicyPolicy, Trained
+from rl_fn import learning, losses, optimizers, random, replay, struct, updates
+from rl_fn.agents.base import Agent
+from rl_fn.agents.control import NoisyControlHParams, bounded_box, init_critics
+from rl_fn.agents.hparams import field, takes_network
+from rl_fn.learning import Learned, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 Values = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (inputs [N, F], actions [N, A] in [-1, 1]) -> [N, 2]
@@ -21,10 +20,8 @@ Loss = Callable[..., Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class TD3HParams(TwinCriticHParams):
-    actor_learning_rate: Scalar = 1e-3
+class TD3HParams(NoisyControlHParams):
     policy_delay: int = field(2, "Gradient steps of the critics between two of the policy.", low=1)
-    exploration_noise: Scalar = field(0.1, "Deviation of the noise of acting, where actions are in [-1, 1].", low=0.0)
     smoothing_noise: Scalar = field(0.2, "Deviation of the noise of the target's actions.", low=0.0)
     smoothing_clip: Scalar = field(0.5, "The largest noise of the target's actions.", low=0.0)
 
@@ -37,7 +34,7 @@ class TD3Learner(NamedTuple):
 
     @property
     def actor_params(self) -> Nest:
-        return self.actor.params
+        return self.actor.params, self.critics.params["encoder"]
 
 
 def critic_loss(q_tm1: tf.Tensor, q_t: tf.Tensor, sample: replay.Sample) -> tuple[tf.Tensor, tf.Tensor]:
@@ -51,21 +48,22 @@ def actor_loss(values: Values, inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.
     return -tf.reduce_mean(values(inputs, unit_action)[:, 0])
 
 
+@takes_network
 def make(
     spec: EnvSpec, hparams: TD3HParams, *, critic_loss: Loss = critic_loss, actor_loss: Loss = actor_loss
 ) -> Agent:
     """Makes a TD3 agent, of the losses above or others; raises ValueError for actions not in a Box with bounds."""
-    if not isinstance(spec.action_space, spaces.Box):
-        raise ValueError(f"td3 needs a Box of actions with finite bounds, {spec.name} has {spec.action_space}")
-    unit_box, (input_spec, to_inputs) = policies.unit_box(spec.action_space), networks.flatten(spec.observation_space)
-    actor_network, critic_network = hparams.make_actor(unit_box.size), hparams.make_critics(1)
+    bounded_box("td3", spec)
+    unit, encoder = learning.direct_policy("td3", spec, 1.0), hparams.make_encoder(spec)
+    actor_network, critic_network = hparams.make_mlp(unit.size), learning.critics(hparams.make_mlp(1))
     rates = hparams.actor_learning_rate, hparams.critic_learning_rate
     actor_optimizer, critic_optimizer = map(optimizers.adam, rates)
 
     def init(key: random.Key) -> TD3Learner:
         actor_key, critic_key = tf.unstack(random.split(key))
-        critic_spec = tf.TensorSpec([input_spec.shape[0] + unit_box.size], tf.float32)
-        params = actor_network.init(actor_key, input_spec), critic_network.init(critic_key, critic_spec)
+        critic_spec = tf.TensorSpec([encoder.spec.shape[0] + unit.size], tf.float32)
+        critics = init_critics(encoder, critic_network, critic_spec, critic_key)
+        params = actor_network.init(actor_key, encoder.spec), critics
         trained = learning.init_trained(params[0], actor_optimizer), learning.init_trained(params[1], critic_optimizer)
         return TD3Learner(*trained, params, gradient_steps=tf.constant(0))
 
@@ -73,28 +71,27 @@ def make(
         return tf.tanh(actor_network.apply(params, inputs))
 
     def values(params: Nest) -> Values:
-        return lambda *inputs: tf.squeeze(critic_network.apply(params, learning.with_action(*inputs)), axis=-1)
+        apply = critic_network.apply
+        return lambda *inputs: tf.squeeze(apply(params["values"], learning.with_action(*inputs)), axis=-1)
 
-    def choose(acting: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
-        unit, (noise_key, warm_key) = policy(acting.params, to_inputs(observation)), tf.unstack(random.split(key))
-        if mode == "eval":
-            return unit_box.to_action(unit)
-        noisy = policies.add_gaussian_noise(noise_key, unit, hparams.exploration_noise, -1.0, 1.0)
-        return hparams.uniform_at_first(warm_key, spec, acting, unit_box.to_action(noisy))
+    def outputs(params: tuple[Nest, Nest], observation: Nest) -> tf.Tensor:
+        return actor_network.apply(params[0], encoder.apply(params[1], observation))
 
     def gradient_step(learner: TD3Learner, sample: replay.Sample, key: random.Key) -> tuple[TD3Learner, Learned]:
-        inputs, next_inputs = to_inputs(sample.items.observation), to_inputs(sample.items.next_observation)
-        taken, next_action = unit_box.to_unit(sample.items.action), policy(learner.target_params[0], next_inputs)
+        target_actor, target_critics = learner.target_params
+        next_inputs = encoder.apply(target_critics["encoder"], sample.items.next_observation)
+        taken, next_action = unit.to_vector(sample.items.action), policy(target_actor, next_inputs)
         noise = hparams.smoothing_noise, hparams.smoothing_clip
         next_action = losses.target_policy_smoothing(key, next_action, -1.0, 1.0, *noise)
-        q_t = values(learner.target_params[1])(next_inputs, next_action)
+        q_t = values(target_critics)(next_inputs, next_action)
 
         def of_critics(params: Nest) -> tuple[tf.Tensor, Nest]:
+            inputs = encoder.apply(params["encoder"], sample.items.observation)
             q_tm1 = values(params)(inputs, taken)
             value, error = critic_loss(q_tm1, q_t, sample)
-            return value, (error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
+            return value, (inputs, error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
 
-        critics, (error, metrics) = learning.minimise(of_critics, critic_optimizer, learner.critics)
+        critics, (inputs, error, metrics) = learning.minimise(of_critics, critic_optimizer, learner.critics)
 
         def of_actor(params: Nest) -> tuple[tf.Tensor, tf.Tensor]:
             value = actor_loss(values(critics.params), inputs, policy(params, inputs))
@@ -107,4 +104,4 @@ def make(
         actor, targets = struct.where(is_time, (actor, targets), old)
         return TD3Learner(actor, critics, targets, count), Learned(metrics, tf.reduce_mean(tf.abs(error), axis=-1))
 
-    return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)
+    return hparams.make_noisy(spec, unit, init, outputs, gradient_step)

@@ -30,3 +30,19 @@ register(
     },
     doc="SAC with discrete actions on CartPole.",
 )
+
+register(
+    "sac_mountaincar_continuous",
+    agent="sac",
+    env="MountainCarContinuous-v0",
+    values={
+        "train_steps": 50_000,
+        "num_envs": 4,
+        "gradient_steps": 2,
+        "hidden_sizes": (64, 64),
+        "batch_size": 128,
+        "gamma": 0.999,
+        "n_step": 5,
+    },
+    doc="SAC on MountainCarContinuous.",
+)

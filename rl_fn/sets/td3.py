@@ -15,3 +15,20 @@ register(
     values={"train_steps": 20_000, "replay_capacity": 20_000},
     doc="TD3 on Pendulum, one gradient step per environment step.",
 )
+
+register(
+    "td3_mountaincar_continuous",
+    agent="td3",
+    env="MountainCarContinuous-v0",
+    values={
+        "train_steps": 100_000,
+        "num_envs": 4,
+        "gradient_steps": 2,
+        "hidden_sizes": (64, 64),
+        "batch_size": 128,
+        "n_step": 5,
+        "exploration_noise": 0.15,
+        "noise_damping": 0.02,
+    },
+    doc="TD3 on MountainCarContinuous, explored by Ornstein-Uhlenbeck noise.",
+)

@@ -51,6 +51,10 @@ AGENTS = {
     "sac": ("CartPole-v1", OFF_POLICY),
     "sac_box": ("Pendulum-v1", OFF_POLICY),
     "td3": ("Pendulum-v1", OFF_POLICY),
+    "crossq": ("Pendulum-v1", {**OFF_POLICY, "critic_sizes": (8,), "policy_delay": 1}),
+    "ddpg": ("CartPole-v1", {**OFF_POLICY, "noise_damping": 0.2}),
+    "droq": ("Pendulum-v1", {**OFF_POLICY, "gradient_steps": 2, "policy_delay": 1}),
+    "mpo": ("Pendulum-v1", {**OFF_POLICY, "num_samples": 4, "target_period": 2}),
 }
 
 

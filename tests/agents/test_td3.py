@@ -18,11 +18,13 @@ def test_actions_reach_all_of_an_asymmetric_box_and_are_those_of_the_policy_in_e
     policy, observations = agent.init(random.key(0)).policy, random.normal(random.key(1), [500, 3])
     for num_updates in (0, 1_000):  # at random, and by the policy with noise
         policy = policy._replace(num_updates=tf.constant(num_updates))
-        action = agent.act(policy, (), observations, random.key(2), "train").action.numpy()
+        action = agent.act(policy, agent.init_actor(500), observations, random.key(2), "train").action.numpy()
         assert np.all((action >= space.low) & (action <= space.high))
         assert np.all(np.ptp(action, axis=0) > 0.9 * (space.high - space.low))
-    greedy = agent.act(policy, (), observations, random.key(2), "eval").action.numpy()
-    np.testing.assert_array_equal(greedy, agent.act(policy, (), observations, random.key(3), "eval").action)
+    greedy = agent.act(policy, agent.init_actor(500), observations, random.key(2), "eval").action.numpy()
+    np.testing.assert_array_equal(
+        greedy, agent.act(policy, agent.init_actor(500), observations, random.key(3), "eval").action
+    )
 
 
 def test_the_policy_and_the_targets_move_every_second_time():

@@ -18,6 +18,15 @@ OFF_POLICY = {
     "batch_size": 32,
     "replay_capacity": 2_000,
 }
+DIRECT = {**OFF_POLICY, "critic_learning_rate": 5e-3, "target_step_size": 0.2}
+SOFT = {
+    **OFF_POLICY,
+    "critic_learning_rate": 5e-3,
+    "target_step_size": 0.05,
+    "initial_temperature": 1e-3,
+    "target_entropy_scale": 0.0,
+}
+OF_BOXES = ("crossq", "d4pg", "mpo", "td3", "tqc")
 # agent -> the metric that holds its value of the one state there is, and hyper-parameters
 AGENTS = {
     "ppo": ("value", {**ON_POLICY, **PLAIN}),
@@ -50,23 +59,19 @@ AGENTS = {
         "q_value",
         {**OFF_POLICY, "learning_rate": 2e-3, "target_period": 25, "v_min": 0.0, "v_max": 20.0, "stream_sizes": (16,)},
     ),
-    "td3": ("q_value", {**OFF_POLICY, "critic_learning_rate": 5e-3, "target_step_size": 0.2}),
-    "sac": (
-        "q_value",
-        {
-            **OFF_POLICY,
-            "critic_learning_rate": 5e-3,
-            "target_step_size": 0.05,
-            "initial_temperature": 1e-3,
-            "target_entropy_scale": 0.0,
-        },
-    ),
+    "crossq": ("q_value", {**SOFT, "critic_sizes": (16,)}),
+    "d4pg": ("q_value", {**DIRECT, "v_min": 0.0, "v_max": 20.0}),
+    "ddpg": ("q_value", DIRECT),
+    "mpo": ("q_value", {**OFF_POLICY, "critic_learning_rate": 5e-3, "target_period": 5, "num_samples": 2}),
+    "sac": ("q_value", SOFT),
+    "td3": ("q_value", DIRECT),
+    "tqc": ("q_value", {**SOFT, "num_critics": 2, "num_quantiles": 5, "num_dropped": 0}),
 }
 
 
 def value(name, env_name):
     metric, settings = AGENTS[name]
-    actions = {"action_space": spaces.Box(-1, 1, (1,))} if name == "td3" else {}
+    actions = {"action_space": spaces.Box(-1, 1, (1,))} if name in OF_BOXES else {}
     env = envs.make(env_name, **actions)
     agent_name = name.partition("_")[0]
     values = sets.make(sets.SETS[agent_name], **settings)

@@ -19,18 +19,20 @@ SMALL = {
     "impala_cartpole": "hidden_sizes=(16,)",
     "sac_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700",
     "td3_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700",
+    "crossq_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,critic_sizes=(16,)",
+    "ddpg_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,noise_damping=0.2",
+    "mpo_pendulum": "hidden_sizes=(16,),learning_starts=64,replay_capacity=700,num_samples=2",
     "ppg_cartpole": "rollout_length=16,hidden_sizes=(16,),policy_phase=3",
     "vmpo_cartpole": "rollout_length=16,hidden_sizes=(16,)",
     "vpg_cartpole": "rollout_length=16,hidden_sizes=(16,)",
     "ppo_recurrent_memory_chain": "memory_units=8,hidden_sizes=(16,),rollout_length=16,sequence_length=8",
 }
-# agents whose state is made of parameters and what another's here is made of
-ALIKE = {"a2c", "appo", "dpo", "rnd", "trpo"}
-LOSSES = {"c51", "iqn", "munchausen", "qrdqn"}  # whose state is that of DQN: they differ in the loss
+# Their states are those of another agent, and so are their updates.
+LIKE_OTHERS = {"a2c", "appo", "dpo", "rnd", "trpo", "c51", "iqn", "munchausen", "qrdqn", "d4pg", "droq", "redq", "tqc"}
 
 
 def test_every_agent_is_here():
-    there = {sets.SETS[name].agent for name in SMALL} | LOSSES | ALIKE
+    there = {sets.SETS[name].agent for name in SMALL} | LIKE_OTHERS
     assert there == {named.agent for named in sets.SETS.values()}
 
 

@@ -19,6 +19,12 @@ UNINSTALLED = {
     "gymnasium:Hopper-v5": EnvSpec("Hopper", spaces.Box(-np.inf, np.inf, (11,)), spaces.Box(-1, 1, (3,))),
     "gymnasium:LunarLander-v3": EnvSpec("LunarLander", spaces.Box(-10, 10, (8,)), spaces.Discrete(4)),
     "gymnasium:ALE/Pong-v5": EnvSpec("Pong", spaces.Box(0, 255, (128,), np.uint8), spaces.Discrete(6)),
+    "gymnasium:CarRacing-v3": EnvSpec(
+        "CarRacing",
+        spaces.Box(0, 255, (96, 96, 3), np.uint8),
+        spaces.Box(np.float32([-1, 0, 0]), np.float32([1, 1, 1])),
+    ),
+    "procgen:coinrun": EnvSpec("CoinRun", spaces.Box(0, 255, (64, 64, 3), np.uint8), spaces.Discrete(15)),
 }
 
 
@@ -28,7 +34,8 @@ def test_every_set_makes_an_agent(name):
     values = sets.make(named)
     spec = UNINSTALLED.get(named.env)
     if spec is None:
-        spec = envs.make(named.env or ("Pendulum-v1" if name == "td3" else "CartPole-v1"), **named.env_kwargs).spec
+        of_boxes = name in ("crossq", "mpo", "td3", "tqc")
+        spec = envs.make(named.env or ("Pendulum-v1" if of_boxes else "CartPole-v1"), **named.env_kwargs).spec
     assert callable(sets.agent_module(named.agent).make(spec, values).update)
 
 

@@ -1,31 +1,52 @@
-"""Two critics side by side."""
+"""Several critics side by side."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from rl_fn import networks
+from rl_fn import networks, random
 from rl_fn.struct import Nest
 
 
-def twin(critic: networks.Network) -> networks.Network:
-    """Two critics of one kind with parameters of their own; the smaller value is the one to believe.
+def critics(critic: networks.Network, size: int = 2) -> networks.Network:
+    """Critics of one kind with parameters of their own; of two, the smaller value is the one to believe.
 
     Fujimoto, van Hoof and Meger (2018), "Addressing function approximation error in actor-critic methods".
 
     Args:
       critic: from inputs `[N, ...]` to values `[N, ...]`.
+      size: C, how many there are.
 
     Returns:
-      A Network with outputs `[N, 2, ...]`.
+      A Network with outputs `[N, C, ...]`.
     """
-    both = networks.separate(first=critic, second=critic)
+    all_of_them = networks.separate(**{f"critic_{index}": critic for index in range(size)})
 
     def apply(params: Nest, inputs: Nest) -> tf.Tensor:
-        outputs = both.apply(params, inputs)
-        return tf.stack([outputs["first"], outputs["second"]], axis=1)
+        return tf.stack(list(all_of_them.apply(params, inputs).values()), axis=1)
 
-    return networks.Network(both.init, apply)
+    return networks.Network(all_of_them.init, apply)
+
+
+def keyless(network: networks.Network) -> networks.KeyedNetwork:
+    """A network whose outputs are not random, as one whose outputs may be."""
+    return networks.KeyedNetwork(network.init, lambda params, inputs, key: network.apply(params, inputs))
+
+
+def keyed_critics(critic: networks.KeyedNetwork, size: int = 2) -> networks.KeyedNetwork:
+    """As `critics`, of critics whose outputs are random, each with a key of its own."""
+    names = [f"critic_{index}" for index in range(size)]
+
+    def init(key: random.Key, spec: Nest) -> Nest:
+        keys = tf.unstack(random.split(key, size), num=size)
+        return {name: critic.init(part, spec) for name, part in zip(names, keys, strict=True)}
+
+    def apply(params: Nest, inputs: Nest, key: random.Key) -> tf.Tensor:
+        keys = tf.unstack(random.split(key, size), num=size)
+        each = [critic.apply(params[name], inputs, part) for name, part in zip(names, keys, strict=True)]
+        return tf.stack(each, axis=1)
+
+    return networks.KeyedNetwork(init, apply)
 
 
 def successor_values(

@@ -12,7 +12,15 @@ from gymnasium import spaces
 from rl_fn import losses, policies, random
 from rl_fn.struct import EnvSpec
 
-Critics = Callable[[tf.Tensor], tf.Tensor]  # inputs [N, F] to values [N, 2, ...] of two critics
+Critics = Callable[[tf.Tensor], tf.Tensor]  # inputs [N, F] to values [N, C, ...] of C critics
+
+
+class SquashedPolicy(NamedTuple):
+    """A Gaussian policy in the cube [-1, 1]^A of a Box, whatever its bounds."""
+
+    box: policies.UnitBox
+    distribution: Callable[[tf.Tensor], policies.Distribution]  # of outputs [..., 2 A] of the policy's network
+    sample: Callable[[tf.Tensor, random.Key], policies.SquashedSample]  # outputs, key to actions [..., A] in [-1, 1]
 
 
 class SoftPolicy(NamedTuple):
@@ -26,7 +34,7 @@ class SoftPolicy(NamedTuple):
     act: Callable[[tf.Tensor, random.Key, bool], tf.Tensor]
     # (critics, inputs [N, F], outputs [N, P], alpha, key) -> losses [N], log_prob [N]: minus the entropy
     actor_loss: Callable[..., tuple[tf.Tensor, tf.Tensor]]
-    # (critics, target_critics, items, inputs, next_inputs, next_outputs, alpha, key) -> errors [N, 2], values
+    # (critics, target_critics, items, inputs, next_inputs, next_outputs, alpha, key) -> errors [N, C], values
     critic_error: Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -45,8 +53,21 @@ def soft_policy(agent: str, spec: EnvSpec, input_spec: tf.TensorSpec) -> SoftPol
     if isinstance(space, spaces.Discrete):
         return _discrete(int(space.n), input_spec)
     if isinstance(space, spaces.Box) and space.is_bounded():
-        return _box(space, input_spec)
+        return _box(squashed_policy(space), input_spec)
     raise ValueError(f"{agent} needs a Discrete action space or a Box with finite bounds, {spec.name} has {space}")
+
+
+def squashed_policy(space: spaces.Box) -> SquashedPolicy:
+    """The policy for a Box with finite bounds; raises ValueError for another."""
+
+    def distribution(outputs: tf.Tensor) -> policies.Distribution:
+        mean, log_stddev = tf.split(outputs, 2, axis=-1)
+        return policies.squashed_gaussian(mean, tf.exp(tf.clip_by_value(log_stddev, -20.0, 2.0)))
+
+    def sample(outputs: tf.Tensor, key: random.Key) -> policies.SquashedSample:
+        return policies.squashed_sample(key, distribution(outputs))
+
+    return SquashedPolicy(policies.unit_box(space), distribution, sample)
 
 
 def with_action(inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.Tensor:
@@ -75,29 +96,25 @@ def _discrete(num_actions: int, input_spec: tf.TensorSpec) -> SoftPolicy:
     return SoftPolicy(num_actions, num_actions, input_spec, target_entropy, act, actor_loss, critic_error)
 
 
-def _box(space: spaces.Box, input_spec: tf.TensorSpec) -> SoftPolicy:
-    """Policy and critics work with actions in [-1, 1], whatever the bounds of the Box."""
-    unit_box = policies.unit_box(space)
-
-    def distribution(outputs: tf.Tensor) -> policies.Distribution:
-        mean, log_stddev = tf.split(outputs, 2, axis=-1)
-        return policies.squashed_gaussian(mean, tf.exp(tf.clip_by_value(log_stddev, -20.0, 2.0)))
+def _box(policy: SquashedPolicy, input_spec: tf.TensorSpec) -> SoftPolicy:
+    box = policy.box
 
     def act(outputs, key, explore):
-        policy = distribution(outputs)
-        return unit_box.to_action(policies.squashed_sample(key, policy).action if explore else policies.mode(policy))
+        return box.to_action(
+            policy.sample(outputs, key).action if explore else policies.mode(policy.distribution(outputs))
+        )
 
     def actor_loss(critics, inputs, outputs, alpha, key):
-        drawn = policies.squashed_sample(key, distribution(outputs))
+        drawn = policy.sample(outputs, key)
         value = tf.reduce_min(critics(with_action(inputs, drawn.action)), axis=[1, 2])
         return losses.sac_actor_loss(drawn.log_prob, value, alpha), drawn.log_prob
 
     def critic_error(critics, target_critics, batch, inputs, next_inputs, next_outputs, alpha, key):
-        following = policies.squashed_sample(key, distribution(next_outputs))
-        q_tm1 = tf.squeeze(critics(with_action(inputs, unit_box.to_unit(batch.action))), axis=-1)
+        following = policy.sample(next_outputs, key)
+        q_tm1 = tf.squeeze(critics(with_action(inputs, box.to_unit(batch.action))), axis=-1)
         q_t = tf.squeeze(target_critics(with_action(next_inputs, following.action)), axis=-1)
         error = losses.sac_critic_error(q_tm1, batch.reward, batch.discount, q_t, following.log_prob, alpha)
         return error, q_tm1
 
-    critic_spec = tf.TensorSpec([input_spec.shape[0] + unit_box.size], tf.float32)
-    return SoftPolicy(2 * unit_box.size, 1, critic_spec, -float(unit_box.size), act, actor_loss, critic_error)
+    critic_spec = tf.TensorSpec([input_spec.shape[0] + box.size], tf.float32)
+    return SoftPolicy(2 * box.size, 1, critic_spec, -float(box.size), act, actor_loss, critic_error)

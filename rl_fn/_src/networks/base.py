@@ -36,6 +36,13 @@ class Network(NamedTuple):
     apply: Callable[[Nest, Nest], Nest]
 
 
+class KeyedNetwork(NamedTuple):
+    """A network whose outputs may be random, as where units drop out."""
+
+    init: Callable[[random.Key, Nest], Nest]
+    apply: Callable[[Nest, Nest, random.Key], Nest]
+
+
 def orthogonal(scale: float = 1.0) -> Initializer:
     """Kernels with orthonormal rows or columns, times `scale`.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import tensorflow as tf
 
-from rl_fn._src.networks.base import Activation, Initializer, Network
+from rl_fn import random
+from rl_fn._src.networks.base import Activation, Initializer, Network, output_spec
 from rl_fn._src.networks.convolution import convolution
 from rl_fn._src.networks.feedforward import mlp, sequential
 from rl_fn._src.networks.observations import flatten, image
@@ -21,6 +22,44 @@ CONVOLUTIONS = {
     "nature": ((32, 64, 64), (8, 4, 3), (4, 2, 1)),  # Mnih et al. (2015)
 }
 TORSOS = ("mlp", *CONVOLUTIONS, OWN)
+ENCODERS = ("flatten", *CONVOLUTIONS, OWN)
+
+
+class Encoder(NamedTuple):
+    """What reads observations for several networks, which take its features."""
+
+    init: Callable[[random.Key], Nest]
+    apply: Callable[[Nest, Nest], tf.Tensor]  # params, observation [N, ...] to features [N, F]
+    spec: tf.TensorSpec  # of the features, [F]
+
+
+def encoder(kind: Any, space: gymnasium.Space) -> Encoder:
+    """Makes an encoder of observations.
+
+    Args:
+      kind: "flatten" for any space, with nothing to learn; "minatar" or "nature" for convolutions on images; or a
+        network of one's own.
+      space: of the observations.
+
+    Raises:
+      ValueError: for convolutions on observations that are not images `[H, W, C]`, or an unknown kind.
+    """
+    if kind == "flatten":
+        spec, vector = flatten(space)
+        return Encoder(lambda key: {}, lambda params, observation: vector(observation), spec)
+    if is_own(kind):
+        network, spec, to_image = own(kind, space)
+    elif kind in CONVOLUTIONS:
+        spec, to_image = image(space)
+        network = convolution(*CONVOLUTIONS[kind])
+    else:
+        raise ValueError(f"encoder is {kind!r}, expected one of {', '.join(ENCODERS)}")
+    features = output_spec(network, network.init(random.key(0), spec), spec)
+    return Encoder(
+        lambda key: network.init(key, spec),
+        lambda params, observation: network.apply(params, to_image(observation)),
+        features,
+    )
 
 
 def torso(

@@ -1,0 +1,142 @@
+"""Groups of hyper-parameters of agents with a policy and critics that learn from replay."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from gymnasium import spaces
+
+from rl_fn import learning, networks, policies, random, replay
+from rl_fn.agents.base import ActorStep, Agent, Mode
+from rl_fn.agents.groups import PrioritizedReplayHParams
+from rl_fn.agents.hparams import field
+from rl_fn.learning import Learned, OffPolicyPolicy
+from rl_fn.struct import EnvSpec, Nest, Scalar
+
+
+@dataclasses.dataclass(frozen=True)
+class ControlHParams(PrioritizedReplayHParams):
+    """Of a policy and critics that learn from replay, with target parameters that follow slowly.
+
+    Where observations are images, an encoder that the critics train reads them for the policy, too.
+    """
+
+    num_envs: int = 1
+    replay_capacity: int = 100_000
+    batch_size: int = 256
+    prioritized: bool = False
+    encoder: str = field("flatten", "What reads the observation.", choices=networks.ENCODERS)
+    random_shift: int = field(0, "Pixels by which images are shifted at random when they are replayed.", low=0)
+    hidden_sizes: tuple[int, ...] = field((256, 256), "Widths of the hidden layers of policy and critics.")
+    actor_learning_rate: Scalar = field(3e-4, "Adam's step size for the policy.", above=0.0)
+    critic_learning_rate: Scalar = field(1e-3, "Adam's step size for the critics.", above=0.0)
+    target_step_size: Scalar = field(0.005, "How far the targets move per gradient step.", above=0.0, high=1.0)
+
+    def make_encoder(self, spec: EnvSpec) -> networks.Encoder:
+        """Makes what reads the observation; see `networks.encoder`."""
+        return networks.encoder(self.encoder, spec.observation_space)
+
+    def make_mlp(self, num_outputs: int) -> networks.Network:
+        """Makes the network of the policy, or of a critic."""
+        return networks.mlp((*self.hidden_sizes, num_outputs))
+
+    def uniform_at_first(self, key: random.Key, spec: EnvSpec, policy: OffPolicyPolicy, action: tf.Tensor) -> tf.Tensor:
+        """Random actions until learning starts; see `learning.uniform_at_first`."""
+        num_steps = policy.num_updates * self.schedule.steps
+        return learning.uniform_at_first(key, spec.action_space, action, num_steps, self.learning_starts)
+
+    def make_choose(
+        self,
+        spec: EnvSpec,
+        encoder: networks.Encoder,
+        actor: networks.Network,
+        act: Callable[[tf.Tensor, random.Key, bool], tf.Tensor],
+    ) -> Callable[[OffPolicyPolicy, Nest, random.Key, Mode], tf.Tensor]:
+        """Makes what chooses actions by a stochastic policy: `act` is `(outputs, key, explore) -> actions`."""
+
+        def choose(acting: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
+            keys, (params, encoder_params) = tf.unstack(random.split(key)), acting.params
+            action = act(actor.apply(params, encoder.apply(encoder_params, observation)), keys[0], mode == "train")
+            return action if mode == "eval" else self.uniform_at_first(keys[1], spec, acting, action)
+
+        return choose
+
+    def make_agent_with_state(
+        self,
+        buffer: replay.Replay,
+        init_learner: Callable[[random.Key], Any],
+        init_actor: Callable[[int], Nest],
+        act: Callable[[OffPolicyPolicy, Nest, Nest, random.Key, Mode], ActorStep],
+        gradient_step: Callable[[Any, replay.Sample, random.Key], tuple[Any, Learned]],
+        **more: Any,
+    ) -> Agent:
+        """Makes the agent; importance weights follow their schedule, and images are shifted if they are to be."""
+
+        def shifted_step(learner: Any, sample: replay.Sample, key: random.Key) -> tuple[Any, Learned]:
+            items, keys = sample.items, tf.unstack(random.split(random.fold_in(key, 0)))
+            seen = learning.random_shift(keys[0], items.observation, self.random_shift)
+            following = learning.random_shift(keys[1], items.next_observation, self.random_shift)
+            items = items._replace(observation=seen, next_observation=following)
+            return gradient_step(learner, sample._replace(items=items), key)
+
+        step = shifted_step if self.random_shift else gradient_step
+        return super().make_agent_with_state(buffer, init_learner, init_actor, act, step, **{"beta": self.beta, **more})
+
+
+@dataclasses.dataclass(frozen=True)
+class NoisyControlHParams(ControlHParams):
+    """Of a deterministic policy, to whose actions noise is added while it learns."""
+
+    actor_learning_rate: Scalar = 1e-3
+    exploration_noise: Scalar = field(0.1, "Deviation of the noise of a step, where actions are in [-1, 1].", low=0.0)
+    noise_damping: Scalar = field(
+        1.0,
+        "How fast noise returns to zero: at 1 it is Gaussian, below an Ornstein-Uhlenbeck process.",
+        low=0.0,
+        high=1.0,
+    )
+
+    def make_noisy(
+        self,
+        spec: EnvSpec,
+        policy: learning.DirectPolicy,
+        init_learner: Callable[[random.Key], Any],
+        outputs: Callable[[Nest, Nest], tf.Tensor],
+        gradient_step: Callable[[Any, replay.Sample, random.Key], tuple[Any, Learned]],
+    ) -> Agent:
+        """Makes the agent of a policy and its network, `(actor_params, observation [B, ...]) -> outputs [B, A]`.
+
+        Each actor has noise of its own, which begins at zero with every episode and is off in evaluation.
+        """
+
+        def init_noise(batch_size: int) -> tf.Tensor:
+            return tf.zeros([batch_size, policy.size])
+
+        def act(acting: OffPolicyPolicy, noise: tf.Tensor, observation: Nest, key: random.Key, mode: Mode) -> ActorStep:
+            at_work = outputs(acting.params, observation)
+            if mode == "eval":
+                return ActorStep(policy.to_action(policy.greedy(at_work)), noise, {})
+            noise_key, warm_key = tf.unstack(random.split(key))
+            noise = policies.ornstein_uhlenbeck(
+                noise_key, noise, damping=self.noise_damping, stddev=self.exploration_noise
+            )
+            action = policy.to_action(policy.draw(at_work, random.fold_in(key, 0)) + noise)
+            return ActorStep(self.uniform_at_first(warm_key, spec, acting, action), noise, {})
+
+        return self.make_agent_with_state(self.make_replay(spec), init_learner, init_noise, act, gradient_step)
+
+
+def init_critics(encoder: networks.Encoder, critics: Any, spec: tf.TensorSpec, key: random.Key) -> dict[str, Nest]:
+    """Parameters of critics, which take inputs of that specification, and of the encoder that they train."""
+    return {"encoder": encoder.init(random.fold_in(key, 0)), "values": critics.init(key, spec)}
+
+
+def bounded_box(agent: str, spec: EnvSpec) -> spaces.Box:
+    """The action space; raises ValueError if it is not a Box with finite bounds."""
+    space = spec.action_space
+    if not (isinstance(space, spaces.Box) and space.is_bounded()):
+        raise ValueError(f"{agent} needs a Box of actions with finite bounds, {spec.name} has {space}")
+    return space
