@@ -8,7 +8,7 @@ A gradient step: `minimise`, the one place where a gradient meets an optimiser.
 Target parameters: `TargetLearner` with `periodic` or `incremental` targets, and the `target_gradient_step` of a loss.
 Learning from replay: `update_from_replay` makes the update of an agent of its buffer and its gradient step.
 Learning from a rollout: its `advantages`, `sequences_of` it (or of any steps, `in_sequences`), `over_minibatches` of
-them; `normalized` advantages; and what to say of an update: `approximate_kl`, `clip_fraction`, `explained_variance`.
+them; `normalized` advantages; and what to say of an update: `approx_kl`, `clip_fraction`, `explained_variance`.
 The natural gradient: `trust_region_step`, by the method of `conjugate_gradient`.
 Critics: `critics` and `keyed_critics` side by side, `with_action`, `successor_values`. Policies: `soft_policy` and
 `squashed_policy` of maximum-entropy control, `direct_policy` and `action_critic` of deterministic policy gradients.
@@ -28,7 +28,7 @@ from rl_fn._src.learning.on_policy import (
     Rollout,
     Sequences,
     advantages,
-    approximate_kl,
+    approx_kl,
     clip_fraction,
     explained_variance,
     normalized,
@@ -63,7 +63,7 @@ __all__ = [
     "TrustRegionStep",
     "action_critic",
     "advantages",
-    "approximate_kl",
+    "approx_kl",
     "clip_fraction",
     "conjugate_gradient",
     "critics",

@@ -117,7 +117,7 @@ def total(
         "value_loss": value_loss,
         "value": tf.reduce_mean(vtrace.targets - vtrace.errors),
         "entropy": entropy,
-        "approximate_kl": learning.approximate_kl(log_ratio),
+        "approx_kl": learning.approx_kl(log_ratio),
     }
 
 

@@ -97,7 +97,7 @@ def loss(
         "value_loss": value_loss,
         "value": tf.reduce_mean(value),
         "entropy": entropy,
-        "approximate_kl": learning.approximate_kl(log_ratio),
+        "approx_kl": learning.approx_kl(log_ratio),
         "clip_fraction": learning.clip_fraction(log_ratio, hparams.clip_epsilon),
     }
     if hparams.is_penalised:
@@ -127,7 +127,7 @@ def learner(
             return learning.minimise(mine, optimizer, trained)
 
         advantage = hparams.advantages(model, before.params, rollout)
-        stop = None if hparams.stop_kl is None else lambda metrics: metrics["approximate_kl"] > hparams.stop_kl
+        stop = None if hparams.stop_kl is None else lambda metrics: metrics["approx_kl"] > hparams.stop_kl
         trained = Trained(before.params, before.opt_state)
         (params, opt_state), metrics = hparams.passes(gradient_step, trained, rollout, advantage, key, stop)
         kl_cost = before.kl_cost

@@ -38,7 +38,7 @@ def test_lagging_behaviour_is_what_the_ratios_see():
         agent = impala.make(ENV.spec, HPARAMS.override(learning_rate=1e-2, actor_lag=lag))
         step = loops.train_step(agent, ENV)
         compiled = loops.compile(step, loops.init_state(agent, ENV, random.key(0)))
-        return abs(compiled.run(20).metrics["approximate_kl"])
+        return abs(compiled.run(20).metrics["approx_kl"])
 
     assert divergence(0) < 1e-5
     assert divergence(4) > 1e-3

@@ -275,7 +275,7 @@ def test_ppo():
     np.testing.assert_allclose(metrics["value_loss"], 0.5 * 9 / 2, rtol=1e-6)
     np.testing.assert_allclose(metrics["entropy"], LN_2, rtol=1e-6)
     np.testing.assert_allclose(metrics["clip_fraction"], 0.5)
-    np.testing.assert_allclose(metrics["approximate_kl"], (0 + 1 - LN_2) / 2, rtol=1e-5)
+    np.testing.assert_allclose(metrics["approx_kl"], (0 + 1 - LN_2) / 2, rtol=1e-5)
     np.testing.assert_allclose(total, 0.5 + 0.5 * 2.25 - 0.01 * LN_2, rtol=1e-6)
     # Clipped, the values moved from 0 to 0.2 at most: misses of 0.8 and 1.2, and the larger loss of the two counts.
     clipped = ppo.loss(network, HEAD, (), batch, hparams.override(clip_value_loss=True))[1]

@@ -85,7 +85,7 @@ def normalized(x: tf.Tensor) -> tf.Tensor:
     return (x - tf.reduce_mean(x)) / (tf.math.reduce_std(x) + 1e-8)
 
 
-def approximate_kl(log_ratio: tf.Tensor) -> tf.Tensor:
+def approx_kl(log_ratio: tf.Tensor) -> tf.Tensor:
     """The mean of r - 1 - log r, an unbiased estimate of KL(old, new) that is never negative.
 
     Schulman (2020), "Approximating KL divergence", the estimator k3.
