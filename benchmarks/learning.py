@@ -1,0 +1,179 @@
+"""What the named sets learn: trains them over five seeds, and writes benchmarks/results/learning.json, docs/results.md
+and a picture of learning curves per environment.
+
+    make results                                        # what has no row yet, the cheapest first
+    make results ARGS="--sets c51_cartpole dqn_catch"   # these, once more
+    make results ARGS="--page"                          # the page alone, of what was measured
+
+That takes many hours of a small machine. Each row is written when it is there, and a training that was broken off goes
+on where it was; a row keeps the commit that it was measured on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_fn import envs, sets
+from rl_fn.media import curves, plots, statistics
+from rl_fn.runs.config import read_json
+
+ROOT = Path(__file__).parents[1]
+ROWS, PUBLISHED = ROOT / "benchmarks" / "results" / "learning.json", ROOT / "benchmarks" / "published.json"
+PAGE, PICTURES = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
+SEEDS = range(5)
+EVALUATIONS = 20
+
+HEAD = """# Results
+
+What the named sets score: whole episodes of the last parameters without exploration, 100 for each of the seeds 0 to 4.
+IQM is the interquartile mean over seeds with its 95% bootstrap interval (Agarwal et al., 2021). Seconds are those of
+training on two cores, compilation included, of all seeds together. Published is the best score of another library,
+at its number of steps. `make results` trains what has no row yet and writes this page.
+
+"""
+
+
+def main() -> None:
+    """Trains what is asked for, and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help="train these, also where they have a row")
+    parser.add_argument("--most_steps", type=float, default=float("inf"), help="leave out longer ones")
+    parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "results", help="where they are trained")
+    parser.add_argument("--page", action="store_true", help="train nothing")
+    arguments = parser.parse_args()
+    for name in [] if arguments.page else chosen(arguments.sets, arguments.most_steps):
+        measure(name, arguments.folder / name)
+        write_page()
+    write_page()
+
+
+def chosen(names: list[str] | None, most_steps: float) -> list[str]:
+    """The sets to train, the shortest first."""
+    if names:
+        for name in names:
+            sets.find(name)
+        return names
+    measured = read_rows()
+    named = [name for name, content in sets.SETS.items() if content.env and name not in measured]
+    return sorted((name for name in named if steps_of(name) <= most_steps), key=steps_of)
+
+
+def steps_of(name: str) -> int:
+    """Environment steps of a set."""
+    return int(sets.make(sets.find(name)).train_steps)
+
+
+def measure(name: str, folder: Path) -> None:
+    """Trains a set over the seeds, and writes its row."""
+    named, steps = sets.find(name), steps_of(name)
+    is_compiled = named.env in envs.names("compiled")
+    if is_compiled:
+        folders = [folder]
+        commands = [[*command(name), "--copies", str(len(SEEDS)), "--output_dir", str(folder)]]
+    else:
+        folders = [folder / f"seed_{seed}" for seed in SEEDS]
+        commands = [
+            [*command(name), "--seed", str(seed), "--output_dir", str(one)]
+            for seed, one in zip(SEEDS, folders, strict=True)
+        ]
+    for one in commands:
+        interval = ["--eval_interval", str(max(1, steps // EVALUATIONS))]
+        subprocess.run([sys.executable, "-m", *one, *interval], check=True, cwd=ROOT)
+    summaries = [read_json(path) for one in folders for path in sorted(one.glob("run_*/summary.json"))]
+    [curve] = curves.read(folders, labels=[name] * len(folders))
+    rows = read_rows()
+    rows[name] = {
+        "env": named.env,
+        "agent": named.agent,
+        "steps": summaries[0]["env_steps"],
+        "returns": [summary["eval_return_mean"] for summary in summaries],
+        "seconds": round(sum(summary["train_seconds"] for summary in summaries) / (len(SEEDS) if is_compiled else 1)),
+        "command": " ".join(["rl-fn", *command(name)[1:], *(["--copies", str(len(SEEDS))] if is_compiled else [])]),
+        "commit": git("rev-parse", "--short=10", "HEAD"),
+        "date": time.strftime("%Y-%m-%d"),
+        "curve": {"env_steps": curve.env_steps.tolist(), "returns": np.round(curve.values, 3).tolist()},
+    }
+    ROWS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+
+
+def curve_of(name: str, row: dict[str, Any]) -> curves.Curve:
+    """The curve of a row."""
+    points = row["curve"]
+    return curves.Curve(name, row["env"], np.array(points["env_steps"]), np.array(points["returns"]))
+
+
+def command(name: str) -> list[str]:
+    """What trains a set, without where to."""
+    return ["rl_fn", "train", "--hparams", name]
+
+
+def git(*args: str) -> str:
+    """What git says, in one line."""
+    return subprocess.run(["git", *args], check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+
+
+def read_rows() -> dict[str, Any]:
+    """What was measured, by set."""
+    return read_json(ROWS) if ROWS.exists() else {}
+
+
+def write_page() -> None:
+    """Writes the page and its pictures of what was measured."""
+    rows, published = read_rows(), read_json(PUBLISHED)
+    PICTURES.mkdir(exist_ok=True)
+    by_env: dict[str, list[str]] = {}
+    for name, content in sets.SETS.items():
+        if content.env:
+            by_env.setdefault(content.env, []).append(name)
+    by_env.update({env: [*names, *extra] for env, names in by_env.items() if (extra := variants(rows, env))})
+    parts = [section(env, names, rows, published.get(env, {})) for env, names in sorted(by_env.items())]
+    PAGE.write_text(HEAD + "\n".join(parts))
+
+
+def variants(rows: dict[str, Any], env: str) -> list[str]:
+    """Measured variants of sets, such as `dqn_cartpole-per`."""
+    return [name for name, row in rows.items() if name not in sets.SETS and row["env"] == env]
+
+
+def section(env: str, names: list[str], rows: dict[str, Any], published: dict[str, Any]) -> str:
+    """An environment's part of the page; draws its picture where something was measured."""
+    lines = [
+        f"## {env}\n",
+        "| set | steps | median | IQM (interval) | worst | seconds | published | commit |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    measured = sorted((name for name in names if name in rows), key=lambda name: -np.median(rows[name]["returns"]))
+    for name in measured:
+        row = rows[name]
+        returns = np.array(row["returns"])
+        iqm = statistics.of(statistics.iqm, [returns])
+        low, high = statistics.interval(statistics.iqm, [returns])
+        lines.append(
+            f"| `{name}` | {row['steps']:,} | {np.median(returns):.1f} | {iqm:.1f} ({low:.1f} to {high:.1f}) | "
+            f"{returns.min():.1f} | {row['seconds']:,} | {published.get(row['agent'], '')} | {row['commit']} |"
+        )
+    lines += [f"| `{name}` | {steps_of(name):,} | not measured | | | | | |" for name in names if name not in rows]
+    if measured:
+        picture = PICTURES / f"{re.sub(r'[^A-Za-z0-9]+', '_', env)}.png"
+        drawn = [
+            curves.Curve(
+                name, env, np.array(rows[name]["curve"]["env_steps"]), np.array(rows[name]["curve"]["returns"])
+            )
+            for name in measured
+        ]
+        plots.draw_curves(drawn).save(picture)
+        lines += ["", f"![Learning curves in {env}](results/{picture.name})"]
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()
