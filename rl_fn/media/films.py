@@ -7,7 +7,9 @@ folder/last.gif                         the last of them, small, for a README
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -59,6 +61,8 @@ def player(agent: Agent, env: Any, pictures: bool = True, max_steps: int | None 
       ValueError: if there is nothing to draw with, or the package that draws is missing, or the host environment is
         more than one, or `max_steps` is less than 1.
     """
+    if pictures:
+        _silence_sdl()
     env = judged(env) if isinstance(env, Env) else env
     limit = step_limit(env.spec, max_steps)
     if not isinstance(env, Env):
@@ -150,7 +154,13 @@ def single(env: Any) -> Any:
     Raises:
       ValueError: if it cannot be made.
     """
+    _silence_sdl()
     return env if isinstance(env, Env) else registry.judged_like(env, 1, render_mode="rgb_array")
+
+
+def _silence_sdl() -> None:
+    """What pygame draws with complains on the terminal where this variable names no folder, and needs none."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
 
 
 def file_name(env_steps: int, episode_return: float, episode: int | None = None) -> str:

@@ -1,5 +1,6 @@
 """Films read back, windows without a screen, and the commands that make them."""
 
+import io
 import json
 import os
 import re
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from rl_fn import commands, envs, random
 from rl_fn.envs import registry
@@ -149,7 +152,8 @@ def drawn_env():
 
 def train(folder, *flags):
     override = "num_envs=2,rollout_length=16,hidden_sizes=(8,)"
-    common = ["--env", "Drawn-v0", "--train_steps", "640", "--eval_episodes", "2", "--no_compilation_cache"]
+    common = ["--env", "Drawn-v0", "--train_steps", "640", "--eval_episodes", "2", "--eval_interval", "32"]
+    common += ["--no_compilation_cache"]
     commands.main(
         ["train", "--hparams", "ppo", "--output_dir", str(folder), "--hparam_override", override, *common, *flags]
     )
@@ -165,6 +169,14 @@ def test_the_commands_record_and_the_run_stays_the_same(tmp_path, drawn_env, cap
     films = sorted(path.name for path in (tmp_path / "films" / "run_0" / "videos").glob("*.mp4"))
     assert films == [f"step_{32 * i:08d}_return_6.0.mp4" for i in range(1, 21)]
     assert not (tmp_path / "films" / "run_1" / "videos").exists()  # the first copy stands for all
+    events = EventAccumulator(str(tmp_path / "films" / "run_0"), size_guidance={"tensors": 0}).Reload()
+    shown = events.Tensors("eval/film")
+    assert [event.step for event in shown] == [32 * i for i in range(1, 21)]
+    width, height, film = (bytes(part) for part in make_ndarray(shown[-1].tensor_proto))
+    gif = (tmp_path / "films" / "run_0" / "videos" / "last.gif").read_bytes()
+    assert film == gif
+    with Image.open(io.BytesIO(gif)) as picture:
+        assert picture.size == (int(width), int(height))
     capsys.readouterr()
     commands.main(["play", str(tmp_path / "plain" / "run_0"), "--episodes", "2", "--record_video"])
     out = capsys.readouterr().out
@@ -178,7 +190,16 @@ def test_the_commands_record_and_the_run_stays_the_same(tmp_path, drawn_env, cap
 
 def test_a_package_of_ones_own_is_filmed(tmp_path, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[1] / "own")
-    small = ["--eval_episodes", "2", "--train_steps", "160", "--no_compilation_cache", "--record_video"]
+    small = [
+        "--eval_episodes",
+        "2",
+        "--eval_interval",
+        "8",
+        "--train_steps",
+        "160",
+        "--no_compilation_cache",
+        "--record_video",
+    ]
     commands.main(["train", "--import", "my_package", "--hparams", "corridor", "--output_dir", str(tmp_path), *small])
     commands.main(["play", "--import", "my_package", str(tmp_path / "run_0"), "--record_video"])
     names = sorted(path.name for path in (tmp_path / "run_0" / "videos").glob("*.mp4"))

@@ -83,7 +83,7 @@ class TensorBoard:
             self._film_at, content = film.stat().st_mtime, film.read_bytes()
             size = [str(int.from_bytes(content[at : at + 2], "little")).encode() for at in (6, 8)]
             metadata = create_summary_metadata(display_name=None, description="An episode without exploration.")
-            tf.summary.write("eval/film", tf.constant([*size, content]), summary_metadata=metadata)
+            tf.summary.write("eval/film", tf.constant([*size, content]), metadata=metadata)
 
 
 def _is_learned(name: str) -> bool:
