@@ -158,7 +158,7 @@ class RunConfig:
         "Episodes to record or show at each evaluation.", 1, metavar="N", low=1, high=10**6, group=_FILMS
     )
     video_interval: int | None = setting(
-        "Environment steps between films, which come with an evaluation; else films of each.",
+        "Environment steps between films, which come with an evaluation; else of each, or fewer where they are slow.",
         None,
         metavar="N",
         low=1,

@@ -40,6 +40,7 @@ from rl_fn.runs.storage import Storage
 from rl_fn.runs.summary import Timing, check_summary, summarize
 from rl_fn.struct import Nest
 
+EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many reports
 _EVALUATION = 1  # folded into the seed's key
 
@@ -65,11 +66,12 @@ class Run:
       eval_episodes: whole episodes per evaluation and copy; 0 for no evaluations.
       checkpoint_seconds: the state is saved at least so often; 0 for every chance.
       eval_interval: environment steps between evaluations. Unless given, they are a twentieth of the run, and more
-        where evaluations and films would take more than a tenth of its time.
+        where evaluations would take more than a twentieth of its time.
       init_from: the folder of another run, or of one of its copies, with what that has learned to begin with.
       record_video: whether to record films of copy 0 at each evaluation, to its folder `videos`.
       video_episodes: episodes to record, or to show.
-      video_interval: environment steps between films, which come with an evaluation; with each unless given.
+      video_interval: environment steps between films, which come with an evaluation. Unless given, with each, and
+        rarer where films would take more than a twentieth of its time.
       render: whether to show them in a window.
       hparams: the agent's hyper-parameters, a struct or a dict, to be kept in config.json.
       eval_env: where evaluations happen: an environment, or a function from a number to so many host environments;
@@ -160,7 +162,8 @@ class Run:
         self._storage = Storage(config.output_dir, folder.contents(config), agent.schedule.steps)
         self.notes = self._storage.notes  # sentences that people should be told
         interval = config.eval_interval and math.ceil(config.eval_interval / agent.schedule.steps)
-        self._pauses = Pauses(self._iterations, interval, self.notes)
+        self._pause_every = interval or math.ceil(self._iterations / EVALUATIONS)
+        self._pauses = Pauses("evaluations", "eval_interval", interval is not None, self.notes)
         if config.eval_episodes and env.spec.max_episode_steps is None and not isinstance(env, Env):
             limit = f"{loops.MAX_STEPS:,} steps"
             self.notes.append(f"{env.spec.name} sets its episodes no limit: evaluations cut them off after {limit}")
@@ -189,6 +192,11 @@ class Run:
     def reported_steps(self) -> int:
         """Up to where reporters were told everything that is in the state."""
         return self.env_steps - 1 if self._due else self.env_steps
+
+    @property
+    def train_seconds(self) -> float:
+        """What training has taken so far, compilation included, also before the run was resumed."""
+        return self._timing.train_seconds
 
     @property
     def total_steps(self) -> int:
@@ -306,7 +314,7 @@ class Run:
                 self._iterations,
                 start=self.iteration,
                 max_chunk=math.ceil(self._iterations / POINTS),
-                pause_every=self._pauses.every,
+                pause_every=self._pause_every,
                 stop=self.is_stopping,
             )
         except (EnvFailed, loops.NonFiniteError):
@@ -319,8 +327,8 @@ class Run:
         try:
             if self._storage.lost():
                 self._save()
-            is_pause = self._pauses.is_due(self.iteration, self._timing.train_seconds)
-            with suppress(loops.Stopped), self._pauses.timed(is_pause):
+            is_pause = self._is_pause()
+            with suppress(loops.Stopped):
                 self._evaluation = self._evaluate() if is_pause and self.config.eval_episodes else None
                 failures = self._failures()
                 report = make_report(chunk, self._evaluation, is_pause, self.agent.schedule, failures)
@@ -383,9 +391,15 @@ class Run:
         self._timing = self._timing.mended(new)
         return None if new is None else self._timing.failures
 
+    def _is_pause(self) -> bool:
+        if self.iteration == self._iterations:
+            return True
+        return self.iteration % self._pause_every == 0 and self._pauses.allows(self.train_seconds)
+
     def _evaluate(self) -> loops.Evaluation:
         keys = [random.fold_in(random.fold_in(key, _EVALUATION), self.iteration) for key in self._keys]
-        return self._runner.evaluate(self.policy, keys, self.is_stopping)
+        with self._pauses.timed():
+            return self._runner.evaluate(self.policy, keys, self.is_stopping)
 
     def _restore(self) -> None:
         """Makes the state to begin with: that of the newest complete checkpoint if there is one."""

@@ -3,14 +3,15 @@
 import itertools
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
 
-from rl_fn import envs, runs
+from rl_fn import envs
 from rl_fn.agents import dqn
 from rl_fn.runs import Run, checkpoint
-from rl_fn.runs.pauses import NOTE, Pauses
+from rl_fn.runs.pauses import Pauses
 from tests.runs import tiny
 
 
@@ -137,23 +138,24 @@ def test_what_does_not_fit_is_not_begun_with(env, learned, tmp_path):
         make(env, tmp_path / "other", init_from=tmp_path / "nowhere").start()
 
 
-def test_pauses_become_rarer_where_they_take_more_than_a_tenth():
+def test_pauses_become_rarer_where_they_take_more_than_a_twentieth():
     notes = []
-    pauses = Pauses(100, None, notes)
-    assert pauses.every == 5
-    assert pauses.is_due(5, 1.0)
-    with pauses.timed(True):  # the first compiles
-        pass
-    pauses._seconds = 0.2
-    assert not pauses.is_due(10, 1.0)
-    assert notes == [NOTE]
-    assert not pauses.is_due(11, 9.0)
-    assert pauses.is_due(15, 9.0)
-    assert pauses.is_due(100, 1.0)
-    assert notes == [NOTE]
-    fixed = Pauses(100, 7, [])
-    fixed._seconds = 5.0
-    assert fixed.is_due(7, 1.0)
+    pauses = Pauses("films", "video_interval", False, notes)
+    assert pauses.allows(0.0)
+    with pauses.timed():  # the first compiles
+        time.sleep(0.05)
+    assert pauses.allows(0.0)
+    with pauses.timed():
+        time.sleep(0.05)
+    assert not pauses.allows(0.5)
+    assert not pauses.allows(0.5)
+    assert notes == ["films take over 5% of the time and become rarer; --video_interval says how often they are"]
+    assert pauses.allows(9.0)
+    fixed = Pauses("films", "video_interval", True, notes)
+    for _ in range(2):
+        with fixed.timed():
+            time.sleep(0.01)
+    assert fixed.allows(0.0)
 
 
 def test_it_can_be_told_how_often_to_evaluate(env, tmp_path):
@@ -161,7 +163,8 @@ def test_it_can_be_told_how_often_to_evaluate(env, tmp_path):
     assert [report.env_steps for report in run if report.evaluation] == [104, 208, 312, 416, 520, 624, 640]
 
 
-def test_the_default_is_twenty(env, tmp_path):
-    run = make(env, tmp_path, eval_interval=None)
-    assert run._pauses.every == 4
-    assert isinstance(run, runs.Run)
+def test_unless_told_it_evaluates_twenty_times_at_most(env, tmp_path):
+    evaluated = [report.env_steps for report in make(env, tmp_path, eval_interval=None) if report.evaluation]
+    assert evaluated[0] == 32  # a twentieth
+    assert evaluated[-1] == 640
+    assert set(evaluated) <= set(range(32, 641, 32))

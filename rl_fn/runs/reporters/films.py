@@ -8,6 +8,7 @@ from typing import Any
 from rl_fn import random
 from rl_fn.agents.base import Agent
 from rl_fn.media import films
+from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.report import Report
 
 _VIDEO = 2  # folded into the seed's key
@@ -40,16 +41,20 @@ class Films:
     def start(self, run: Any) -> None:
         """See Reporter."""
         self._run, self._interval = run, run.config.video_interval or 1
+        is_wanted = run.config.video_interval is not None or run.config.render  # somebody is looking
+        self._pauses = Pauses("films", "video_interval", is_wanted, run.notes)
         self._filmed = run.reported_steps // self._interval
 
     def report(self, report: Report) -> None:
         """See Reporter."""
         due = report.env_steps // self._interval
-        if report.is_pause and due > self._filmed:
+        is_last = report.env_steps == self._run.total_steps
+        if report.is_pause and due > self._filmed and (is_last or self._pauses.allows(self._run.train_seconds)):
             self._filmed = due
             key = random.fold_in(random.key(self._run.config.seed), _VIDEO)
             key = random.fold_in(key, report.iteration)
-            self._recorder(self._run.policy_of(0), key, report.env_steps, self._run.is_stopping)
+            with self._pauses.timed():
+                self._recorder(self._run.policy_of(0), key, report.env_steps, self._run.is_stopping)
 
     def close(self) -> None:
         """See Reporter."""
