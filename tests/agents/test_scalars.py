@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from rl_fn import loops, random, struct
 from rl_fn.agents.hparams import described
-from tests.agents.test_loops import AGENTS, assert_learned, made
+from tests.agents.test_loops import AGENTS, ALIKE, assert_learned, made
 
 
 def scalars(values):
@@ -20,10 +20,7 @@ def other(value):
     return 0.9 * value if value else 0.0
 
 
-LOSSES = {"c51", "dqn_all", "iqn", "munchausen", "qrdqn"}  # agents that are DQN or Rainbow with another loss
-
-
-@pytest.mark.parametrize("name", sorted(set(AGENTS) - LOSSES))
+@pytest.mark.parametrize("name", sorted(set(AGENTS) - ALIKE))
 def test_copies_with_settings_of_their_own_are_what_they_are_alone(name):
     may_anneal = hasattr(made(name)[2], "anneal_learning_rate")
     annealed = {"anneal_learning_rate": True} if may_anneal else {}
