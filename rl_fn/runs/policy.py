@@ -64,13 +64,12 @@ class Policy:
         if not axes:
             inputs = tf.nest.map_structure(lambda leaf: leaf[np.newaxis], inputs)
         size = len(tf.nest.flatten(inputs)[0])
-        actor_state = self._init_actor(size) if self._actor_state is None else self._actor_state
-        for leaf in tf.nest.flatten(actor_state):
-            if leaf.shape[0] != size:
-                raise ValueError(
-                    f"{size} observations were given, and what is remembered is of {leaf.shape[0]}: say reset() where "
-                    "their episodes begin"
-                )
+        if (remembered := self._remembered()) not in (None, size):
+            raise ValueError(
+                f"{size} observations were given, and what is remembered is of {remembered}: say reset() where their "
+                "episodes begin"
+            )
+        actor_state = self._init_actor(size) if remembered is None else self._actor_state
         inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
         action, self._actor_state = self._functions[deterministic](
             self.params, actor_state, inputs, self._key, tf.constant(self._count)
@@ -80,6 +79,16 @@ class Policy:
         if axes:
             return actions
         return actions[0].item() if isinstance(self.spec.action_space, spaces.Discrete) else actions[0]
+
+    def _remembered(self) -> int | None:
+        """Of how many observations something is remembered; None where all is as at the beginning."""
+        leaves = tf.nest.flatten(self._actor_state)
+        if self._actor_state is None or not leaves:
+            return None
+        size = int(leaves[0].shape[0])
+        begin = tf.nest.flatten(self._init_actor(size))
+        is_begin = all(np.array_equal(leaf, first) for leaf, first in zip(leaves, begin, strict=True))
+        return None if is_begin else size
 
     def reset(self, is_first: Any = None) -> None:
         """Forgets what a recurrent policy remembers: the next observation is the first of an episode.

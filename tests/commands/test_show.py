@@ -38,7 +38,7 @@ def test_names_of_other_libraries_are_answered_with_ours():
         ("ppo", "clip_range", "here it is clip_epsilon"),
         ("ppo", "vf_coef", "here it is value_cost"),
         ("dqn", "buffer_size", "here it is replay_capacity"),
-        ("dqn", "tau", "here it is target_period"),
+        ("dqn", "tau", "here it is target_step_size"),
         ("td3", "tau", "here it is target_step_size"),
         ("dqn", "total_timesteps", "here it is train_steps"),
         ("ppo", "buffer_size", "nor anything of the kind, which other agents call replay_capacity"),

@@ -55,6 +55,13 @@ def noisy(tmp_path_factory):
     """An agent whose step has captured a tensor, exported."""
     folder = tmp_path_factory.mktemp("exported")
     loaded = learned("rainbow", "Catch-bsuite", num_envs=2, replay_capacity=64, learning_starts=32, num_atoms=3)
+    shift, update = tf.constant([-10.0, 0.0, 10.0]), loaded.agent.update
+
+    def shifted(state, trajectory, key):
+        rewards = trajectory.reward + tf.reduce_sum(shift)
+        return update(state, trajectory._replace(reward=rewards), key)
+
+    loaded = loaded._replace(agent=loaded.agent._replace(update=shifted))
     export(loaded, folder, forms=("stablehlo",))
     return loaded, folder, json.loads((folder / "export.json").read_text())["train_step"]
 
@@ -66,8 +73,8 @@ def test_the_arguments_of_the_training_step_are_the_arrays_of_a_checkpoint(noisy
     of = lambda leaves: [(one["name"], one["shape"], one["dtype"]) for one in leaves]
     assert of(step["arguments"])[: len(expected)] == expected
     assert of(step["results"])[: len(expected)] == expected
-    (atoms,) = step["arguments"][len(expected) :]
-    assert (atoms["name"], atoms["value"]) == ("captured/0", [-10.0, 0.0, 10.0])
+    (shift,) = step["arguments"][len(expected) :]
+    assert (shift["name"], shift["value"]) == ("captured/0", [-10.0, 0.0, 10.0])
     text = (folder / "train_step.mlir").read_text()
     header = text[text.index("@main(") : text.index("->", text.index("@main("))]
     assert header.count("%arg") == len(step["arguments"])
