@@ -76,6 +76,9 @@ def train(
         raise SystemExit(EXIT_INTERRUPTED)
     for summary in run.summaries:
         print(_last_words(summary))
+    if run.iteration > start and not quiet:
+        folder = settings.output_dir
+        say(f"written to {folder}; next: rl-fn evaluate {folder}, rl-fn plot {folder}, tensorboard --logdir {folder}")
 
 
 def _say_new(notes: list[str], said: int) -> int:

@@ -54,6 +54,27 @@ def test_stateful_agents_run_in_a_plain_python_loop(library, hparams):
     )
 
 
+def test_the_loop_as_people_write_it_learns():
+    env = gym.make("CartPole-v1", disable_env_checker=True)
+    hparams = ppo.PPOHParams(
+        train_steps=12_288, num_envs=1, rollout_length=256, num_epochs=8, num_minibatches=4, learning_rate=1e-3
+    )
+    agent = loops.StatefulAgent(ppo.make(envs.border(env).spec, hparams), env)
+    returns = []
+    while sum(returns) < 12_000:
+        observation, _ = env.reset(seed=len(returns))
+        done, total = False, 0.0
+        while not done:
+            action = agent.act(observation)
+            next_observation, reward, terminated, truncated, _ = env.step(action)
+            agent.observe(observation, action, reward, next_observation, terminated, truncated)
+            agent.update()
+            observation, done, total = next_observation, terminated or truncated, total + reward
+        returns.append(total)
+    assert np.mean(returns[:20]) < 40
+    assert np.mean(returns[-20:]) > 100
+
+
 @pytest.mark.parametrize("lag", [0, 2])
 def test_it_is_the_host_loop_turned_inside_out(lag):
     agent = versions(num_envs=1, rollout_length=4, actor_lag=lag)
