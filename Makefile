@@ -29,8 +29,6 @@ STEPPED := tests/loops tests/envs
 NUMERIC := tests/losses tests/returns tests/policies
 APART := tests/agents tests/replay $(STEPPED) $(NUMERIC) tests/learning tests/parity tests/extras
 test: $(READY)
-	$(BIN)/python -m pytest tests/agents/test_scalars.py -n auto $(ARGS)
-	$(BIN)/python -m pytest tests/agents/test_truncation.py -n auto $(ARGS)
 	$(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) -n auto $(ARGS)
 	$(BIN)/python -m pytest $(STEPPED) -n auto $(ARGS)
 	$(BIN)/python -m pytest tests/replay -n auto $(ARGS)
@@ -45,7 +43,9 @@ $(EXTRAS)/.ready: pyproject.toml constraints.txt constraints-extras.txt
 		--constraint constraints-extras.txt --editable ".[dev,atari,box2d,envpool,litert,minari,mujoco,parity,plot,video]"
 	touch $@
 
+# Also what sweeps over all agents and takes long.
 test-extras: $(EXTRAS)/.ready
+	for sweep in $(SWEPT); do $(EXTRAS)/bin/python -m pytest $$sweep -n auto $(ARGS) || exit 1; done
 	$(EXTRAS)/bin/python -m pytest tests/parity tests/extras -n auto $(ARGS)
 
 test-learning: $(READY)
