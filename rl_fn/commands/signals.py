@@ -79,13 +79,13 @@ def _answer(reader: int, numbers: frozenset[int]) -> None:
             _end("stopped at once" if count > 1 else "stopped; there was nothing to save")
         else:
             _stop()
-            timer = threading.Timer(GRACE_SECONDS, _end_unless_begun)
+            timer = threading.Timer(GRACE_SECONDS, _end_unless_begun, [_stop])
             timer.daemon = True
             timer.start()
 
 
-def _end_unless_begun() -> None:
-    if _stop is not None and not _has_begun():
+def _end_unless_begun(stop: Callable[[], None]) -> None:
+    if _stop is stop and not _has_begun():  # the process may be at another command by now
         _end("stopped before the first step; there was nothing to save")
 
 

@@ -34,6 +34,17 @@ def test_the_first_signal_asks_what_has_begun_to_stop(number):
     assert signal.getsignal(number) is before
 
 
+def test_what_comes_after_a_command_that_was_stopped_is_left_alone(monkeypatch):
+    monkeypatch.setattr(signals, "GRACE_SECONDS", 0.2)
+    stopped = threading.Event()
+    with signals.answered():
+        with signals.stopping(stopped.set, has_begun=lambda: True):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stopped.wait(10)
+        with signals.stopping(lambda: None, has_begun=lambda: False):
+            time.sleep(0.5)  # would end this process
+
+
 def test_other_threads_are_left_alone():
     def run():
         with signals.answered():

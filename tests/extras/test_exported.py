@@ -70,5 +70,5 @@ def test_another_compiler_trains_as_ours(tmp_path):
     assert ours["iteration"] == theirs["iteration"] == 2
     for name, leaf in ours.items():
         np.testing.assert_allclose(theirs[name], leaf, rtol=1e-3, atol=1e-4, err_msg=name)
-    kernel = "agent/policy/params/policy/head/kernel"
+    kernel = "agent/learner/params/policy/head/kernel"
     assert np.abs(ours[kernel] - tf.nest.flatten(named(state)[kernel])[0]).max() > 1e-4  # it has learned

@@ -153,7 +153,7 @@ def drawn_env():
 def train(folder, *flags):
     override = "num_envs=2,rollout_length=16,hidden_sizes=(8,)"
     common = ["--env", "Drawn-v0", "--train_steps", "640", "--eval_episodes", "2", "--eval_interval", "32"]
-    common += ["--no_compilation_cache"]
+    common += ["--video_interval", "32", "--no_compilation_cache"]
     commands.main(
         ["train", "--hparams", "ppo", "--output_dir", str(folder), "--hparam_override", override, *common, *flags]
     )
@@ -190,16 +190,8 @@ def test_the_commands_record_and_the_run_stays_the_same(tmp_path, drawn_env, cap
 
 def test_a_package_of_ones_own_is_filmed(tmp_path, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[1] / "own")
-    small = [
-        "--eval_episodes",
-        "2",
-        "--eval_interval",
-        "8",
-        "--train_steps",
-        "160",
-        "--no_compilation_cache",
-        "--record_video",
-    ]
+    small = ["--eval_episodes", "2", "--train_steps", "160", "--no_compilation_cache", "--record_video"]
+    small += ["--eval_interval", "8", "--video_interval", "8"]
     commands.main(["train", "--import", "my_package", "--hparams", "corridor", "--output_dir", str(tmp_path), *small])
     commands.main(["play", "--import", "my_package", str(tmp_path / "run_0"), "--record_video"])
     names = sorted(path.name for path in (tmp_path / "run_0" / "videos").glob("*.mp4"))
