@@ -98,7 +98,7 @@ def measure(name: str, folder: Path) -> None:
         "returns": [summary["eval_return_mean"] for summary in summaries],
         "seconds": round(sum(summary["train_seconds"] for summary in summaries) / (len(SEEDS) if is_compiled else 1)),
         "command": " ".join(["rl-fn", *command(name)[1:], *(["--copies", str(len(SEEDS))] if is_compiled else [])]),
-        "commit": git("rev-parse", "--short=10", "HEAD"),
+        "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "curve": {"env_steps": curve.env_steps.tolist(), "returns": np.round(curve.values, 3).tolist()},
     }
@@ -116,9 +116,10 @@ def command(name: str) -> list[str]:
     return ["rl_fn", "train", "--hparams", name]
 
 
-def git(*args: str) -> str:
-    """What git says, in one line."""
-    return subprocess.run(["git", *args], check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+def commit() -> str:
+    """What is measured, as git names it."""
+    told = ["git", "rev-parse", "--short=10", "HEAD"]
+    return subprocess.run(told, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
 
 
 def read_rows() -> dict[str, Any]:

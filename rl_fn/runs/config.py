@@ -153,9 +153,9 @@ class RunConfig:
     init_from: Path | None = setting(
         "Begin with what another run has learned: its folder, or one of its copies'.", None, metavar="DIR", group=_WHAT
     )
-    record_video: bool = setting("Record films at each evaluation, to run_0/videos.", False, group=_FILMS)
+    record_video: bool = setting("Record films at evaluations, to run_0/videos.", False, group=_FILMS)
     video_episodes: int = setting(
-        "Episodes to record or show at each evaluation.", 1, metavar="N", low=1, high=10**6, group=_FILMS
+        "Episodes to record or show at a time.", 1, metavar="N", low=1, high=10**6, group=_FILMS
     )
     video_interval: int | None = setting(
         "Environment steps between films, which come with an evaluation; else of each, or fewer where they are slow.",

@@ -152,8 +152,8 @@ def _read(copy: Path, which: str | int, agent: Agent) -> tuple[Nest, int, tuple[
 def take_over(run: Path, copy: int, copies: int, state: Nest) -> tuple[Nest, int]:
     """Puts what a run has learned into an agent's state at its beginning.
 
-    That is its policy, its parameters and those of its targets. Optimisers, replay and counters stay as they are in
-    `state`, so that schedules begin anew.
+    That is its policy, its parameters and those of its targets, and the moments by which observations and rewards are
+    normalised. Optimisers, replay and counters stay as they are in `state`, so that schedules begin anew.
 
     Args:
       run: the folder of a run with one copy or with `copies`, or that of one of its copies.
@@ -188,7 +188,8 @@ def take_over(run: Path, copy: int, copies: int, state: Nest) -> tuple[Nest, int
 def _is_learned(name: str) -> bool:
     parts = name.split("/")
     is_state = "replay" in parts or "opt_state" in parts
-    return not is_state and any(part == "policy" or part.endswith("params") for part in parts)
+    is_named = any(part in ("policy", "observations", "moments") or part.endswith("params") for part in parts)
+    return is_named and not is_state
 
 
 def _close(envs: list[Any]) -> None:

@@ -68,7 +68,7 @@ class Run:
       eval_interval: environment steps between evaluations. Unless given, they are a twentieth of the run, and more
         where evaluations would take more than a twentieth of its time.
       init_from: the folder of another run, or of one of its copies, with what that has learned to begin with.
-      record_video: whether to record films of copy 0 at each evaluation, to its folder `videos`.
+      record_video: whether to record films of copy 0 at evaluations, to its folder `videos`.
       video_episodes: episodes to record, or to show.
       video_interval: environment steps between films, which come with an evaluation. Unless given, with each, and
         rarer where films would take more than a twentieth of its time.

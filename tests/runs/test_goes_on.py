@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rl_fn import envs
-from rl_fn.agents import dqn
+from rl_fn.agents import dqn, ppo
 from rl_fn.runs import Run, checkpoint
 from rl_fn.runs.pauses import Pauses
 from tests.runs import tiny
@@ -127,6 +127,20 @@ def test_another_run_begins_with_what_one_has_learned(env, learned, tmp_path):
     assert config["init_from"] == str(learned.config.output_dir)
     with pytest.raises(ValueError, match="holds another run: init_from was"):
         make(env, tmp_path, 320, agent, hparams=hparams, eval_episodes=0)
+
+
+def test_what_normalises_is_begun_with_too(env, tmp_path):
+    hparams = ppo.PPOHParams(
+        train_steps=64, num_envs=2, rollout_length=8, num_minibatches=2, hidden_sizes=(8,), normalize_observations=True
+    ).override(normalize_rewards=True)
+    of = lambda run: run.leaves(lambda name: "observations/" in name or "moments/" in name)
+    first = make(env, tmp_path / "first", 64, ppo.make(env.spec, hparams), hparams=hparams, eval_episodes=0)
+    list(first)
+    more = {"hparams": hparams, "eval_episodes": 0, "init_from": tmp_path / "first"}
+    second = make(env, tmp_path / "second", 64, ppo.make(env.spec, hparams), **more)
+    assert of(second)["agent/observations/count"] == 64
+    for name, leaf in of(first).items():
+        np.testing.assert_array_equal(of(second)[name], leaf)
 
 
 def test_what_does_not_fit_is_not_begun_with(env, learned, tmp_path):

@@ -15,7 +15,7 @@ _VIDEO = 2  # folded into the seed's key
 
 
 class Films:
-    """Plays episodes at each evaluation, to films, in a window, or both; the first copy stands for all.
+    """Plays episodes at evaluations, to films, in a window, or both; the first copy stands for all.
 
     Args:
       agent: whose `act` chooses.
