@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXTRAS := .venv-extras
+SERVICES := .venv-services
 BENCH_JAX := .venv-bench-jax
 BENCH_TORCH := .venv-bench-torch
 TPU := .venv-tpu
@@ -27,7 +28,7 @@ train: $(READY)
 SWEPT := tests/agents/test_scalars.py tests/agents/test_truncation.py
 STEPPED := tests/loops tests/envs
 NUMERIC := tests/losses tests/returns tests/policies
-APART := tests/agents tests/replay $(STEPPED) $(NUMERIC) tests/learning tests/parity tests/extras
+APART := tests/agents tests/replay $(STEPPED) $(NUMERIC) tests/learning tests/parity tests/extras tests/services
 test: $(READY)
 	$(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) -n auto $(ARGS)
 	$(BIN)/python -m pytest $(STEPPED) -n auto $(ARGS)
@@ -43,10 +44,18 @@ $(EXTRAS)/.ready: pyproject.toml constraints.txt constraints-extras.txt
 		--constraint constraints-extras.txt --editable ".[dev,atari,box2d,envpool,litert,minari,mujoco,parity,plot,video]"
 	touch $@
 
+# Workers, search, tracking, clouds and the documentation have many dependencies, so they have one too.
+$(SERVICES)/.ready: pyproject.toml constraints-services.txt
+	test -x $(SERVICES)/bin/python || $(PYTHON) -m venv $(SERVICES)
+	$(SERVICES)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-services.txt \
+		--editable ".[dev,atari,cloud,docs,envpool,mlflow,model,plot,search-gp,storage,video,wandb,workers]" "moto[server]"
+	touch $@
+
 # Also what sweeps over all agents and takes long.
-test-extras: $(EXTRAS)/.ready
+test-extras: $(EXTRAS)/.ready $(SERVICES)/.ready
 	for sweep in $(SWEPT); do $(EXTRAS)/bin/python -m pytest $$sweep -n auto $(ARGS) || exit 1; done
 	$(EXTRAS)/bin/python -m pytest tests/parity tests/extras -n auto $(ARGS)
+	$(SERVICES)/bin/python -m pytest tests/services $(ARGS)
 
 test-learning: $(READY)
 	$(BIN)/python -m pytest tests/learning $(ARGS)
@@ -102,4 +111,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(EXTRAS) $(BENCH_JAX) $(BENCH_TORCH) $(TPU) $(TF220) build dist *.egg-info
+	rm -rf $(VENV) $(EXTRAS) $(SERVICES) $(BENCH_JAX) $(BENCH_TORCH) $(TPU) $(TF220) build dist *.egg-info
