@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from rl_fn import loops, random
 from rl_fn.agents.base import Agent
 from rl_fn.envs.host.base import HostEnv, close_and_tell
@@ -35,6 +37,7 @@ class Host:
         self._agent, self._env, self._eval_env, self._eval_episodes = agent, env, eval_env, eval_episodes
         self._made: list[HostEnv] = []
         self._play: Callable[..., loops.Evaluation] | None = None
+        self._sample: list[np.ndarray] = []  # of the actions of evaluations, until they are taken
         self._watched = [env]  # what may fail
         self._told = _failures(env)
 
@@ -62,13 +65,23 @@ class Host:
                 self._made.append(env)
             self._told = self._told.plus(_failures(env))
             self._watched.append(env)
-            self._play = loops.host_evaluate(self._agent, env, self._eval_episodes)
+            self._play = loops.host_evaluate(self._agent, env, self._eval_episodes, watch=self._sample.append)
         return self._play(policy, keys[0], stop)
+
+    def actions(self) -> np.ndarray | None:
+        """See Runner."""
+        sample, self._sample[:] = list(self._sample), []
+        return np.concatenate(sample) if sample else None
 
     def failures(self) -> Failures:
         """See Runner."""
         told, self._told = self._told, functools.reduce(Failures.plus, map(_failures, self._watched))
         return self._told.since(told)
+
+    def infos(self) -> dict[str, float]:
+        """See Runner."""
+        infos = getattr(self._env, "infos", None)
+        return infos.take() if infos else {}
 
     def stopping(self) -> None:
         """See Runner; only backend "sync" can keep a run from it."""

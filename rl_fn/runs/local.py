@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from rl_fn import loops, random
@@ -26,7 +27,8 @@ class Local:
 
     def __init__(self, agent: Agent, env: Env, eval_env: Env, copies: int, eval_episodes: int):
         self._agent, self._env, self._copies = agent, env, copies
-        self._play = loops.evaluate(agent, eval_env, eval_episodes, copies=copies > 1)
+        self._sample: list[np.ndarray] = []  # of the actions of evaluations, until they are taken
+        self._play = loops.evaluate(agent, eval_env, eval_episodes, copies=copies > 1, watch=self._sample.append)
 
     def init(self, key: random.Key) -> Nest:
         """See Runner."""
@@ -45,8 +47,17 @@ class Local:
         """See Runner."""
         return self._play(policy, tf.stack(keys) if self._copies > 1 else keys[0], stop)
 
+    def actions(self) -> np.ndarray | None:
+        """See Runner."""
+        sample, self._sample[:] = list(self._sample), []
+        return np.concatenate(sample, axis=1 if self._copies > 1 else 0) if sample else None
+
     def failures(self) -> None:
         """See Runner."""
+
+    def infos(self) -> dict[str, float]:
+        """See Runner."""
+        return {}
 
     def stopping(self) -> None:
         """See Runner."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +27,8 @@ class Report(NamedTuple):
     compiled: bool
     seconds: float  # the chunk took
     failures: Failures | None = None  # of environments on the host, since the start of the run
+    actions: np.ndarray | None = None  # a sample of those of the evaluation, `[steps, B, ...]`
+    infos: Mapping[str, float] = MappingProxyType({})  # what those reported in `info` at the ends of episodes, means
 
     @property
     def metrics(self) -> dict[str, np.ndarray]:
@@ -43,6 +47,8 @@ def make_report(
     is_pause: bool,
     schedule: Schedule,
     failures: Failures | None = None,
+    actions: np.ndarray | None = None,
+    infos: Mapping[str, float] = MappingProxyType({}),
 ) -> Report:
     """Makes a report of what a loop hands over."""
     return Report(
@@ -56,6 +62,8 @@ def make_report(
         compiled=chunk.compiled,
         seconds=chunk.seconds,
         failures=failures,
+        actions=actions,
+        infos=infos,
     )
 
 

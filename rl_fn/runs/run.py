@@ -331,7 +331,8 @@ class Run:
             with suppress(loops.Stopped):
                 self._evaluation = self._evaluate() if is_pause and self.config.eval_episodes else None
                 failures = self._failures()
-                report = make_report(chunk, self._evaluation, is_pause, self.agent.schedule, failures)
+                seen = self._runner.actions(), self._runner.infos()
+                report = make_report(chunk, self._evaluation, is_pause, self.agent.schedule, failures, *seen)
                 for reporter in self.reporters:
                     self._tell(reporter, "report", report)
                 self._keep_best()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
+
 from rl_fn import loops, random
 from rl_fn.agents.base import Agent
 from rl_fn.envs import registry
@@ -31,8 +33,14 @@ class Runner(Protocol):
     def evaluate(self, policy: Nest, keys: list[random.Key], stop: loops.Stop) -> loops.Evaluation:
         """Plays whole episodes without exploration; there is a key for each copy."""
 
+    def actions(self) -> np.ndarray | None:
+        """A sample of the actions of evaluations since the last call, `[steps, B, ...]`; copies have a leading axis."""
+
     def failures(self) -> Failures | None:
         """What environments failed since the last call; None where they cannot."""
+
+    def infos(self) -> dict[str, float]:
+        """Means of what environments reported of the episodes that ended in training since the last call."""
 
     def stopping(self) -> None:
         """The run was told to stop: tells where something keeps it from that."""

@@ -37,6 +37,13 @@ def test_evaluation_plays_whole_episodes_and_explores_nothing():
     assert np.any(greedy != exploring)
 
 
+def test_who_watches_an_evaluation_sees_the_actions_of_every_tenth_step():
+    seen = []
+    loops.evaluate(versions(), drawn.make(), 3, chunk=25, max_steps=50, watch=seen.append)(tf.constant(1), random.key(0))
+    assert [actions.shape for actions in seen] == [(3, 3)] * len(seen)
+    assert seen
+
+
 @pytest.mark.parametrize(("chunk", "limit"), [(100, 5), (2, 5), (1, 11)])
 def test_an_episode_is_cut_at_the_limit_however_long_the_chunks(chunk, limit):
     evaluate = loops.evaluate(versions(), drawn.make(), 3, chunk=chunk, max_steps=limit)

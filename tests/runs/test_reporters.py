@@ -102,6 +102,23 @@ def test_parameters_and_gradients_have_histograms(events):
     assert tags == ["parameters/agent/policy/params/kernel", "gradients/agent/opt_state/1/mean/kernel"]
 
 
+def test_actions_of_the_evaluation_have_a_histogram_of_each_axis(tmp_path):
+    board = TensorBoard()
+    board.start(run(tmp_path))
+    discrete = np.array([[0, 1, 1], [1, 1, 1]])  # two steps of three environments
+    board.report(report(10, {}, 0, EVALUATION)._replace(actions=discrete))
+    board.report(report(20, {}, 0, EVALUATION)._replace(actions=np.stack([discrete, -2.0 * discrete], axis=-1)))
+    board.close()
+    events = EventAccumulator(str(tmp_path / "run_0"), size_guidance={"tensors": 0}).Reload()
+    histograms = {
+        tag: make_ndarray(events.Tensors(tag)[0].tensor_proto) for tag in ("actions", "actions/0", "actions/1")
+    }
+    assert histograms["actions"][[0, -1], 2].tolist() == [1, 5]
+    assert histograms["actions/0"][[0, -1], 2].tolist() == [1, 5]
+    assert histograms["actions/1"][[0, -1], 2].tolist() == [5, 1]
+    assert histograms["actions/1"][0, 0] == -2
+
+
 def test_the_settings_are_on_the_page_of_hyper_parameters(events):
     (content,) = [
         value

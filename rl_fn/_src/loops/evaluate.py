@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +20,8 @@ from rl_fn.envs.host.base import HostEnv
 from rl_fn.struct import EnvSpec, Nest
 
 MAX_STEPS = 10_000  # of an episode, where the environment has no limit of its own
+_SAMPLED = 10  # of so many steps, the actions of one are shown to who watches
+Watch: TypeAlias = Callable[[np.ndarray], None]
 
 
 class Evaluation(NamedTuple):
@@ -48,6 +50,7 @@ def evaluate(
     copies: bool = False,
     chunk: int = 100,
     max_steps: int | None = None,
+    watch: Watch | None = None,
 ) -> Callable[..., Evaluation]:
     """Makes a compiled evaluation of whole episodes with exploration off, in `envs.judged(env)`.
 
@@ -62,6 +65,8 @@ def evaluate(
       chunk: the number of steps per compiled call.
       max_steps: where an episode is cut that has not ended: at the environment's own limit unless given, at
         `MAX_STEPS` if it has none.
+      watch: called with a sample of the actions, `[steps, B, ...]` of every tenth step, `[copies, steps, B, ...]` of
+        copies. Environments that have played their episode play on, and are in it.
 
     Returns:
       A function `(policy, key, stop=never) -> Evaluation`. It raises Stopped where `stop`, asked before each compiled
@@ -80,7 +85,7 @@ def evaluate(
         return init_actors(agent, env, num_episodes, random.fold_in(key, 0)), nothing
 
     def play(policy: Nest, state: tuple[ActorsState, Evaluation], key: random.Key, call: tf.Tensor) -> tuple:
-        def step(carry: tuple, keys: tf.Tensor) -> tuple[tuple, None]:
+        def step(carry: tuple, keys: tf.Tensor) -> tuple[tuple, tf.Tensor | None]:
             actors, sofar = carry
             actors, transition, ended = act_and_step(agent, env, policy, actors, keys, "eval")
             is_last = transition.is_last
@@ -89,10 +94,11 @@ def evaluate(
                 tf.where(is_last, ended.length_sum, actors.episode_length),
                 is_last,
             )
-            return (actors, struct.where(_playing(sofar, limit), now, sofar)), None
+            return (actors, struct.where(_playing(sofar, limit), now, sofar)), transition.action if watch else None
 
         keys = tf.reshape(random.split(random.fold_in(key, call), 2 * chunk), [chunk, 2, 2])
-        return scan(step, state, keys)[0]
+        state, actions = scan(step, state, keys)
+        return state, actions[::_SAMPLED] if watch else None
 
     def start_copies(keys: random.Key) -> Nest:
         return vectorized_map(start, keys)
@@ -109,7 +115,9 @@ def evaluate(
             if stop():
                 raise Stopped(f"the evaluation in {env.spec.name} was told to stop")
             calls += 1
-            state = play_fn(policy, state, key, tf.constant(calls))
+            state, actions = play_fn(policy, state, key, tf.constant(calls))
+            if watch:
+                watch(actions.numpy())
         return Evaluation(*[leaf.numpy() for leaf in state[1]])
 
     return run
@@ -120,7 +128,7 @@ def _playing(sofar: Evaluation, limit: int) -> tf.Tensor:
 
 
 def host_evaluate(
-    agent: Agent, env: HostEnv, num_episodes: int, max_steps: int | None = None
+    agent: Agent, env: HostEnv, num_episodes: int, max_steps: int | None = None, watch: Watch | None = None
 ) -> Callable[..., Evaluation]:
     """Makes an evaluation of whole episodes in host environments, with exploration off.
 
@@ -132,6 +140,7 @@ def host_evaluate(
       num_episodes: the number of episodes, over all environments.
       max_steps: where an episode is cut that has not ended: at the environment's own limit unless given, at
         `MAX_STEPS` if it has none.
+      watch: called with the actions `[1, B, ...]` of every tenth step.
 
     Returns:
       A function `(policy, key, stop=never) -> Evaluation`. It raises Stopped where `stop`, asked before each step,
@@ -151,11 +160,15 @@ def host_evaluate(
             np.zeros(num_episodes, np.float32), np.zeros(num_episodes, np.int32), np.zeros(num_episodes, bool)
         )
         played = np.zeros(env.num_envs, np.int64)
+        steps = 0
         while np.any(played < quota):
             actors = player.begin(policy, key, stop)
             playing = played < quota  # an environment whose episode was cut cannot begin another alone
             while playing.any():
-                actors.step(player.act)
+                action = actors.step(player.act).action
+                if watch and steps % _SAMPLED == 0:
+                    watch(action[None])
+                steps += 1
                 over = (actors.is_first | (actors.last_length >= limit)) & playing
                 if over.any():
                     episodes = played[over] * env.num_envs + np.flatnonzero(over)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_fn._src.spaces import convert, encode, short
+from rl_fn.envs.host.infos import numbers
 
 _NUMBERS = (float, int, np.floating, np.integer, np.bool_)
 
@@ -29,6 +30,7 @@ class Outcome(NamedTuple):
     terminated: bool
     truncated: bool
     first: Any = None  # the first observation of the next episode, where this step ended one
+    info: dict[str, float] | None = None  # the numbers in its info, where this step ended one
 
 
 class Session:
@@ -63,7 +65,7 @@ class Session:
         self._time += 1
         answer = self._env.step(action)
         try:
-            successor, reward, terminated, truncated, _ = answer
+            successor, reward, terminated, truncated, info = answer
         except (TypeError, ValueError):
             raise ValueError(_of_step(answer)) from None
         successor = self._encode(successor)
@@ -73,7 +75,8 @@ class Session:
         if not (terminated or truncated):
             return Outcome(successor, reward, False, False)
         successor = copy.deepcopy(successor)  # environments may write the next observation into the same array
-        return Outcome(successor, reward, terminated, truncated, self._begin())
+        found = numbers(info)  # before the next episode writes into it
+        return Outcome(successor, reward, terminated, truncated, self._begin(), found)
 
     def render(self) -> Any:
         """The picture of the environment."""

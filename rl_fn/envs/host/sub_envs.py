@@ -17,6 +17,7 @@ from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import keeper
 from rl_fn.envs.host.base import close_and_tell, host_spec
 from rl_fn.envs.host.failures import EnvFailed, Failures, reason_of
+from rl_fn.envs.host.infos import Infos
 from rl_fn.envs.host.session import Description, Outcome
 from rl_fn.envs.host.worker import GivenUp, InlineWorker, ProcessWorker, ThreadWorker, TimedOut, Worker, WorkerError
 from rl_fn.struct import Nest
@@ -42,7 +43,7 @@ class SubEnvs:
 
     Where a step fails, the episode is closed as truncated with a reward of 0 and with the last good
     observation as its successor, and a new environment takes the place. `failures` counts what was made again. A
-    failure is told by `logging`, with its traceback where that is a new one.
+    failure is told by `logging`, with its traceback where that is a new one. `infos` holds what environments report.
 
     `give_up` is asked before each environment, and about twice a second while one in a thread or a process is awaited.
     Where it says true, `GivenUp` is raised. Those in threads and processes are killed then, and with `EnvFailed`, and
@@ -84,7 +85,7 @@ class SubEnvs:
         self.num_envs = len(factories)
         self._name, self._factories, self._max_restarts = name, factories, max_restarts
         self._timeout = _TIMEOUT_SECONDS if timeout is None else timeout
-        self.failures = Failures()
+        self.failures, self.infos = Failures(), Infos()
         self.give_up: Callable[[], bool] = lambda: False
         self._start = BACKENDS[backend]
         self._workers = [self._start(factory) for factory in factories]
@@ -138,7 +139,7 @@ class SubEnvs:
                 outcome = Outcome(first, 0.0, False, True, first)
                 failed.append(index)
             outcomes.append(outcome)
-        successors, rewards, terminated, truncated, firsts = zip(*outcomes, strict=True)
+        successors, rewards, terminated, truncated, firsts, infos = zip(*outcomes, strict=True)
         next_observation = self._batch(successors)
         if failed:
             tf.nest.map_structure(lambda to, last: _copy_rows(to, last, failed), next_observation, self._observation)
@@ -146,6 +147,8 @@ class SubEnvs:
         if ended:
             pairs = zip(successors, firsts, strict=True)
             self._observation = self._batch([after if first is None else first for after, first in pairs])
+            for info in filter(None, infos):
+                self.infos.add(info)
         else:
             self._observation = next_observation
         with np.errstate(over="ignore"):  # what is no float32 is infinite

@@ -12,6 +12,7 @@ from rl_fn._src import spaces
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import session
 from rl_fn.envs.host.base import close_and_tell, host_spec, name_of
+from rl_fn.envs.host.infos import Infos, numbers
 from rl_fn.envs.host.session import Description
 from rl_fn.struct import EnvSpec, Nest
 
@@ -64,6 +65,7 @@ class VectorHostEnv:
             )
         _check_wrappers(env, self._mode)
         self.num_envs = env.num_envs
+        self.infos = Infos()
         described = _describe(env)
         self.spec: EnvSpec = host_spec(name_of(env), described)
         self._env = env
@@ -93,6 +95,9 @@ class VectorHostEnv:
         observation = next_observation = self._rebatch(raw)
         is_last = terminated | truncated
         if is_last.any():
+            last = info.get("final_info", info) if self._mode == _SAME_STEP else info
+            for row in np.flatnonzero(is_last):
+                self.infos.add(numbers(_of_row(last, int(row))))
             if self._mode == _SAME_STEP:
                 next_observation = self._with_final(observation, info["final_obs"], is_last)
             else:
@@ -127,6 +132,20 @@ class VectorHostEnv:
         rows = np.flatnonzero(is_last)
         finals = self._batch([final[row] for row in rows])
         return spaces.replace_rows(observation, finals, rows)
+
+
+def _of_row(info: Any, row: int) -> dict[str, Any]:
+    """What one environment reported: the row of each array, where the mask beside it says that it is there."""
+    found: dict[str, Any] = {}
+    for name, values in info.items() if isinstance(info, dict) else ():
+        mask = info.get(f"_{name}")
+        if name.startswith("_") or (mask is not None and not np.atleast_1d(mask)[row]):
+            continue
+        if isinstance(values, dict):
+            found[name] = _of_row(values, row)
+        elif isinstance(values, np.ndarray) and values.ndim and len(values) > row:
+            found[name] = values[row]
+    return found
 
 
 def _check_wrappers(env: Any, mode: str) -> None:

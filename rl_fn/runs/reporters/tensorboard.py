@@ -23,7 +23,8 @@ class TensorBoard:
     """Writes event files to the folder of each copy.
 
     Scalars: the curves of each report.
-    Histograms: parameters, and the running means of their gradients that an optimiser keeps, at each evaluation.
+    Histograms: parameters, the running means of their gradients that an optimiser keeps, and a sample of the actions
+        of the evaluation, at each evaluation.
     Images: the newest film, where they are recorded.
     Graphs: the training step, in the first copy's.
     Text and HParams: the settings.
@@ -51,7 +52,11 @@ class TensorBoard:
         for copy, writer in enumerate(self._writers):
             curves = [scalar_pb(tag, value) for tag, value in scalars(report, copy).items()]
             summary = Summary(
-                value=[value for part in (*curves, *self._histograms(kept, copy)) for value in part.value]
+                value=[
+                    value
+                    for part in (*curves, *self._histograms(kept, copy), *self._actions(report, copy))
+                    for value in part.value
+                ]
             )
             with writer.as_default(step=report.env_steps):
                 tf.summary.experimental.write_raw_pb(summary.SerializeToString())
@@ -71,6 +76,18 @@ class TensorBoard:
             values = leaf[copy] if len(self._writers) > 1 else leaf
             if values.size:
                 yield histogram_pb(f"gradients/{name}" if _is_gradient(name) else f"parameters/{name}", values)
+
+    def _actions(self, report: Report, copy: int) -> Iterator[Summary]:
+        """Discrete ones have one histogram, of others each axis has one."""
+        if report.actions is None:
+            return
+        sample = report.actions[copy] if len(self._writers) > 1 else report.actions
+        if sample.ndim == 2:
+            yield histogram_pb("actions", sample)
+            return
+        axes = sample.reshape(len(sample) * sample.shape[1], -1)
+        for axis in range(axes.shape[1]):
+            yield histogram_pb(f"actions/{axis}", axes[:, axis])
 
     def _write_graph(self) -> None:
         if not self._has_graph and (graph := self._run.graph) is not None:
