@@ -51,6 +51,12 @@ def check(init: Callable[[random.Key], Nest], config: RunConfig, spec: EnvSpec, 
         )
 
 
+def holds(arrays: Nest) -> bool:
+    """Whether there is memory for a copy of these, and for as much again."""
+    there = available()
+    return there is None or 2 * sum(array.nbytes for array in tf.nest.flatten(arrays)) < there
+
+
 def available() -> int | None:
     """Bytes that a process may still take, by the machine and by its container; None where the system does not say."""
     found = []

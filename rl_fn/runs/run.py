@@ -64,7 +64,8 @@ class Run:
       seed: of copy 0; copy i has the seed `seed + i`.
       copies: how many seeds side by side, in one program; only in compiled environments.
       eval_episodes: whole episodes per evaluation and copy; 0 for no evaluations.
-      checkpoint_seconds: the state is saved at least so often; 0 for every chance.
+      checkpoint_seconds: the state is saved at least so often, while training goes on; 0 for every chance, before the
+        report is handed over.
       eval_interval: environment steps between evaluations. Unless given, they are a twentieth of the run, and more
         where evaluations would take more than a twentieth of its time.
       init_from: the folder of another run, or of one of its copies, with what that has learned to begin with.
@@ -325,6 +326,7 @@ class Run:
     def _handed_over(self, chunk: loops.Chunk) -> Iterator[Report]:
         """What happens between two chunks; the state is whole there, and is saved where anything ends the run."""
         try:
+            self._storage.settle(patient=False)
             if self._storage.lost():
                 self._save()
             is_pause = self._is_pause()
@@ -341,8 +343,10 @@ class Run:
             self._save()
             raise
         is_old = time.monotonic() - self._saved_at >= self.config.checkpoint_seconds
-        if is_old or self.iteration == self._iterations or self.is_stopping():
+        if self.iteration == self._iterations or self.is_stopping():
             self._save()
+        elif is_old:
+            self._save(beside=self.config.checkpoint_seconds > 0)
         if self._due:
             return
         try:
@@ -431,11 +435,17 @@ class Run:
             self._compiled, self._state = self._runner.compile(self._state), None
         return self._compiled
 
-    def _save(self) -> None:
+    def _save(self, beside: bool = False) -> None:
+        """Saves the state; `beside` the training, where memory holds it twice."""
+        self._storage.settle()
         if self._storage.saved == self.iteration and not self._storage.lost():
             return
         told = {"progress": self._timing._asdict(), "due": self._due and self._due.to_json()}
-        self._storage.save(self.iteration, self._states(), told)
+        states = self._states()
+        if beside and memory.holds(states):
+            self._storage.save_beside(self.iteration, tf.nest.map_structure(np.array, states), told)
+        else:
+            self._storage.save(self.iteration, states, told)
         self._saved_at = time.monotonic()
 
     def _read_told(self, saved: checkpoint.Checkpoint) -> tuple[Timing, loops.Chunk | None]:

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class Storage:
         self.notes = list(folder.check(output_dir, contents))  # sentences that people should be told
         self.saved = 0  # the iteration of the newest checkpoints
         self._lock: Lock | None = None
+        self._thread = ThreadPoolExecutor(1)  # what is saved beside the training is written in
+        self._saving: Future[None] | None = None
         self._is_known = False  # what is in the folder
         self._written: list[Path] = []  # by reporters
 
@@ -62,7 +65,10 @@ class Storage:
                 self.notes.append(self._lock.note)
             self._is_known = True
             yield
+            self.settle()
         finally:
+            if self._saving:
+                wait([self._saving])
             if self._lock:
                 self._lock.release()
             self._lock, self._written = None, []
@@ -127,8 +133,30 @@ class Storage:
 
         Raises:
           RunError: if they cannot be written; and also where files of the run were deleted since it began, once
-            everything that is known is there again.
+            everything that is known is there again. Also what was to be written beside may be told so.
         """
+        self.settle()
+        self._save(iteration, states, told)
+
+    def save_beside(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
+        """Does as `save` in a thread: nobody may write into the states any more, and `settle` raises what it raises."""
+        self.settle()
+        self._saving = self._thread.submit(self._save, iteration, states, told)
+
+    def settle(self, patient: bool = True) -> None:
+        """Waits until everything is written.
+
+        Args:
+          patient: or else does not wait, but only looks.
+
+        Raises:
+          RunError: as `save`, for what has failed since the last call.
+        """
+        if self._saving and (patient or self._saving.done()):
+            saving, self._saving = self._saving, None
+            saving.result()
+
+    def _save(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         metadata = [{**told, "run": folder.identity(content)} for content in self._contents]
         lost = self.lost()
         try:
@@ -137,7 +165,7 @@ class Storage:
             checkpoint.save_copies(self.checkpoints, iteration, states, metadata)
         except OSError as error:
             if not lost and self.lost():
-                return self.save(iteration, states, told)
+                return self._save(iteration, states, told)
             at = f"the newest is at {self.saved * self._steps:,} steps" if self.saved else "there is none yet"
             raise RunError(
                 f"the checkpoint at {iteration * self._steps:,} steps cannot be written to {self.output_dir}: "

@@ -39,7 +39,8 @@ def test_evaluation_plays_whole_episodes_and_explores_nothing():
 
 def test_who_watches_an_evaluation_sees_the_actions_of_every_tenth_step():
     seen = []
-    loops.evaluate(versions(), drawn.make(), 3, chunk=25, max_steps=50, watch=seen.append)(tf.constant(1), random.key(0))
+    evaluate = loops.evaluate(versions(), drawn.make(), 3, chunk=25, max_steps=50, watch=seen.append)
+    evaluate(tf.constant(1), random.key(0))
     assert [actions.shape for actions in seen] == [(3, 3)] * len(seen)
     assert seen
 
