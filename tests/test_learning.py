@@ -20,6 +20,38 @@ def test_minimise_takes_one_step_and_hands_through_what_the_loss_says():
     assert (float(trained.params), float(more["x"])) == (2.0, 2.5)
 
 
+def test_minimise_measures_the_gradient_and_the_step():
+    # The gradient of x ** 2 + 4 y at (3, 0) is (6, 4), before it is clipped; the step size falls by a tenth a step.
+    falling = optimizers.sgd(lambda count: 0.5 - 0.1 * tf.cast(count, tf.float32))
+    optimizer = optimizers.flatten(optimizers.chain(optimizers.clip_by_global_norm(1.0), falling))
+    trained = learning.init_trained((tf.constant(3.0), tf.constant(0.0)), optimizer)
+    loss = lambda params: (params[0] ** 2 + 4 * params[1], (params[0], {"own": 1.0}))
+    trained, (_, metrics) = learning.minimise(loss, optimizer, trained)
+    assert sorted(metrics) == ["grad_norm", "learning_rate", "own"]
+    np.testing.assert_allclose([metrics["grad_norm"], metrics["learning_rate"]], [np.sqrt(36 + 16), 0.5], rtol=1e-6)
+    _, (_, metrics) = learning.minimise(loss, optimizer, trained, "critic_")
+    np.testing.assert_allclose(metrics["critic_learning_rate"], 0.4, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (optimizers.adam(0.1), 0.1),
+        (optimizers.adamw(0.2, mask=True), 0.2),
+        (optimizers.rmsprop(0.3, momentum=0.9), 0.3),
+        (optimizers.chain(optimizers.scale_by_adam(), optimizers.scale_by_learning_rate(0.4)), 0.4),
+        (optimizers.partition({"a": optimizers.sgd(0.1), "b": optimizers.sgd(0.2)}, ("a", "b")), None),
+        (optimizers.clip_by_global_norm(1.0), None),
+    ],
+)
+def test_an_optimiser_tells_its_step_size_where_it_is_one_for_all(optimizer, expected):
+    trained = learning.init_trained((tf.constant(3.0), tf.constant(0.0)), optimizer)
+    _, metrics = learning.minimise(lambda params: (params[0] + params[1], {}), optimizer, trained)
+    assert ("learning_rate" in metrics) == (expected is not None)
+    if expected is not None:
+        np.testing.assert_allclose(metrics["learning_rate"], expected, rtol=1e-6)
+
+
 def steps_of(target_update):
     """Parameters and target parameters after each of three steps from 0, each of which adds 1."""
     optimizer = optimizers.sgd(1.0)

@@ -108,29 +108,29 @@ def make(
             parts = {name: critic.train(part, both) for name, part in params["values"].items()}
             q_tm1, q_t = tf.split(tf.concat([outputs for outputs, _ in parts.values()], axis=-1), 2, axis=0)
             value, error = critic_loss(q_tm1, q_t, following.log_prob, alpha, sample)
-            return value, (inputs, {name: moved for name, (_, moved) in parts.items()}, value, error, q_tm1)
+            moved = [moved for _, moved in parts.values()]
+            return value, (inputs, moved, error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
 
-        trained, (inputs, moved, critic_value, error, q_tm1) = learning.minimise(
-            of_critics, critic_optimizer, learner.critics
+        trained, (inputs, moved, error, metrics) = learning.minimise(
+            of_critics, critic_optimizer, learner.critics, "critic_"
         )
-        values = {name: {**part, "statistics": moved[name]} for name, part in trained.params["values"].items()}
+        parts = zip(trained.params["values"].items(), moved, strict=True)
+        values = {name: {**part, "statistics": now} for (name, part), now in parts}
         trained = trained._replace(params={**trained.params, "values": values})
 
         def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
             outputs = actor.apply(params, inputs)
             critics = lambda inputs: by_statistics.apply(values, inputs)
             value, log_prob = actor_loss(policy, critics, inputs, outputs, alpha, actor_key)
-            return value, (value, log_prob)
+            return value, (log_prob, {"actor_loss": value, "entropy": -tf.reduce_mean(log_prob)})
 
-        acting, (actor_value, log_prob) = learning.minimise(of_actor, actor_optimizer, learner.actor)
+        acting, (log_prob, more) = learning.minimise(of_actor, actor_optimizer, learner.actor, "actor_")
         of_temperature = lambda log_temperature: (sac.temperature_loss(log_temperature, log_prob, target_entropy), ())
         log_temperature, _ = learning.minimise(of_temperature, temperature_optimizer, learner.log_temperature)
         count, old = learner.gradient_steps + 1, (learner.actor, learner.log_temperature)
         is_time = count % hparams.policy_delay == 0
         acting, log_temperature = struct.where(is_time, (acting, log_temperature), old)
-        metrics = {"critic_loss": critic_value, "q_value": tf.reduce_mean(q_tm1), "actor_loss": actor_value}
-        metrics |= {"temperature": alpha, "entropy": -tf.reduce_mean(log_prob)}
-        learned = Learned(metrics, tf.reduce_mean(tf.abs(error), axis=-1))
+        learned = Learned({**metrics, **more, "temperature": alpha}, tf.reduce_mean(tf.abs(error), axis=-1))
         return CrossQLearner(acting, trained, log_temperature, count), learned
 
     choose = hparams.make_choose(spec, encoder, actor, policy.act)

@@ -123,17 +123,17 @@ def make(
             value, (error, q_tm1) = critic_loss(outputs_tm1, outputs_t, sample)
             return value, (inputs, error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
 
-        trained, (inputs, error, metrics) = learning.minimise(of_critic, critic_optimizer, learner.critic)
+        trained, (inputs, error, metrics) = learning.minimise(of_critic, critic_optimizer, learner.critic, "critic_")
 
-        def of_actor(params: Nest) -> tuple[tf.Tensor, tf.Tensor]:
+        def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
             outputs = actor.apply(params, inputs)
             q_t = value_of(outputs_of(trained.params, inputs, policy.draw(outputs, actor_key)))
             value = actor_loss(q_t, outputs, hparams.output_cost)
-            return value, value
+            return value, {"actor_loss": value}
 
-        acting, metrics["actor_loss"] = learning.minimise(of_actor, actor_optimizer, learner.actor)
+        acting, more = learning.minimise(of_actor, actor_optimizer, learner.actor, "actor_")
         params = acting.params, trained.params
         targets = updates.incremental_update(params, learner.target_params, hparams.target_step_size)
-        return DDPGLearner(acting, trained, targets), Learned(metrics, tf.abs(error))
+        return DDPGLearner(acting, trained, targets), Learned(metrics | more, tf.abs(error))
 
     return hparams.make_noisy(spec, policy, init, outputs, gradient_step)

@@ -225,7 +225,8 @@ class ReplayHParams(HParams):
 
         def update(state: OffPolicyState, trajectory: Transition, key: random.Key) -> tuple[OffPolicyState, Metrics]:
             successor, metrics = learn(state, trajectory, key)
-            return successor, {**metrics, **report(state)}
+            held = {"replay/size": tf.cast(buffer.store.count(successor.replay), tf.float32)} if buffer.store else {}
+            return successor, {**metrics, **held, **report(state)}
 
         def cut(state: OffPolicyState) -> OffPolicyState:
             return state._replace(replay=buffer.cut(state.replay))

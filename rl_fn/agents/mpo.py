@@ -141,7 +141,7 @@ def make(
             value, error = critic_loss(q_tm1, q_t, sample)
             return value, (inputs, error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
 
-        trained, (inputs, error, metrics) = learning.minimise(of_critic, critic_optimizer, learner.critic)
+        trained, (inputs, error, metrics) = learning.minimise(of_critic, critic_optimizer, learner.critic, "critic_")
         old = of_outputs(actor.apply(target_actor, inputs))
         actions, q = drawn(trained.params, old, inputs, key)
 
@@ -152,7 +152,7 @@ def make(
             more = {"actor_loss": tf.reduce_mean(parts[0]), "temperature": duals.temperature}
             return tf.reduce_mean(tf.add_n(parts)), more
 
-        acting, more = learning.minimise(of_actor, actor_optimizer, learner.actor)
+        acting, more = learning.minimise(of_actor, actor_optimizer, learner.actor, "actor_")
         count, params = learner.gradient_steps + 1, (acting.params["policy"], trained.params)
         targets = updates.periodic_update(params, learner.target_params, count, hparams.target_period)
         return MPOLearner(acting, trained, targets, count), Learned(metrics | more, tf.abs(error))

@@ -137,24 +137,23 @@ def make(
         def of_critics(params: Nest) -> tuple[tf.Tensor, Nest]:
             batch = Batch(sample, encode(params, sample.items.observation), encode(targets, following), next_outputs)
             value, more = critic_loss(policy, of(params, drop[0]), of(targets, drop[1]), batch, alpha, critic_key)
-            return value, (batch.inputs, value, *more)
+            error, q_tm1 = more
+            return value, (batch.inputs, error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
 
-        trained, (inputs, critic_value, error, q_tm1) = learning.minimise(of_critics, critic_optimizer, learner.critics)
+        trained, (inputs, error, metrics) = learning.minimise(of_critics, critic_optimizer, learner.critics, "critic_")
 
         def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
             outputs = actor.apply(params, inputs)
             value, log_prob = actor_loss(policy, of(trained.params, drop[2]), inputs, outputs, alpha, actor_key)
-            return value, (value, log_prob)
+            return value, (log_prob, {"actor_loss": value, "entropy": -tf.reduce_mean(log_prob)})
 
-        acting, (actor_value, log_prob) = learning.minimise(of_actor, actor_optimizer, learner.actor)
+        acting, (log_prob, more) = learning.minimise(of_actor, actor_optimizer, learner.actor, "actor_")
         of_temperature = lambda log_temperature: (temperature_loss(log_temperature, log_prob, target_entropy), ())
         log_temperature, _ = learning.minimise(of_temperature, temperature_optimizer, learner.log_temperature)
         count, old = learner.gradient_steps + 1, (learner.actor, learner.log_temperature)
         acting, log_temperature = struct.where(count % hparams.policy_delay == 0, (acting, log_temperature), old)
         targets = updates.incremental_update(trained.params, targets, hparams.target_step_size)
-        metrics = {"critic_loss": critic_value, "q_value": tf.reduce_mean(q_tm1), "actor_loss": actor_value}
-        metrics |= {"temperature": alpha, "entropy": -tf.reduce_mean(log_prob)}
-        learned = Learned(metrics, tf.reduce_mean(tf.abs(error), axis=-1))
+        learned = Learned({**metrics, **more, "temperature": alpha}, tf.reduce_mean(tf.abs(error), axis=-1))
         return SACLearner(acting, trained, targets, log_temperature, count), learned
 
     choose = hparams.make_choose(spec, encoder, actor, policy.act)

@@ -91,17 +91,19 @@ def make(
             value, error = critic_loss(q_tm1, q_t, sample)
             return value, (inputs, error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
 
-        critics, (inputs, error, metrics) = learning.minimise(of_critics, critic_optimizer, learner.critics)
+        critics, (inputs, error, metrics) = learning.minimise(of_critics, critic_optimizer, learner.critics, "critic_")
 
-        def of_actor(params: Nest) -> tuple[tf.Tensor, tf.Tensor]:
+        def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
             value = actor_loss(values(critics.params), inputs, policy(params, inputs))
-            return value, value
+            return value, {"actor_loss": value}
 
-        actor, metrics["actor_loss"] = learning.minimise(of_actor, actor_optimizer, learner.actor)
+        actor, more = learning.minimise(of_actor, actor_optimizer, learner.actor, "actor_")
         params, count = (actor.params, critics.params), learner.gradient_steps + 1
         targets = updates.incremental_update(params, learner.target_params, hparams.target_step_size)
         is_time, old = count % hparams.policy_delay == 0, (learner.actor, learner.target_params)
         actor, targets = struct.where(is_time, (actor, targets), old)
-        return TD3Learner(actor, critics, targets, count), Learned(metrics, tf.reduce_mean(tf.abs(error), axis=-1))
+        return TD3Learner(actor, critics, targets, count), Learned(
+            metrics | more, tf.reduce_mean(tf.abs(error), axis=-1)
+        )
 
     return hparams.make_noisy(spec, unit, init, outputs, gradient_step)

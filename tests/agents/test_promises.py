@@ -1,5 +1,7 @@
 """What is easily promised and not kept: schedules that change nothing, a softmax taken twice, targets that are lost."""
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
@@ -32,7 +34,7 @@ def test_a_learning_rate_that_is_annealed_comes_to_nothing_with_the_last_update(
         hparams = ppo.PPOHParams(num_envs=2, rollout_length=8, num_minibatches=1, num_epochs=1, train_steps=32)
         agent = ppo.make(ENV.spec, hparams.override(hidden_sizes=(8,), anneal_learning_rate=annealed))
         states = trained(agent, 3)  # the run has two
-        steps.append([moved(*pair) for pair in zip(states, states[1:], strict=False)])
+        steps.append([moved(*pair) for pair in itertools.pairwise(states)])
     assert steps[0][0] > 0
     assert steps[0][2] == 0
     assert min(steps[1]) > 0.1 * steps[1][0] > 0

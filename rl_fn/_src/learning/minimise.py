@@ -8,7 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import optimizers, struct
-from rl_fn.struct import Nest
+from rl_fn.struct import Metrics, Nest
 
 
 class Trained(NamedTuple):
@@ -24,18 +24,37 @@ def init_trained(params: Nest, optimizer: optimizers.Optimizer) -> Trained:
 
 
 def minimise(
-    loss: Callable[[Nest], tuple[tf.Tensor, Nest]], optimizer: optimizers.Optimizer, trained: Trained
+    loss: Callable[[Nest], tuple[tf.Tensor, Nest]],
+    optimizer: optimizers.Optimizer,
+    trained: Trained,
+    prefix: str = "",
 ) -> tuple[Trained, Nest]:
     """One gradient step on a loss.
 
     Args:
-      loss: `params -> (scalar, more)`; what more it has to say is handed through.
+      loss: `params -> (scalar, more)`; what more it has to say is handed through. To a dict in it, of metrics, are
+        added `grad_norm`, the global norm of the gradient before it is clipped, and the `learning_rate` of the step,
+        where the optimiser has one.
       optimizer: turns gradients into updates; clipping is a part of it.
       trained: from `init_trained`.
+      prefix: of the names of these metrics, where an agent has several optimisers.
 
     Returns:
       The parameters and the optimiser's state after the step, and `more`.
     """
     (_, more), grads = struct.value_and_gradient(loss, trained.params)
     updates, opt_state = optimizer.update(grads, trained.opt_state, trained.params)
-    return Trained(optimizers.apply_updates(trained.params, updates), opt_state), more
+    measured = {f"{prefix}grad_norm": optimizers.global_norm(grads)}
+    if optimizer.learning_rate:
+        measured[f"{prefix}learning_rate"] = optimizer.learning_rate(trained.opt_state)
+    return Trained(optimizers.apply_updates(trained.params, updates), opt_state), _with(measured, more)
+
+
+def _with(measured: Metrics, more: Nest) -> Nest:
+    """Adds metrics to the dict that `more` is, or that is one of its parts."""
+    if isinstance(more, dict):
+        return {**measured, **more}
+    if not isinstance(more, tuple):
+        return more
+    parts = [{**measured, **part} if isinstance(part, dict) else part for part in more]
+    return type(more)(*parts) if hasattr(more, "_fields") else tuple(parts)

@@ -57,7 +57,8 @@ def adam(
     """
     base.check_rate("adam: learning_rate", learning_rate)
     factor = lambda count: -base.rate_at(learning_rate, count)
-    return _adam("adam", factor, beta_1, beta_2, epsilon, corrected_epsilon)
+    plain = _adam("adam", factor, beta_1, beta_2, epsilon, corrected_epsilon)
+    return plain._replace(learning_rate=base.counted_rate(learning_rate))
 
 
 def adamw(
@@ -88,6 +89,7 @@ def adamw(
     scalars.check("adamw: weight_decay", weight_decay, "[0, inf)")
     factor = lambda count: -base.rate_at(learning_rate, count)
     plain = _adam("adamw", factor, beta_1, beta_2, epsilon, corrected_epsilon)
+    plain = plain._replace(learning_rate=base.counted_rate(learning_rate))
     if scalars.is_zero(weight_decay):
         return plain
 
@@ -100,7 +102,7 @@ def adamw(
         decayed = lambda yes, u, p: u + base.times(decay, p) if yes else u
         return tf.nest.map_structure(decayed, chosen, updates, params), state
 
-    return Optimizer(plain.init, update, by_leaf=mask is not None)
+    return plain._replace(update=update, by_leaf=mask is not None)
 
 
 def _adam(

@@ -22,6 +22,8 @@ class Optimizer(NamedTuple):
     init: Callable[[Nest], Nest]  # params -> opt_state
     update: Callable[..., tuple[Nest, Nest]]  # (grads, opt_state, params) -> (updates, opt_state)
     by_leaf: bool = False  # whether it tells leaves apart, by name or shape; then `flatten` cannot join them
+    # opt_state -> the learning rate of the next step, where there is one for all parameters
+    learning_rate: Callable[[Nest], tf.Tensor] | None = None
 
 
 def apply_updates(params: Nest, updates: Nest) -> Nest:
@@ -54,7 +56,17 @@ def chain(*optimizers: Optimizer) -> Optimizer:
             next_states.append(state)
         return grads, tuple(next_states)
 
-    return Optimizer(init, update, by_leaf=any(optimizer.by_leaf for optimizer in optimizers))
+    rates = [(index, optimizer.learning_rate) for index, optimizer in enumerate(optimizers) if optimizer.learning_rate]
+    by_leaf = any(optimizer.by_leaf for optimizer in optimizers)
+    if len(rates) != 1:
+        return Optimizer(init, update, by_leaf)
+    ((index, rate),) = rates
+    return Optimizer(init, update, by_leaf, lambda states: rate(states[index]))
+
+
+def counted_rate(rate: ScalarOrSchedule) -> Callable[[Nest], tf.Tensor]:
+    """The `Optimizer.learning_rate` of one whose state has a `count` of steps."""
+    return lambda state: rate_at(rate, state.count)
 
 
 def check_rate(label: str, rate: ScalarOrSchedule) -> None:

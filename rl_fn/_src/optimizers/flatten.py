@@ -46,7 +46,7 @@ def flatten(optimizer: Optimizer) -> Optimizer:
                 updates[index] = tf.reshape(part, leaf.shape)
         return tf.nest.pack_sequence_as(grads, [updates[index] for index in sorted(updates)]), state
 
-    return Optimizer(init, update)
+    return Optimizer(init, update, learning_rate=optimizer.learning_rate)
 
 
 def _small_and_large(nest: Nest) -> tuple[dict[int, tf.Tensor], dict[int, tf.Tensor]]:

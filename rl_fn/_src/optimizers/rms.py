@@ -56,6 +56,7 @@ def rmsprop(
     base.check_rate("rmsprop: learning_rate", learning_rate)
     factor = lambda count: -base.rate_at(learning_rate, count)
     scaled = _rms("rmsprop", factor, decay, epsilon, centered, epsilon_inside_sqrt)
+    scaled = scaled._replace(learning_rate=base.counted_rate(learning_rate))
     return scaled if scalars.is_zero(momentum) else base.chain(scaled, trace(momentum))
 
 

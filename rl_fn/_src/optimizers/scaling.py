@@ -58,7 +58,8 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule) -> Optimizer:
       ValueError: if it is a negative number.
     """
     base.check_rate("scale_by_learning_rate: learning_rate", learning_rate)
-    return _scaled(lambda count: -base.rate_at(learning_rate, count))
+    scaled = _scaled(lambda count: -base.rate_at(learning_rate, count))
+    return scaled._replace(learning_rate=base.counted_rate(learning_rate))
 
 
 def trace(decay: Scalar, nesterov: bool = False) -> Optimizer:

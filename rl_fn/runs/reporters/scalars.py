@@ -13,13 +13,13 @@ def scalars(report: Report, copy: int) -> dict[str, float]:
     """By their tags; what there is nothing to report of is left out.
 
     rollout/  episodes that ended in training: `ep_return_mean`, `ep_length_mean`, `episodes`
-    train/    the agent's metrics, under its names
+    train/    the agent's metrics, under its names; one that has a group of its own, such as `replay/size`, has that
     eval/     whole episodes without exploration: `return_mean`, `return_std`, `length_mean`, `unfinished`
     env/      environments on the host that were made again since the start: `restarts`, of these `timeouts`
     time/     `steps_per_second`, of each copy, without compilation
     """
     mine, mine_of_all = (lambda value: np.atleast_1d(value)[copy]), (lambda value: np.atleast_2d(value)[copy])
-    values = {f"train/{name}": mine(value) for name, value in report.agent_metrics.items()}
+    values = {name if "/" in name else f"train/{name}": mine(value) for name, value in report.agent_metrics.items()}
     count, episode_return, episode_length = map(mine, report.episodes)
     if not math.isnan(count):
         values["rollout/episodes"] = count
