@@ -86,6 +86,9 @@ def test_host_environments(name):
     chunks = list(loops.host_train(agent, env, compiled, 4))
     assert chunks[-1].iteration == 4
     assert_learned(state.agent.policy, compiled.read(lambda state: state.agent.policy))
+    told = {tag.removeprefix("critic_") for tag in chunks[-1].metrics}
+    assert {"grad_norm", "learning_rate"} <= told
+    assert ("replay/size" in told) == ("learning_starts" in settings)
     evaluate = loops.host_evaluate(agent, env, 2)
     returns, lengths, finished = evaluate(compiled.read(lambda s: s.agent.policy), random.key(1))
     assert np.all(np.isfinite(returns))
