@@ -20,6 +20,12 @@ or, where the loop is your own, with its parts:
         learner.learn(actors.rollout(learner.acting(), iteration))
     metrics, episodes = summarize(StepReport(learner.drain(), actors.ended()), iterations)
 
+Agents that learn from a data set step no environment:
+
+    compiled = compile(offline_step(agent), init_offline_state(agent, key))
+    for chunk in train(compiled, iterations):
+        ...
+
 How many environments, how long a rollout and how far behind the acting policy is are the agent's schedule.
 """
 
@@ -27,7 +33,7 @@ from rl_fn._src.loops.chunks import Chunk, EpisodeMeans, StepReport, Stop, Stopp
 from rl_fn._src.loops.compile import Compiled, compile, vectorize
 from rl_fn._src.loops.evaluate import MAX_STEPS, Evaluation, evaluate, host_evaluate
 from rl_fn._src.loops.finite import NonFiniteError, nonfinite
-from rl_fn._src.loops.host_actors import HostActors
+from rl_fn._src.loops.host_actors import HostActors, HostPlayer
 from rl_fn._src.loops.host_train import host_train
 from rl_fn._src.loops.learners import (
     HostState,
@@ -38,6 +44,7 @@ from rl_fn._src.loops.learners import (
     init_host_state,
     make_learner,
 )
+from rl_fn._src.loops.offline import OfflineState, init_offline_state, offline_step
 from rl_fn._src.loops.rollout import ActorsState, Episodes, act_and_step, init_actors, rollout
 from rl_fn._src.loops.stateful import StatefulAgent
 from rl_fn._src.loops.train_step import TrainState, init_state, train, train_step
@@ -52,11 +59,13 @@ __all__ = [
     "Episodes",
     "Evaluation",
     "HostActors",
+    "HostPlayer",
     "HostState",
     "InTurnLearner",
     "LaggingLearner",
     "Learner",
     "NonFiniteError",
+    "OfflineState",
     "StatefulAgent",
     "StepReport",
     "Stop",
@@ -70,9 +79,11 @@ __all__ = [
     "host_train",
     "init_actors",
     "init_host_state",
+    "init_offline_state",
     "init_state",
     "make_learner",
     "nonfinite",
+    "offline_step",
     "rollout",
     "scan",
     "summarize",

@@ -31,14 +31,19 @@ class AgentState(Protocol):
 class Schedule(NamedTuple):
     """What an agent was built for; loops read it from the agent, so that nothing is told twice."""
 
-    num_envs: int  # B, the environments stepped side by side
-    rollout_length: int  # T, the steps of each environment between two updates
+    num_envs: int  # B, the environments stepped side by side; 0 of an agent that learns from a data set alone
+    rollout_length: int  # T, the steps of each environment between two updates; without environments, gradient steps
     actor_lag: int = 0  # updates that the acting policy is behind the learner
 
     @property
     def steps(self) -> int:
-        """Environment steps of one rollout, over all environments."""
-        return self.num_envs * self.rollout_length
+        """Environment steps of one rollout, over all environments; gradient steps where there are none."""
+        return max(self.num_envs, 1) * self.rollout_length
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether no environment is stepped, because the agent learns from a data set."""
+        return self.num_envs == 0
 
 
 class Agent(NamedTuple):

@@ -193,7 +193,7 @@ class ReplayHParams(HParams):
         gradient_step: Callable[[Any, replay.Sample, random.Key], tuple[Any, Learned]],
         *,
         min_items: int | None = None,
-        to_items: Callable[[Transition], Nest] = lambda trajectory: trajectory._replace(extras={}),
+        to_items: Callable[[Transition], Nest] | None = lambda trajectory: trajectory._replace(extras={}),
         beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
         report: Callable[[OffPolicyState], Metrics] = lambda state: {},
     ) -> Agent:

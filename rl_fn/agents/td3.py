@@ -43,8 +43,12 @@ def critic_loss(q_tm1: tf.Tensor, q_t: tf.Tensor, sample: replay.Sample) -> tupl
     return tf.reduce_mean(sample.weights * tf.reduce_sum(losses.l2_loss(error), axis=-1)), error
 
 
-def actor_loss(values: Values, inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.Tensor:
-    """The loss of the policy, minus the first critic's value of its actions: Fujimoto et al. (2018), equation 15."""
+def actor_loss(values: Values, inputs: tf.Tensor, unit_action: tf.Tensor, taken: tf.Tensor | None = None) -> tf.Tensor:
+    """The loss of the policy, minus the first critic's value of its actions: Fujimoto et al. (2018), equation 15.
+
+    What was `taken` in the sample, `[N, A]` in [-1, 1], is nothing to TD3, but to what is made of it.
+    """
+    del taken
     return -tf.reduce_mean(values(inputs, unit_action)[:, 0])
 
 
@@ -94,7 +98,7 @@ def make(
         critics, (inputs, error, metrics) = learning.minimise(of_critics, critic_optimizer, learner.critics, "critic_")
 
         def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
-            value = actor_loss(values(critics.params), inputs, policy(params, inputs))
+            value = actor_loss(values(critics.params), inputs, policy(params, inputs), taken)
             return value, {"actor_loss": value}
 
         actor, more = learning.minimise(of_actor, actor_optimizer, learner.actor, "actor_")

@@ -14,6 +14,7 @@ from rl_fn.commands.export import export
 from rl_fn.commands.flags import flag
 from rl_fn.commands.play import play
 from rl_fn.commands.plot import plot
+from rl_fn.commands.record import record
 from rl_fn.commands.show import described, list_sets, show
 from rl_fn.commands.train import train
 from rl_fn.commands.version import version
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plot": plot,
     "compare": compare,
     "export": export,
+    "record": record,
     "list": list_sets,
     "show": show,
     "envs": envs,

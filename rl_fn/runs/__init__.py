@@ -6,7 +6,8 @@ for report in run:
 
 `RunConfig` describes a run in names and numbers, `Run.from_config` makes it. Afterwards, `load` makes what a run has
 learned, with a `Policy` to act with; `evaluate` judges it, and `export` writes it in forms that need no rl_fn.
-`checkpoint` saves and restores states, `reporters` are what watches a run.
+`datasets` records what a run meets, and reads it for agents that learn from that. `checkpoint` saves and restores
+states, `reporters` are what watches a run.
 
 TensorFlow is loaded with the first run, not with this package.
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rl_fn.runs.config import RunConfig
 
 if TYPE_CHECKING:
-    from rl_fn.runs import checkpoint, reporters
+    from rl_fn.runs import checkpoint, datasets, reporters
     from rl_fn.runs.errors import ReporterError, RunError
     from rl_fn.runs.exporting import export
     from rl_fn.runs.judging import Judged, evaluate
@@ -38,6 +39,7 @@ __all__ = [
     "RunConfig",
     "RunError",
     "checkpoint",
+    "datasets",
     "evaluate",
     "export",
     "load",

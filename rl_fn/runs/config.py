@@ -113,6 +113,12 @@ class RunConfig:
     env_timeout: float | None = setting(
         "Seconds in which such an environment must answer.", None, metavar="N", above=0, high=1e6, group=_WHERE
     )
+    dataset: str | None = setting(
+        "What agents learn from that step no environment: a folder of rl-fn record, or minari:NAME.",
+        None,
+        metavar="NAME",
+        group=_WHAT,
+    )
     hparam_override: Mapping[str, Any] = setting(
         'Hyper-parameters, such as "learning_rate=1e-3,num_envs=16".', {}, metavar="NAME=VALUE,...", group=_WHAT
     )

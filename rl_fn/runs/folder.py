@@ -71,7 +71,7 @@ def has_begun(folder: Path) -> bool:
 
 def identity(content: dict[str, Any]) -> dict[str, Any]:
     """What makes a copy of a run another, from what its config.json holds."""
-    settings = {name: content.get(name) for name in ("agent", "env", "seed", "copies", "copy", "init_from")}
+    settings = {name: content.get(name) for name in ("agent", "env", "seed", "copies", "copy", "init_from", "dataset")}
     arguments = {f"env_kwargs {name}": value for name, value in _values(content, "env_kwargs").items()}
     return {**settings, **arguments, **_values(content, "hparam_override")}
 

@@ -17,6 +17,7 @@ from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.struct import Nest
 
 PATIENCE_SECONDS = 5.0  # with an environment, before it is told that a run cannot stop because of it
+_NUM_ENVS = 8  # to evaluate in, where the training has none
 _LOG = logging.getLogger(__name__)
 
 
@@ -43,14 +44,18 @@ class Host:
 
     def init(self, key: random.Key) -> Nest:
         """See Runner."""
-        return loops.init_host_state(self._agent, key)
+        offline = self._agent.schedule.is_offline
+        return (loops.init_offline_state if offline else loops.init_host_state)(self._agent, key)
 
     def compile(self, state: Nest) -> loops.Compiled:
         """See Runner."""
-        return loops.compile(loops.host_step(self._agent), state)
+        offline = self._agent.schedule.is_offline
+        return loops.compile((loops.offline_step if offline else loops.host_step)(self._agent), state)
 
     def train(self, compiled: loops.Compiled, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
         """See Runner."""
+        if self._agent.schedule.is_offline:
+            return loops.train(compiled, iterations, **options)
         return loops.host_train(self._agent, self._env, compiled, iterations, **options)
 
     def evaluate(self, policy: Nest, keys: list[random.Key], stop: loops.Stop) -> loops.Evaluation:
@@ -59,7 +64,7 @@ class Host:
             env: Any = self._eval_env
             if callable(env):
                 try:
-                    env = env(min(self._eval_episodes, self._agent.schedule.num_envs))
+                    env = env(min(self._eval_episodes, self._agent.schedule.num_envs or _NUM_ENVS))
                 except ValueError as error:
                     raise EnvFailed("environments to evaluate in could not be made", str(error)) from error
                 self._made.append(env)

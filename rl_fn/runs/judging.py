@@ -66,7 +66,7 @@ def evaluate(
         if isinstance(place, Env):
             play = loops.evaluate(agent, place, episodes)
         else:
-            many = registry.judged_like(place, min(episodes, agent.schedule.num_envs))
+            many = registry.judged_like(place, min(episodes, agent.schedule.num_envs or 8))
             made.append(many)
             play = loops.host_evaluate(agent, many, episodes)
         for folder in copies:

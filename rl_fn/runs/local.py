@@ -32,11 +32,14 @@ class Local:
 
     def init(self, key: random.Key) -> Nest:
         """See Runner."""
+        if self._agent.schedule.is_offline:
+            return loops.init_offline_state(self._agent, key)
         return loops.init_state(self._agent, self._env, key)
 
     def compile(self, state: Nest) -> loops.Compiled:
         """See Runner."""
-        step = loops.train_step(self._agent, self._env)
+        offline = self._agent.schedule.is_offline
+        step = loops.offline_step(self._agent) if offline else loops.train_step(self._agent, self._env)
         return loops.compile(loops.vectorize(step) if self._copies > 1 else step, state)
 
     def train(self, compiled: loops.Compiled, iterations: int, **options: Any) -> Iterator[loops.Chunk]:

@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rl_fn import loops, random, sets, struct
+from rl_fn import loops, random, struct
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv, close_and_tell
 from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
-from rl_fn.runs import checkpoint, finite, folder, loading, memory
+from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory
 from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
 from rl_fn.runs.errors import ReporterError, one_line
 from rl_fn.runs.pauses import Pauses
@@ -134,7 +134,7 @@ class Run:
         owned = [] if isinstance(env, Env) else [env]
         run = cls.__new__(cls)
         try:
-            agent = sets.agent_module(str(config.agent)).make(env.spec, hparams)
+            agent, config = datasets.make_agent(config, hparams, env.spec)
             run._set_up(agent, env, config, None, reporters, owned)
         except BaseException:
             for made in owned:
@@ -424,7 +424,7 @@ class Run:
         agent, iterations = loading.take_over(Path(source or ""), copy, self.config.copies, state.agent)
         self.notes.append(f"begins with what {source} had learned after {iterations:,} updates")
         policies = struct.stack([agent.policy] * lag) if (lag := self.agent.schedule.actor_lag) else ()
-        has_lag = isinstance(self.env, Env)
+        has_lag = hasattr(state, "policies")
         return state._replace(agent=agent, policies=policies) if has_lag else state._replace(agent=agent)
 
     def _compile(self) -> loops.Compiled:

@@ -43,7 +43,7 @@ def update_from_replay(
     gradient_steps: int = 1,
     min_items: int = 1,
     beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
-    to_items: Callable[[Transition], Nest] = lambda trajectory: trajectory._replace(extras={}),
+    to_items: Callable[[Transition], Nest] | None = lambda trajectory: trajectory._replace(extras={}),
 ) -> Callable[[OffPolicyState, Transition, random.Key], tuple[OffPolicyState, Metrics]]:
     """Makes an agent's `update`: adds the trajectory to the replay and takes gradient steps on samples.
 
@@ -54,14 +54,15 @@ def update_from_replay(
       gradient_steps: per update.
       min_items: items that must be there before the first gradient step; at least one always.
       beta: from the number of updates so far to the exponent of the importance weights.
-      to_items: from a trajectory to what the buffer adds; without the extras of acting unless given.
+      to_items: from a trajectory to what the buffer adds; without the extras of acting unless given. None where nothing
+        is added, because the buffer holds a data set.
 
     Returns:
       `(state, trajectory, key) -> (state, metrics)`; before the first gradient step there are no metrics to report.
     """
 
     def update(state: OffPolicyState, trajectory: Transition, key: random.Key) -> tuple[OffPolicyState, Metrics]:
-        stored = buffer.add(state.replay, to_items(trajectory))
+        stored = buffer.add(state.replay, to_items(trajectory)) if to_items else state.replay
         ready = buffer.is_ready(stored, min_items)
         if tf.get_static_value(ready) is not None and not ready:  # in eager mode, where an empty buffer is refused
             return OffPolicyState(state.learner, stored, state.num_updates + 1), {}

@@ -24,6 +24,7 @@ class PolicyHead(NamedTuple):
     num_outputs: int  # P, of the network
     distribution: Callable[[tf.Tensor], Distribution]  # outputs [..., P] to a distribution over draws
     to_action: Callable[[tf.Tensor], tf.Tensor]  # draws to actions as the environment takes them
+    to_draw: Callable[[tf.Tensor], tf.Tensor] = lambda action: action  # the way back, for the actions of a data set
 
 
 def policy_head(space: gymnasium.Space) -> PolicyHead:
@@ -42,12 +43,15 @@ def policy_head(space: gymnasium.Space) -> PolicyHead:
     match space:
         case spaces.Discrete():
             struct.space_spec(space)
-            return PolicyHead(int(space.n), categorical, lambda draw: draw)
+            return PolicyHead(int(space.n), categorical, lambda draw: draw, lambda action: action)
         case spaces.MultiDiscrete():
             struct.space_spec(space)
             sizes = [int(size) for size in space.nvec.ravel()]
             return PolicyHead(
-                sum(sizes), lambda logits: multi_discrete(logits, sizes), lambda draw: _shaped(space, draw)
+                sum(sizes),
+                lambda logits: multi_discrete(logits, sizes),
+                lambda draw: _shaped(space, draw),
+                lambda action: _flat(space, action),
             )
         case spaces.Box():
             return _box_head(space)
@@ -71,7 +75,10 @@ def _box_head(space: spaces.Box) -> PolicyHead:
     def to_action(draw: tf.Tensor) -> tf.Tensor:
         return _inside(space, _shaped(space, middle + half_width * tf.cast(draw, dtype)))
 
-    return PolicyHead(2 * size, distribution, to_action)
+    def to_draw(action: tf.Tensor) -> tf.Tensor:
+        return tf.cast((tf.cast(_flat(space, action), dtype) - middle) / np.maximum(half_width, 1e-30), tf.float32)
+
+    return PolicyHead(2 * size, distribution, to_action, to_draw)
 
 
 class UnitBox(NamedTuple):
@@ -142,6 +149,11 @@ def _shaped(space: spaces.Box | spaces.MultiDiscrete, flat: tf.Tensor) -> tf.Ten
     if len(space.shape) == 1:
         return flat
     return tf.reshape(flat, [*sizes_of(flat)[:-1], *space.shape])
+
+
+def _flat(space: spaces.Box | spaces.MultiDiscrete, action: tf.Tensor) -> tf.Tensor:
+    """Turns `[..., *space.shape]` into `[..., A]`."""
+    return tf.reshape(action, [*sizes_of(action)[: -len(space.shape) or None], math.prod(space.shape)])
 
 
 def _inside(space: spaces.Box, action: tf.Tensor) -> tf.Tensor:

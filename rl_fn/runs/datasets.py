@@ -1,0 +1,183 @@
+"""Data sets of a run: recorded from what another has learned, and read to learn from."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from rl_fn import loops, random, replay, sets, struct
+from rl_fn.agents.base import Agent, sampled
+from rl_fn.envs.base import Env
+from rl_fn.envs.host.base import HostEnv
+from rl_fn.runs.config import RunConfig, hparam_values
+from rl_fn.runs.errors import one_line
+from rl_fn.runs.loading import load
+from rl_fn.struct import EnvSpec, Nest, Transition
+
+MINARI = "minari:"  # before the name of a data set in Minari's folder
+_NUM_ENVS = 10  # side by side, of compiled environments
+_CALL = 100  # steps of each in a compiled call
+
+
+def make_agent(config: RunConfig, hparams: Any, spec: EnvSpec) -> tuple[Agent, RunConfig]:
+    """Makes the agent of a run, with its data set where it learns from one.
+
+    Args:
+      config: resolved.
+      hparams: the agent's struct.
+      spec: of the environment.
+
+    Returns:
+      The agent, and the settings, in which the hyper-parameters say how large the data set is.
+
+    Raises:
+      ValueError: if there is a data set for an agent that steps environments, or none for one that does not.
+    """
+    module = sets.agent_module(str(config.agent))
+    is_offline = hparams.schedule.is_offline
+    if config.dataset is None:
+        if is_offline:
+            raise ValueError(
+                f"{config.agent} learns from a data set: name one with --dataset, a folder that rl-fn record has "
+                "written, or minari:NAME"
+            )
+        return module.make(spec, hparams), config
+    if not is_offline:
+        raise ValueError(f"dataset is {config.dataset!r}, and {config.agent} learns from environments: expected none")
+    data = read(config.dataset, spec)
+    hparams = hparams.of_size(data)
+    return module.make(spec, hparams, data=data), dataclasses.replace(config, hparam_override=hparam_values(hparams))
+
+
+def record(
+    run: Path | str,
+    output: Path | str,
+    *,
+    steps: int = 10_000,
+    checkpoint: str | int = "newest",
+    deterministic: bool = False,
+    seed: int = 0,
+) -> float:
+    """Records what a run's policy meets.
+
+    Args:
+      run: the folder of a run, or of one of its copies.
+      output: a new folder, or `minari:NAME`.
+      steps: environment steps, rounded up to whole ones of all environments.
+      checkpoint: as in `load`.
+      deterministic: without exploration; else as in training.
+      seed: the same seed gives the same steps.
+
+    Returns:
+      The mean return of the episodes that ended, NaN if none did.
+
+    Raises:
+      ValueError: as `load`, for fewer than 1 steps, if there is something of that name already, or if Minari is asked
+        for and not installed.
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}, expected at least 1")
+    if not str(output).startswith(MINARI) and Path(output).exists():
+        raise ValueError(f"output {output} exists, expected a new folder")
+    loaded = load(run, checkpoint=checkpoint)
+    agent = loaded.agent if deterministic else sampled(loaded.agent)
+    try:
+        play = _play_compiled if isinstance(loaded.env, Env) else _play_host
+        data = play(agent, loaded.env, loaded.policy.params, steps, random.key(seed))
+    finally:
+        if not isinstance(loaded.env, Env):
+            loaded.env.close()
+    write(output, data, loaded.env.spec)
+    return _mean_return(data)
+
+
+def write(output: Path | str, data: Transition, spec: EnvSpec) -> None:
+    """Writes steps `[T, B, ...]` or `[N, ...]`; see `record`."""
+    if str(output).startswith(MINARI):
+        _needs_minari(str(output))
+        replay.to_minari(str(output).removeprefix(MINARI), data, spec.observation_space, spec.action_space)
+        return
+    replay.save(output, tf.nest.map_structure(tf.constant, data))
+
+
+def read(name: str, spec: EnvSpec) -> Transition:
+    """Reads a data set.
+
+    Args:
+      name: a folder that `record` has written, or `minari:NAME`.
+      spec: of the environment that it is from.
+
+    Returns:
+      Its steps `[N, ...]`, one stream after the other.
+
+    Raises:
+      ValueError: if there is none of that name, or it is of another environment.
+    """
+    if name.startswith(MINARI):
+        _needs_minari(name)
+        try:
+            return replay.from_minari(name.removeprefix(MINARI))
+        except Exception as error:  # Minari's, of many kinds
+            raise ValueError(f"dataset {name} cannot be read: {one_line(error)}") from None
+    observation, action = struct.space_spec(spec.observation_space), struct.space_spec(spec.action_space)
+    flag, number = tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.float32)
+    try:
+        data = replay.import_steps(name, Transition(observation, action, number, flag, flag, observation, {}))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"dataset {name} cannot be read: {one_line(error)}") from None
+    return in_one_stream(data)
+
+
+def in_one_stream(data: Transition) -> Transition:
+    """Steps `[T, B, ...]` as `[T B, ...]`, stream after stream, each of which ends truncated where no episode does."""
+    if data.reward.ndim == 1:
+        return data
+    truncated = np.array(data.truncated)
+    truncated[-1] |= ~np.asarray(data.terminated)[-1]
+    flat = lambda leaf: np.swapaxes(leaf, 0, 1).reshape([-1, *leaf.shape[2:]])
+    return tf.nest.map_structure(flat, data._replace(truncated=truncated))
+
+
+def _play_compiled(agent: Agent, env: Env, policy: Nest, steps: int, key: random.Key) -> Transition:
+    """Steps `[T, B, ...]` without what acting says beside."""
+    start_key, key = tf.unstack(random.split(key))
+    actors = loops.init_actors(agent, env, _NUM_ENVS, start_key)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def play(policy: Nest, actors: loops.ActorsState, key: random.Key) -> tuple[loops.ActorsState, Transition]:
+        actors, (trajectory, _) = loops.rollout(agent, env, policy, actors, key, _CALL, "eval")
+        return actors, trajectory._replace(extras={})
+
+    length, parts = -(-steps // _NUM_ENVS), []
+    for call in range(-(-length // _CALL)):
+        actors, part = play(policy, actors, random.fold_in(key, call))
+        parts.append(tf.nest.map_structure(lambda leaf: leaf.numpy(), part))
+    return tf.nest.map_structure(lambda *leaves: np.concatenate(leaves)[:length], *parts)
+
+
+def _play_host(agent: Agent, env: HostEnv, policy: Nest, steps: int, key: random.Key) -> Transition:
+    player = loops.HostPlayer(agent, env)
+    actors = player.begin(policy, key)
+    parts = [actors.step(player.act)._replace(extras={}) for _ in range(-(-steps // env.num_envs))]
+    return tf.nest.map_structure(lambda *leaves: np.stack(leaves), *parts)
+
+
+def _mean_return(data: Transition) -> float:
+    """Of the episodes that ended in steps `[T, B]`."""
+    returns, sums = [], np.zeros(data.reward.shape[1])
+    for reward, is_last in zip(data.reward, data.terminated | data.truncated, strict=True):
+        sums += reward
+        returns += sums[is_last].tolist()
+        sums[is_last] = 0
+    return float(np.mean(returns)) if returns else math.nan
+
+
+def _needs_minari(name: str) -> None:
+    if importlib.util.find_spec("minari") is None:
+        raise ValueError(f'{name} needs Minari: pip install "rl-fn[minari]"')
