@@ -31,6 +31,9 @@ ROWS, PUBLISHED = ROOT / "benchmarks" / "results" / "learning.json", ROOT / "ben
 PAGE, PICTURES = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
 SEEDS = range(5)
 EVALUATIONS = 20
+# Environment -> the half-trained run whose steps agents learn from that step none themselves
+RECORDED = {"Pendulum-v1": ("sac_pendulum", 4_000), "CartPole-v1": ("dqn_cartpole", 8_000)}
+RECORDED_STEPS = 100_000
 
 HEAD = """# Results
 
@@ -75,6 +78,7 @@ def steps_of(name: str) -> int:
 def measure(name: str, folder: Path) -> None:
     """Trains a set over the seeds, and writes its row."""
     named, steps = sets.find(name), steps_of(name)
+    data = ["--dataset", str(recorded(named.env, folder.parent))] if is_offline(name) else []
     is_compiled = named.env in envs.names("compiled")
     if is_compiled:
         folders = [folder]
@@ -87,7 +91,7 @@ def measure(name: str, folder: Path) -> None:
         ]
     for one in commands:
         interval = ["--eval_interval", str(max(1, steps // EVALUATIONS))]
-        subprocess.run([sys.executable, "-m", *one, *interval], check=True, cwd=ROOT)
+        subprocess.run([sys.executable, "-m", *one, *data, *interval], check=True, cwd=ROOT)
     summaries = [read_json(path) for one in folders for path in sorted(one.glob("run_*/summary.json"))]
     [curve] = curves.read(folders, labels=[name] * len(folders))
     rows = read_rows()
@@ -97,12 +101,41 @@ def measure(name: str, folder: Path) -> None:
         "steps": summaries[0]["env_steps"],
         "returns": [summary["eval_return_mean"] for summary in summaries],
         "seconds": round(sum(summary["train_seconds"] for summary in summaries) / (len(SEEDS) if is_compiled else 1)),
-        "command": " ".join(["rl-fn", *command(name)[1:], *(["--copies", str(len(SEEDS))] if is_compiled else [])]),
+        "command": " ".join(
+            [
+                "rl-fn",
+                *command(name)[1:],
+                *(["--dataset", f"runs/results/{folder_of_data(named.env)}"] if data else []),
+                *(["--copies", str(len(SEEDS))] if is_compiled else []),
+            ]
+        ),
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "curve": {"env_steps": curve.env_steps.tolist(), "returns": np.round(curve.values, 3).tolist()},
     }
     ROWS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+
+
+def is_offline(name: str) -> bool:
+    """Whether a set is of an agent that learns from a data set."""
+    return bool(sets.make(sets.find(name)).schedule.is_offline)
+
+
+def folder_of_data(env: str | None) -> str:
+    """Where the data set of an environment is, in the folder of trainings."""
+    return f"data_{env}"
+
+
+def recorded(env: str | None, folder: Path) -> Path:
+    """The data set of an environment, which is recorded where it is not there."""
+    name, steps = RECORDED[str(env)]
+    run, data = folder / f"half_{name}", folder / folder_of_data(env)
+    if not data.exists():
+        train = [*command(name), "--train_steps", str(steps), "--output_dir", str(run)]
+        record = ["rl_fn", "record", str(run), "--output", str(data), "--steps", str(RECORDED_STEPS)]
+        for one in (train, record):
+            subprocess.run([sys.executable, "-m", *one], check=True, cwd=ROOT)
+    return data
 
 
 def curve_of(name: str, row: dict[str, Any]) -> curves.Curve:

@@ -35,8 +35,11 @@ def lower(name: str, platform: str) -> Lowered:
     values = sets.make(named)
     env = envs.make(f"compiled:{named.env}", **named.env_kwargs)
     agent = sets.agent_module(named.agent).make(env.spec, values)
-    state = loops.init_state(agent, env, random.key(0))
-    compiled = loops.compile(loops.train_step(agent, env), state)
+    if agent.schedule.is_offline:
+        state, step = loops.init_offline_state(agent, random.key(0)), loops.offline_step(agent)
+    else:
+        state, step = loops.init_state(agent, env, random.key(0)), loops.train_step(agent, env)
+    compiled = loops.compile(step, state)
     start = time.perf_counter()
     hlo = compiled.lower(platform)
     return Lowered(hlo, len(tf.nest.flatten(state)), time.perf_counter() - start)

@@ -102,4 +102,5 @@ def make(
     box = isinstance(spec.action_space, spaces.Box)
     squashed = learning.squashed_policy(bounded_box("cql", spec)) if box else None
     held = functools.partial(critic_loss, squashed=squashed, hparams=hparams)
-    return hparams.filled(sac.make(spec, hparams, critic_loss=held, actor_loss=actor_loss, name="cql"), spec, data)
+    agent = sac.make(spec, hparams, critic_loss=held, actor_loss=actor_loss, name="cql")
+    return hparams.filled(agent, spec, data)

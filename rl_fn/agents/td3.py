@@ -54,11 +54,20 @@ def actor_loss(values: Values, inputs: tf.Tensor, unit_action: tf.Tensor, taken:
 
 @takes_network
 def make(
-    spec: EnvSpec, hparams: TD3HParams, *, critic_loss: Loss = critic_loss, actor_loss: Loss = actor_loss
+    spec: EnvSpec,
+    hparams: TD3HParams,
+    *,
+    critic_loss: Loss = critic_loss,
+    actor_loss: Loss = actor_loss,
+    name: str = "td3",
 ) -> Agent:
-    """Makes a TD3 agent, of the losses above or others; raises ValueError for actions not in a Box with bounds."""
-    bounded_box("td3", spec)
-    unit, encoder = learning.direct_policy("td3", spec, 1.0), hparams.make_encoder(spec)
+    """Makes a TD3 agent, of the losses above or others.
+
+    Raises:
+      ValueError: for actions not in a Box with bounds; it says whose (`name`).
+    """
+    bounded_box(name, spec)
+    unit, encoder = learning.direct_policy(name, spec, 1.0), hparams.make_encoder(spec)
     actor_network, critic_network = hparams.make_mlp(unit.size), learning.critics(hparams.make_mlp(1))
     rates = hparams.actor_learning_rate, hparams.critic_learning_rate
     actor_optimizer, critic_optimizer = map(optimizers.adam, rates)

@@ -54,4 +54,5 @@ def make(
     """
     hparams = hparams.of_size(data)
     held = functools.partial(actor_loss, value_weight=hparams.value_weight)
-    return hparams.filled(td3.make(spec, hparams, critic_loss=critic_loss, actor_loss=held), spec, data)
+    agent = td3.make(spec, hparams, critic_loss=critic_loss, actor_loss=held, name="td3bc")
+    return hparams.filled(agent, spec, data)

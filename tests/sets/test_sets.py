@@ -34,7 +34,7 @@ def test_every_set_makes_an_agent(name):
     values = sets.make(named)
     spec = UNINSTALLED.get(named.env)
     if spec is None:
-        of_boxes = name in ("crossq", "mpo", "td3", "tqc")
+        of_boxes = name in ("crossq", "mpo", "td3", "td3bc", "tqc")
         spec = envs.make(named.env or ("Pendulum-v1" if of_boxes else "CartPole-v1"), **named.env_kwargs).spec
     assert callable(sets.agent_module(named.agent).make(spec, values).update)
 
