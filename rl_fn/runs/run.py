@@ -181,6 +181,7 @@ class Run:
         self._state: Nest = None  # to begin with, until it is compiled
         self._compiled: loops.Compiled | None = None
         self._saved_at = self._made_at
+        self._is_beside = config.checkpoint_seconds > 0  # whether files are written while training goes on
         self._evaluation: loops.Evaluation | None = None  # the newest, unless it was broken off
         self._due: loops.Chunk | None = None  # is in the state and was not reported yet
 
@@ -346,7 +347,7 @@ class Run:
         if self.iteration == self._iterations or self.is_stopping():
             self._save()
         elif is_old:
-            self._save(beside=self.config.checkpoint_seconds > 0)
+            self._save(beside=self._is_beside)
         if self._due:
             return
         try:
@@ -362,11 +363,11 @@ class Run:
         means = np.atleast_2d(self._evaluation.returns).mean(axis=1)
         if not any(now >= best for now, best in zip(means, self._best, strict=True)):
             return
-        policy = tf.nest.map_structure(lambda leaf: leaf.numpy(), self.policy)
+        policy = tf.nest.map_structure(np.array, self.policy)
         for copy, now in enumerate(means):
             if now >= self._best[copy]:
                 self._best[copy] = float(now)
-                self._storage.save_best(self.iteration, copy, self._of(policy, copy), float(now))
+                self._storage.save_best(self.iteration, copy, self._of(policy, copy), float(now), self._is_beside)
 
     def _check_finite(self, compiled: loops.Compiled, chunk: loops.Chunk) -> None:
         """What is lost is not saved, and ends the run: the newest checkpoint stays the last good one."""

@@ -37,7 +37,7 @@ class Storage:
         self.saved = 0  # the iteration of the newest checkpoints
         self._lock: Lock | None = None
         self._thread = ThreadPoolExecutor(1)  # what is saved beside the training is written in
-        self._saving: Future[None] | None = None
+        self._saving: list[Future[None]] = []
         self._is_known = False  # what is in the folder
         self._written: list[Path] = []  # by reporters
 
@@ -67,8 +67,7 @@ class Storage:
             yield
             self.settle()
         finally:
-            if self._saving:
-                wait([self._saving])
+            wait(self._saving)
             if self._lock:
                 self._lock.release()
             self._lock, self._written = None, []
@@ -141,7 +140,7 @@ class Storage:
     def save_beside(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         """Does as `save` in a thread: nobody may write into the states any more, and `settle` raises what it raises."""
         self.settle()
-        self._saving = self._thread.submit(self._save, iteration, states, told)
+        self._saving.append(self._thread.submit(self._save, iteration, states, told))
 
     def settle(self, patient: bool = True) -> None:
         """Waits until everything is written.
@@ -152,9 +151,8 @@ class Storage:
         Raises:
           RunError: as `save`, for what has failed since the last call.
         """
-        if self._saving and (patient or self._saving.done()):
-            saving, self._saving = self._saving, None
-            saving.result()
+        while self._saving and (patient or self._saving[0].done()):
+            self._saving.pop(0).result()
 
     def _save(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         metadata = [{**told, "run": folder.identity(content)} for content in self._contents]
@@ -189,12 +187,24 @@ class Storage:
                 return path
         return None if self._lock is None or self._lock.is_there() else self._lock.path
 
-    def save_best(self, iteration: int, copy: int, policy: Nest, eval_return_mean: float) -> None:
+    def save_best(self, iteration: int, copy: int, policy: Nest, eval_return_mean: float, beside: bool) -> None:
         """Writes the policy that has been evaluated best so far, in place of the best before.
+
+        Args:
+          iteration: of the policy.
+          copy: whose it is.
+          policy: arrays; where they are written `beside`, nobody may write into them any more.
+          eval_return_mean: what it came to.
+          beside: whether it is written in a thread, and `settle` raises what that raises.
 
         Raises:
           RunError: if it cannot be written.
         """
+        self._saving.append(self._thread.submit(self._save_best, iteration, copy, policy, eval_return_mean))
+        if not beside:
+            self.settle()
+
+    def _save_best(self, iteration: int, copy: int, policy: Nest, eval_return_mean: float) -> None:
         where = self.folders[copy] / folder.BEST
         told = {"eval_return_mean": eval_return_mean, "run": folder.identity(self._contents[copy])}
         with _told("cannot be written"):

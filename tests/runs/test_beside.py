@@ -67,7 +67,7 @@ def test_a_run_goes_on_while_its_checkpoint_is_written(tmp_path, slow_disk):
     run._storage.settle()
     slow_disk.clear()
     for _ in range(3):  # the checkpoint of the first waits for the disk, and the others for it
-        if run._storage._saving is None:
+        if not run._storage._saving:
             next(reports)
     assert run._storage.saved < run.iteration
     slow_disk.set()

@@ -74,7 +74,8 @@ def test_the_names_of_curves_are_documented(whole):
     documented = set(re.findall(r"`((?:rollout|train|eval|time)/[a-z_.]+)`", text))
     with (whole / "metrics.csv").open() as file:
         names = set(next(csv.reader(file))[1:])
-    assert documented - {"train/...", "train/loss", "eval/film"} == names - {"train/seen"}
+    documented = {name for name in documented if not name.startswith("train/")}  # which an agent's own may be
+    assert documented - {"eval/film"} == names - {"train/seen"}
 
 
 def test_no_point_is_doubled_or_missing_after_many_ends(env, whole, tmp_path):
