@@ -22,3 +22,12 @@ register(
     },
     doc="CrossQ on Pendulum, one gradient step per environment step.",
 )
+
+for _task in ("HalfCheetah", "Hopper"):
+    register(
+        "crossq_" + {"HalfCheetah": "half_cheetah"}.get(_task, _task.lower()),
+        agent="crossq",
+        env=f"gymnasium:{_task}-v5",
+        values={"train_steps": 200_000, "replay_capacity": 200_000, "learning_starts": 5_000},
+        doc=f"CrossQ on MuJoCo's {_task}.",
+    )

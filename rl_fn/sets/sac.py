@@ -46,3 +46,36 @@ register(
     },
     doc="SAC on MountainCarContinuous.",
 )
+
+register(
+    "sac_lunar_lander_continuous",
+    agent="sac",
+    env="gymnasium:LunarLanderContinuous-v3",
+    values={
+        "train_steps": 300_000,
+        "replay_capacity": 300_000,
+        "learning_starts": 10_000,
+        "hidden_sizes": (400, 300),
+        "actor_learning_rate": 7.3e-4,
+        "critic_learning_rate": 7.3e-4,
+        "target_step_size": 0.01,
+    },
+    doc="SAC on LunarLanderContinuous.",
+)
+
+register(
+    "sac_inverted_pendulum",
+    agent="sac",
+    env="gymnasium:InvertedPendulum-v5",
+    values={"train_steps": 50_000, "replay_capacity": 50_000},
+    doc="SAC on MuJoCo's InvertedPendulum.",
+)
+
+for _task in ("HalfCheetah", "Hopper"):
+    register(
+        "sac_" + {"HalfCheetah": "half_cheetah"}.get(_task, _task.lower()),
+        agent="sac",
+        env=f"gymnasium:{_task}-v5",
+        values={"train_steps": 200_000, "replay_capacity": 200_000, "learning_starts": 10_000},
+        doc=f"SAC on MuJoCo's {_task}.",
+    )

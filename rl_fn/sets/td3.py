@@ -32,3 +32,25 @@ register(
     },
     doc="TD3 on MountainCarContinuous, explored by Ornstein-Uhlenbeck noise.",
 )
+
+register(
+    "td3_lunar_lander_continuous",
+    agent="td3",
+    env="gymnasium:LunarLanderContinuous-v3",
+    values={
+        "train_steps": 300_000,
+        "replay_capacity": 200_000,
+        "learning_starts": 10_000,
+        "hidden_sizes": (400, 300),
+        "gamma": 0.98,
+    },
+    doc="TD3 on LunarLanderContinuous.",
+)
+
+register(
+    "td3_inverted_pendulum",
+    agent="td3",
+    env="gymnasium:InvertedPendulum-v5",
+    values={"train_steps": 50_000, "replay_capacity": 50_000},
+    doc="TD3 on MuJoCo's InvertedPendulum.",
+)
