@@ -18,6 +18,8 @@ network, optimizer = rl.networks.mlp((64, env.spec.action_space.n)), rl.optimize
 
 
 class State(NamedTuple):
+    """What an update changes."""
+
     policy: Any  # parameters: all that acting needs
     opt_state: Any
 
