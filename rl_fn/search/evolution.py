@@ -101,8 +101,10 @@ class Evolution:
         return int(np.argmax(scores)), max(scores)
 
     def write(self, member: int, score: float) -> Path:
-        """Writes the settings that a member ended with, `best.toml` in the folder; returns where."""
-        values = next(row.settings for row in reversed(self.rows) if row.member == member)
+        """Writes the settings by which a member has learned last, `best.toml` in the folder; returns where."""
+        newest = {row.member: row for row in self.rows if row.generation == self.generation}
+        # Who has just taken over has learned by the settings of whom it took over from, not by its own.
+        values = newest[newest[member].parent].settings
         doc = f"What member {member} of a population from {self.config.hparams} ended with: {score:.6g}."
         return write_set(self.config.output_dir / FILE, self.run_config, values, doc)
 

@@ -164,7 +164,7 @@ def _trained(many: Callable[[Nest], tuple[Nest, Any]], members: Nest, iterations
 
     def body(count: tf.Tensor, members: Nest, totals: loops.Episodes) -> tuple:
         members, report = many(members)
-        return count + 1, members, loops.Episodes(*[sofar + now for sofar, now in zip(totals, report.episodes, strict=True)])
+        return count + 1, members, tf.nest.map_structure(tf.add, totals, report.episodes)
 
     start = (tf.constant(0), members, loops.Episodes(*[tf.zeros([size])] * 3))
     _, members, totals = tf.while_loop(lambda count, *_: count < iterations, body, start)

@@ -65,6 +65,7 @@ class Study:
     def __init__(self, config: SearchConfig):
         if config.method == POPULATION:
             raise ValueError("method is pbt, expected one of a study's; see rl_fn.search.Evolution")
+        samplers.sampler(config.method, config.batch, (0,))  # refuses what is not installed
         run = config.run().resolved()
         self.config, self.run_config = config, run
         self._hparams = run.make_hparams()
@@ -76,7 +77,6 @@ class Study:
         self.trials = min(config.trials, len(self._grid)) if self._grid else config.trials
         self._batch = min(config.batch, self.trials)
         self._distributions = samplers.distributions(self.space)
-        samplers.sampler(config.method, self._batch, (0,))  # refuses what is not installed
         told = ", ".join(map(str, self.space))
         pruner = samplers.pruner(config.pruner, config.rungs)
         self.shelf = Shelf(config.storage, config.output_dir, config.identity(told), pruner)

@@ -78,7 +78,9 @@ class Held:
           ValueError: if a leaf has another shape or dtype than a copy's; the message names it.
         """
         state = tf.nest.map_structure(tf.convert_to_tensor, state)
-        check_specs("put", state, tf.nest.map_structure(lambda spec: tf.TensorSpec(spec.shape[1:], spec.dtype), self.spec))
+        check_specs(
+            "put", state, tf.nest.map_structure(lambda spec: tf.TensorSpec(spec.shape[1:], spec.dtype), self.spec)
+        )
         self._put(tf.constant(copy), state)
 
     def replacer(self, function: Callable[[Nest], Nest]) -> Callable[[], None]:
