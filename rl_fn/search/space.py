@@ -61,7 +61,11 @@ def usual(hparams: HParams, fixed: Iterable[str] = ()) -> Space:
         if name in fixed or allowed is None or not allowed.may_be_tensor:
             continue
         value = getattr(hparams, name)
-        if not isinstance(allowed.search, Choices | None) and value is not None and allowed.search.low <= float(value) <= allowed.search.high:
+        if (
+            not isinstance(allowed.search, Choices | None)
+            and value is not None
+            and allowed.search.low <= float(value) <= allowed.search.high
+        ):
             found.append(_dimension(allowed, allowed.search))
     if not found:
         raise ValueError("no hyper-parameter of this agent is searched by itself; name some with --space")

@@ -39,6 +39,8 @@ def import_optuna() -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    # Of a trial that is begun anew, which comes to the same.
+    warnings.filterwarnings("ignore", message="The reported value is ignored because this `step")
     return optuna
 
 
