@@ -52,13 +52,9 @@ def main() -> None:
             """One trial: a process for each seed."""
             setting = ["--hparam_override", f"learning_rate={RATES[trial % len(RATES)]}"]
             once = ["--eval_interval", str(told.steps), "--quiet"]
-            sizes = [
-                seconds(
-                    ["train", *what, *setting, *once, "--seed", str(seed), "--output_dir", f"{folder}/{trial}_{seed}"],
-                    cache,
-                )
-                for seed in range(told.seeds)
-            ]
+            words = ["train", *what, *setting, *once, "--output_dir"]
+            folders = [f"{folder}/{trial}_{seed}" for seed in range(told.seeds)]
+            sizes = [seconds([*words, place, "--seed", str(seed)], cache) for seed, place in enumerate(folders)]
             alone.append(sum(sizes))
             print(f"separate trial {trial}: {', '.join(f'{size:.1f}' for size in sizes)} s", flush=True)
 

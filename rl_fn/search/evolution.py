@@ -7,7 +7,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from rl_fn import loops, random, sets, struct
 from rl_fn.runs import checkpoint, files
+from rl_fn.runs.config import read_json
 from rl_fn.runs.lock import Lock
 from rl_fn.search import objective, space
 from rl_fn.search.best import FILE, write_set
@@ -24,7 +25,7 @@ from rl_fn.search.population import Population, check, init_population, initial_
 from rl_fn.search.study import compiled_env
 from rl_fn.search.tunable import Settings, tunable
 
-LINEAGE, CHECKPOINTS = "lineage.csv", "checkpoints"
+CONFIG, LINEAGE, CHECKPOINTS = "search.json", "lineage.csv", "checkpoints"
 _SETTINGS, _CHOICES, _EVALUATION = 2, 3, 4  # folded into the seed's key
 
 
@@ -85,7 +86,7 @@ class Evolution:
                 self.rows += rows
                 self._write_lineage()
                 state = tf.nest.map_structure(lambda leaf: leaf.numpy(), compiled.read())
-                checkpoint.save(self._folder, self.generation, state, {"what": self._identity})
+                checkpoint.save(self._folder, self.generation, state, {})
                 checkpoint.keep_newest(self._folder)
                 yield rows
         finally:
@@ -111,10 +112,10 @@ class Evolution:
     def _start(self) -> loops.Compiled:
         if self._compiled is None:
             state = self._initial()
+            self._check()
             newest = checkpoint.load_newest([self._folder], lambda _, path: checkpoint.load(path, state))
             if newest is not None:
                 [saved], _ = newest
-                self._check(saved.metadata.get("what"))
                 state, self.generation = checkpoint.restore(saved, state), saved.iteration
                 self.rows = [row for row in self._read_lineage() if row.generation <= self.generation]
             step = population_step(loops.train_step(self._agent, self._env), self.space, self._iterations)
@@ -134,8 +135,12 @@ class Evolution:
     def _initial_member(self, settings: Settings, key: random.Key) -> loops.TrainState:
         return loops.init_state(tunable(self._make, settings), self._env, key)
 
-    def _check(self, known: Any) -> None:
-        known = known if isinstance(known, Mapping) else {}
+    def _check(self) -> None:
+        """Sees that the folder holds no other population; remembers this one where it holds none."""
+        path = self.config.output_dir / CONFIG
+        if not path.exists():
+            files.write(path, lambda file: file.write(json.dumps(self._identity, indent=1).encode()))
+        known = read_json(path)
         for name in {**known, **self._identity}:
             if known.get(name) != self._identity.get(name):
                 told = f"its {name} is {known.get(name)}, not {self._identity.get(name)}"

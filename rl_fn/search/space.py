@@ -57,16 +57,11 @@ def usual(hparams: HParams, fixed: Iterable[str] = ()) -> Space:
     """
     fields, found = _fields(hparams), []
     for name in FIRST:
-        allowed = fields.get(name)
-        if name in fixed or allowed is None or not allowed.may_be_tensor:
+        if name not in fields or name in fixed or not fields[name].may_be_tensor:
             continue
-        value = getattr(hparams, name)
-        if (
-            not isinstance(allowed.search, Choices | None)
-            and value is not None
-            and allowed.search.low <= float(value) <= allowed.search.high
-        ):
-            found.append(_dimension(allowed, allowed.search))
+        value, given = getattr(hparams, name), fields[name].search
+        if value is not None and isinstance(given, Log | Linear) and given.low <= float(value) <= given.high:
+            found.append(_dimension(fields[name], given))
     if not found:
         raise ValueError("no hyper-parameter of this agent is searched by itself; name some with --space")
     return tuple(found)

@@ -13,9 +13,8 @@ SLOW, FAST = {"decay": 0.9, "offset": 0.5}, {"decay": 0.1, "offset": 0.0}
 @pytest.fixture(scope="module")
 def digests():
     """What three copies came to: at first, and after the second had begun anew."""
-    program = Program(
-        lambda settings: tunes.of(**settings), envs.make("CartPole-v1"), ["decay", "offset"], copies=3, eval_episodes=2
-    )
+    make = lambda settings: tunes.of(**settings)
+    program = Program(make, envs.make("CartPole-v1"), ["decay", "offset"], copies=3, eval_episodes=2)
     program.place({0: Placed(SLOW, 0), 1: Placed(FAST, 0), 2: Placed(SLOW, 0)})
     assert program.advance(5)
     read = lambda: program._compiled.read(lambda state: state.agent.agent.digest).numpy()

@@ -192,6 +192,9 @@ def test_an_sqlite_file_by_its_url(tmp_path):
         study.close()
 
 
+WORDS = ["=", "(", ")", "[", ",=", "log", "\0", "é", "1e999", "-", "{}", "'"]
+
+
 class Begun(BaseException):
     """Everything before the first trial went well."""
 
@@ -202,11 +205,7 @@ def mutated(draw, folder):
         text = draw.choice(["skill=log(0.1,1)", "decay=linear(0,1)", "digits=[1,2]", "skill,decay", "usual"])
         for _ in range(draw.randint(1, 4)):
             at = draw.randrange(len(text) + 1)
-            text = (
-                text[:at]
-                + draw.choice(["=", "(", ")", "[", ",=", "log", "\0", "é", "1e999", "-", "{}", "'"])
-                + text[at:]
-            )
+            text = text[:at] + draw.choice(WORDS) + text[at:]
         return ["--space", text]
     scheme = draw.choice(["sqlite", "postgresql", "mysql", "mysql+pymysql", "redis", "http", "", "sqlite+x", "é"])
     rest = draw.choice(["", "/", f"/{folder}/no/x.db", "user:pw@[::1/x", "host:port/x", "\0", "%zz", f"/{folder}"])
