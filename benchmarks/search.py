@@ -40,7 +40,7 @@ def main() -> None:
     """Measures, prints and keeps the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hparams", default="dqn_cartpole")
-    for name, value in (("steps", 10_000), ("trials", 16), ("batch", 8), ("seeds", 3), ("separate", 2)):
+    for name, value in (("steps", 10_000), ("trials", 16), ("batch", 8), ("seeds", 3), ("separate", 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
     told = parser.parse_args()
     what = ["--hparams", told.hparams, "--train_steps", str(told.steps), "--eval_episodes", "20"]
