@@ -46,6 +46,23 @@ class Choices(NamedTuple):
 
 Range: TypeAlias = Log | Linear | Choices
 
+
+def ends(given: Range) -> tuple[Any, ...]:
+    """The values between which, or among which, a range is."""
+    return given.values if isinstance(given, Choices) else (given.low, given.high)
+
+
+def around(default: float, low: float, high: float) -> Range | None:
+    """A tenth to ten times a default, or for zero up to one, as far as limits allow; None where they allow nothing."""
+    least, most = sorted((default / 10, default * 10)) if default else (0.0, 1.0)
+    least, most = max(low, least), min(high, most)
+    if isinstance(default, int):
+        least, most = math.ceil(least), max(math.floor(most), 1)
+    if not least < most:
+        return None
+    return (Log if least > 0 else Linear)(least, most)
+
+
 # What is searched where nobody says what, if the agent has it and begins inside of the range
 FIRST = (
     "learning_rate",
@@ -76,6 +93,7 @@ USUAL: Mapping[str, Range] = {
     "clip_pg_rho": Linear(0.5, 2.0),
     "clip_rho": Linear(0.5, 2.0),
     "clone_cost": Log(0.1, 10.0),
+    "conservatism": Log(0.1, 10.0),
     "conjugate_gradient_steps": Linear(5, 20),
     "critic_learning_rate": Log(1e-5, 1e-2),
     "critic_sizes": _WIDTHS,
@@ -91,6 +109,7 @@ USUAL: Mapping[str, Range] = {
     "epsilon_initial": Linear(0.2, 1.0),
     "epsilon_mean": Log(1e-4, 1e-1),
     "epsilon_stddev": Log(1e-6, 1e-2),
+    "expectile": Linear(0.5, 0.95),
     "exploration_fraction": Linear(0.02, 0.5),
     "exploration_noise": Log(0.02, 0.5),
     "gae_lambda": Linear(0.8, 1.0),
@@ -165,5 +184,6 @@ USUAL: Mapping[str, Range] = {
     "trace_lambda": Linear(0.5, 1.0),
     "v_max": Log(1.0, 500.0),
     "v_min": Linear(-500.0, 0.0),
+    "value_weight": Log(0.5, 10.0),
     "value_cost": Log(0.1, 2.0),
 }

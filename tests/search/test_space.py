@@ -4,7 +4,7 @@ import pytest
 
 from rl_fn import sets
 from rl_fn.agents.hparams import described
-from rl_fn.agents.ranges import Choices, Linear, Log
+from rl_fn.agents.ranges import Choices, Linear, Log, around
 from rl_fn.search import objective, space
 from rl_fn.search.best import toml
 
@@ -87,11 +87,26 @@ def test_a_grid_has_all_combinations_those_of_a_program_together():
 def test_every_number_of_an_agent_has_a_usual_range_that_is_allowed(agent):
     struct = sets.hparams_struct(agent)
     for allowed in described(struct).values():
-        if not (allowed.may_be_tensor or allowed.is_whole) or allowed.name in ("train_steps", "actor_lag"):
+        is_number = isinstance(allowed.default, int | float) and not isinstance(allowed.default, bool)
+        if not is_number or allowed.low == allowed.high or allowed.name in ("train_steps", "actor_lag"):
             continue
         assert allowed.search is not None, allowed.name
         space.parse(allowed.name, struct())
     assert space.usual(struct())
+
+
+@pytest.mark.parametrize(
+    ("default", "limits", "expected"),
+    [
+        (0.5, (0.0, 1.0), Log(0.05, 1.0)),
+        (3, (1, 2**31), Log(1, 30)),
+        (0.0, (0.0, 10.0), Linear(0.0, 1.0)),
+        (-1.0, (-10.0, 10.0), Linear(-10.0, -0.1)),
+        (1, (1, 1), None),
+    ],
+)
+def test_a_number_without_a_range_of_its_own_is_searched_around_its_default(default, limits, expected):
+    assert around(default, *limits) == expected
 
 
 def test_a_score_is_the_interquartile_mean_over_seeds_and_episodes():
