@@ -61,7 +61,7 @@ class Evolution:
         self._env = compiled_env(run.make_env(hparams.num_envs))
         make_agent = sets.agent_module(str(run.agent)).make
         self._make = lambda settings: make_agent(self._env.spec, hparams.override(**settings))
-        self._agent = tunable(self._make, {one.name: tf.constant(one.range.at(0.5)) for one in self.space})
+        self._agent = tunable(self._make, {one.name: tf.constant(one.interval.at(0.5)) for one in self.space})
         self._iterations = math.ceil(hparams.num_iterations / config.evaluations)
         self._key = random.key(config.seed)
         self._folder = config.output_dir / CHECKPOINTS

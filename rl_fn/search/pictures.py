@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_fn.agents.ranges import Log
 from rl_fn.runs import files
 from rl_fn.search.evolution import Row
 from rl_fn.search.space import Space
@@ -77,7 +78,7 @@ def draw_lineage(rows: Sequence[Row], space: Space, path: Path) -> Path:
             taken = "#D55E00" if before is not None and before.parent != row.member else "#0072B2"
             strength = 0.2 + 0.8 * (max(row.fitness, low) - low) / max(high - low, 1e-9)
             axes.plot(range(row.generation - len(values) + 1, row.generation + 1), values, color=taken, alpha=strength)
-        if any(one.name == name and one.range.low > 0 and str(one.range).startswith("log") for one in space):
+        if any(one.name == name and isinstance(one.range, Log) for one in space):
             axes.set_yscale("log")
         axes.set_ylabel(name)
     axes.set_xlabel("generation (orange: has taken over from another)")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import loops, random
-from rl_fn.agents.ranges import Log
+from rl_fn.agents.ranges import Linear, Log
 from rl_fn.search.space import Space
 from rl_fn.search.tunable import Settings
 from rl_fn.struct import Nest
@@ -125,33 +125,32 @@ def explore(key: random.Key, settings: Settings, changed: tf.Tensor, space: Spac
     for index, one in enumerate(space):
         value = settings[one.name]
         anew, choice, factor = tf.unstack(random.uniform(random.fold_in(key, index), [3, value.shape[0]]))
-        if isinstance(one.range, Log):
+        low, high = one.interval
+        if isinstance(one.interval, Log):
             moved = value * tf.where(factor < 0.5, *FACTORS)
         else:
-            moved = value + SHIFT * (one.range.high - one.range.low) * tf.where(factor < 0.5, -1.0, 1.0)
-        drawn = tf.where(choice < RESAMPLED, _at(one.range, anew), moved)
-        low, high = tf.constant(one.range.low, tf.float32), tf.constant(one.range.high, tf.float32)
+            moved = value + SHIFT * (high - low) * tf.where(factor < 0.5, -1.0, 1.0)
+        drawn = tf.where(choice < RESAMPLED, _at(one.interval, anew), moved)
         found[one.name] = tf.where(changed, tf.clip_by_value(drawn, low, high), value)
     return found
 
 
 def initial_settings(key: random.Key, space: Space, members: int) -> Settings:
     """Settings drawn evenly in their ranges, `[members]` by name."""
-    check(space)
-    uniform = {one.name: random.uniform(random.fold_in(key, index), [members]) for index, one in enumerate(space)}
-    return {one.name: _at(one.range, uniform[one.name]) for one in space}
+    ranges = check(space)
+    drawn = [random.uniform(random.fold_in(key, index), [members]) for index in range(len(space))]
+    return {one.name: _at(*pair) for one, pair in zip(space, zip(ranges, drawn, strict=True), strict=True)}
 
 
-def check(space: Space) -> None:
-    """Raises ValueError, naming it, for what a population cannot change."""
+def check(space: Space) -> list[Log | Linear]:
+    """The ranges of what a population changes; raises ValueError, naming it, for what it cannot change."""
     for one in space:
         if one.is_static:
             raise ValueError(f"{one.name} makes a program for each value, so a population cannot change it")
-        if not hasattr(one.range, "low"):
-            raise ValueError(f"{one} is no range; a population needs log(LOW,HIGH) or linear(LOW,HIGH)")
+    return [one.interval for one in space]
 
 
-def _at(given: Any, fraction: tf.Tensor) -> tf.Tensor:
+def _at(given: Log | Linear, fraction: tf.Tensor) -> tf.Tensor:
     """As `given.at`, for tensors."""
     if isinstance(given, Log):
         low, high = math.log(given.low), math.log(given.high)

@@ -19,7 +19,7 @@ from rl_fn.sets import overrides
 USUAL = "usual"
 _NEVER = {"train_steps": "it is the length of a trial", "actor_lag": "it says how a run is run"}
 _FUNCTION = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
-_KINDS = {"log": Log, "linear": Linear}
+_KINDS = ("log", "linear")
 _FORMS = "name=log(LOW,HIGH), name=linear(LOW,HIGH), name=[VALUE,...] or a name alone"
 
 
@@ -30,6 +30,17 @@ class Dimension(NamedTuple):
     range: Range
     is_whole: bool  # whether its numbers are integers
     is_static: bool  # whether each of its values makes a program of its own
+
+    @property
+    def interval(self) -> Log | Linear:
+        """The range, if it is no choice.
+
+        Raises:
+          ValueError: if it is one.
+        """
+        if isinstance(self.range, Choices):
+            raise ValueError(f"{self} is no range, expected {self.name}=log(LOW,HIGH) or {self.name}=linear(LOW,HIGH)")
+        return self.range
 
     def values(self, points: int) -> list[Any]:
         """All choices, or so many points of a range, without those that are equal."""
@@ -151,7 +162,7 @@ def _read(name: str, text: str, allowed: Allowed) -> Range:
         raise ValueError(f"{name}={text} in space, expected the lower end first")
     if match[1] == "log" and low <= 0:
         raise ValueError(f"{name}={text} in space, expected ends above 0 for a logarithm")
-    return _KINDS[match[1]](low, high)
+    return Log(low, high) if match[1] == "log" else Linear(low, high)
 
 
 def _dimension(allowed: Allowed, given: Range) -> Dimension:

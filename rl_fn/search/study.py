@@ -128,7 +128,8 @@ class Study:
         Returns:
           The returns `[seeds, episodes]` at the end by the trials' numbers; None where `stop` said true.
         """
-        fresh, found = self._batch * self.config.seeds // len(trials) or 1, {}
+        fresh = self._batch * self.config.seeds // len(trials) or 1
+        found: dict[int, np.ndarray] = {}
         first = self.config.seed + self.config.seeds
         for statics in dict.fromkeys(self._statics(trial.values) for trial in trials):
             program, iterations = self._program(statics)
