@@ -116,12 +116,17 @@ class SearchConfig:
 
     @property
     def rungs(self) -> int:
-        """Evaluations of a trial: one, where only the last counts."""
-        return 1 if self.objective == "final" and self.pruner == "none" else self.evaluations
+        """Evaluations of a trial: one, where only the last counts; of a population, generations."""
+        only_last = self.objective == "final" and self.pruner == "none" and self.method != POPULATION
+        return 1 if only_last else self.evaluations
 
     def identity(self, space: str) -> dict[str, Any]:
-        """What must be the same in all processes of a study, and where it is gone on with, as JSON holds it."""
+        """What must be the same in all processes of a study, and where it is gone on with, as JSON holds it.
+
+        A study may be given more trials later; a population cannot have more members.
+        """
         run = self.run().resolved().to_json()
         what = {name: run[name] for name in ("agent", "env", "env_kwargs", "hparam_override", "train_steps")}
-        names = ("method", "pruner", "trials", "seeds", "objective", "rungs", "eval_episodes", "seed")
+        names = ["method", "pruner", "seeds", "objective", "rungs", "eval_episodes", "seed"]
+        names += ["trials"] if self.method == POPULATION else []
         return {**what, "space": space, **{name: getattr(self, name) for name in names}}

@@ -112,5 +112,5 @@ def _save_html(plot: Callable[..., Any], study: Any, options: dict[str, Any], st
         warnings.simplefilter("ignore")
         figure = plot(study, **options)
     path = stem.with_suffix(".html")
-    figure.write_html(path, include_plotlyjs=True)
+    figure.write_html(path, include_plotlyjs="directory")
     return path
