@@ -27,8 +27,7 @@ class SearchConfig:
     hparams: str = setting("The set of hyper-parameters to begin with; see train.", metavar="NAME", group=_WHAT)
     output_dir: Path = setting("Everything the search writes goes here.", metavar="DIR", group=_WHERE)
     space: str = setting(
-        'Such as "learning_rate=log(1e-5,1e-2),gamma=[0.95,0.99],entropy_cost"; a name alone takes its usual range, '
-        "usual stands for what is searched by itself.",
+        'Such as "learning_rate=log(1e-5,1e-2),gamma=[0.9,0.99],entropy_cost"; usual ones else.',
         "usual",
         metavar="NAME[=RANGE],...",
         group=_WHAT,
@@ -68,7 +67,7 @@ class SearchConfig:
         group=_LENGTH,
     )
     evaluations: int = setting(
-        "Evaluations of a trial, evenly spaced, where more than the last counts; with pbt, generations.",
+        "Evaluations of a trial where more than the last counts; with pbt, generations.",
         10,
         metavar="N",
         low=2,
@@ -83,7 +82,7 @@ class SearchConfig:
     )
     seed: int = setting("Of the choices, and the first seed of each trial.", 0, metavar="N", low=0, high=2**63)
     storage: str | None = setting(
-        "Where the study is kept, if not in the folder: a URL of Optuna's, such as postgresql://HOST/NAME, or a file.",
+        "Where the study is kept, if not in the folder: a URL of Optuna's, or a file.",
         None,
         metavar="URL",
         group=_WHERE,
