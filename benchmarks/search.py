@@ -1,6 +1,6 @@
 """Trials per hour of a search in one program, against the same trials as separate processes, in one run.
 
-    python benchmarks/search.py                     # docs/search.md says what came of it
+    python benchmarks/search.py                     # a small study, benchmarks/results/search.json
     python benchmarks/search.py --steps 30000 --trials 200
 
 Both sides are whole commands, from the start of Python to the last evaluation, with a cache of compiled programs that
