@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from rl_fn._src import naming
+from rl_fn.runs import stores
 
 Command = TypeVar("Command", bound=Callable[..., None])
 BOOLEANS = {
@@ -190,7 +191,7 @@ def _path(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError(text)
     try:
-        return Path(text).expanduser()
+        return stores.path(text).expanduser()
     except RuntimeError:  # the home of nobody
         raise ValueError(text) from None
 

@@ -12,7 +12,7 @@ from rl_fn._src.xla.startup import import_tensorflow
 from rl_fn.commands import signals
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of
-from rl_fn.runs import RunConfig
+from rl_fn.runs import RunConfig, stores
 from rl_fn.sets import modules
 
 _WHAT, _TEST = "what is trained", "testing what was learned"
@@ -90,7 +90,9 @@ def _say_new(notes: list[str], said: int) -> int:
 
 def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None:
     """Plays whole episodes with the newest checkpoint of each copy, without exploration; nothing is written."""
-    folder = Path(flags.get("output_dir") or "")
+    folder = Path()
+    with refusals(flags.get("output_dir")):
+        folder = stores.local(flags.get("output_dir") or "")
     copies = sorted(folder.glob("run_*")) if "output_dir" in flags else []
     if not copies:
         refuse("a test needs --output_dir DIR, the folder of a run that has been trained")
