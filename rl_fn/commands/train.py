@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 from rl_fn import sets
 from rl_fn._src.xla.startup import import_tensorflow
-from rl_fn.commands import signals
+from rl_fn.commands import elsewhere, signals
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of
 from rl_fn.runs import RunConfig, stores
 from rl_fn.sets import modules
 
-_WHAT, _TEST = "what is trained", "testing what was learned"
+_WHAT, _WHERE, _TEST = "what is trained", "where it runs", "testing what was learned"
 MOST_EPISODES = 10**6
 RUNS = Path("runs")  # where folders are made that nobody named
 
@@ -36,10 +36,23 @@ def train(
     test_only: Annotated[bool, flag("The same as --training False.", group=_TEST)] = False,
     test_episodes: Annotated[int, flag("Whole episodes of such a test.", "N", group=_TEST)] = 100,
     profile: Annotated[bool, flag("Profile 50 iterations for TensorBoard, once all is compiled.")] = False,
+    accelerator: Annotated[
+        str | None, flag("Of another system: H100:1, or a slice of TPUs such as v5litepod-8.", "NAME:N", group=_WHERE)
+    ] = None,
+    spot: Annotated[
+        bool, flag("Of a cloud: a machine that may be taken away, for less; the run comes back.", group=_WHERE)
+    ] = True,
+    extras: Annotated[str, flag("Of rl-fn, to be installed there, such as atari,video.", "NAME,...", group=_WHERE)] = "",
+    dry_run: Annotated[
+        bool, flag("Show what another system would be asked for; needs no account.", group=_WHERE)
+    ] = False,
     quiet: Annotated[bool, flag("Show no progress.")] = False,
     compilation_cache: Annotated[bool, flag("Keep compiled programs in the user's cache folder.")] = True,
 ) -> None:
     """Train an agent. Started again on the same output folder, a run goes on from its newest checkpoint."""
+    told = {name: value for name, value in {**locals(), **flags}.items() if name != "flags"}
+    if dry_run and flags.get("sys", "local") == "local":
+        refuse("dry_run shows what another system would be asked for: name one, such as --sys gcp")
     if num_workers is not None:
         several = filter(None, [flags.get("hparam_override", ""), f"num_envs={num_workers}"])
         flags["hparam_override"] = ",".join(several)  # where both are told, that is refused
@@ -53,6 +66,9 @@ def train(
             sets.find(flags["hparams"])  # a mistake is answered at once, where no module has to be imported before
         import_tensorflow(compilation_cache)
         settings = _settings(flags, config)
+        if settings.sys != "local":
+            elsewhere.start(train, told)  # once it is clear that it would train there
+            return
         from rl_fn.runs import Run
         from rl_fn.runs.reporters import Profile, Progress
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_fn import envs, sets
+from rl_fn import envs, sets, systems
 from rl_fn._src import naming
 from rl_fn.envs import registry
 from rl_fn.runs import files, stores
@@ -99,7 +99,19 @@ class RunConfig:
         metavar="DIR",
         group=_WHAT,
     )
-    sys: str = setting("Where to run.", "local", choices=("local",), group=_WHERE)
+    sys: str = setting(
+        "Where to run: here, on a cluster of Ray, or on a cloud, as SkyPilot calls it.",
+        "local",
+        metavar="local|ray|kubernetes|gcp|aws|azure|tpu|...",
+        choices=systems.NAMES,
+        group=_WHERE,
+    )
+    ray_address: str | None = setting(
+        "A cluster of Ray for the workers, such as auto or 10.0.0.1:6379; else one is started here for the run.",
+        None,
+        metavar="ADDRESS",
+        group=_WHERE,
+    )
     env: str | None = setting("The environment, where it is not that of the set.", None, metavar="NAME", group=_WHAT)
     env_kwargs: Mapping[str, Any] = setting(
         'What the environment is made with, such as "size=10".', {}, metavar="NAME=VALUE,...", group=_WHAT

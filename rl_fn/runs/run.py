@@ -128,6 +128,8 @@ class Run:
         """Makes the run that a RunConfig describes; `reporters` and errors are those of Run."""
         if not config.is_named:
             raise ValueError(f"{config.output_dir} is the run of an agent without a name: only its script can make it")
+        if config.sys != "local":
+            raise ValueError(f"sys is {config.sys!r}, expected 'local': only the command hands a run over")
         config = config.resolved()
         hparams = config.make_hparams()
         env = config.make_env(hparams.num_envs)

@@ -1,6 +1,7 @@
 """An S3 server on loopback whose requests can be looked at, and broken off."""
 
 import contextlib
+import logging
 import os
 import threading
 from unittest import mock
@@ -13,12 +14,13 @@ BUCKET = "bucket"
 
 
 class Server:
-    """`hook` is called with the method and the object's name of each request; where it returns False, the request is
-    answered with an error, as if it had never arrived whole.
+    """`hook` is called with the method and the object's name of each request; where it returns a status, that is all
+    that happens, as if the request had never arrived whole.
     """
 
     def __init__(self):
         self.hook = lambda method, name: None
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -38,8 +40,8 @@ class Server:
 
     def _answer(self, environ, start_response):
         name = environ["PATH_INFO"].removeprefix(f"/{BUCKET}/")
-        if self.hook(environ["REQUEST_METHOD"], name) is False:
-            start_response("500 Internal Server Error", [])
+        if status := self.hook(environ["REQUEST_METHOD"], name):
+            start_response(status, [])
             return [b""]
         return self._moto(environ, start_response)
 

@@ -1,0 +1,107 @@
+"""What another machine needs to train as this one would: the package, what it stands on, and files of the user's."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import rl_fn
+from rl_fn._src import naming
+from rl_fn.runs import stores
+
+PACKAGE = Path(rl_fn.__file__).parent
+_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21")  # as `make check-tpu` compiles for
+_FILES = ("config", "hparams", "init_from")  # flags whose values may be files
+
+Device = Literal["cpu", "gpu", "tpu"]
+
+
+class Job(NamedTuple):
+    """A run as it is handed over."""
+
+    name: str  # lower-case letters, digits and hyphens
+    words: tuple[str, ...]  # of the command line, after `rl-fn`
+    output_dir: Path
+    sends_folder: bool  # whether it needs files of the working folder
+
+    @property
+    def command(self) -> str:
+        """The words, as a shell reads them."""
+        return shlex.join(self.words)
+
+
+def pack(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of flags as they hold elsewhere: files by their way from the working folder, which is sent.
+
+    Raises:
+      ValueError: if a file is not below the working folder.
+    """
+    packed = dict(told)
+    for name in _FILES:
+        value = told.get(name)
+        if value is None or isinstance(stores.path(str(value)), stores.Address) or not _is_file(name, str(value)):
+            continue
+        path, folder = Path(value).expanduser().absolute(), Path.cwd()
+        if not path.is_relative_to(folder) or ".." in path.parts:
+            raise ValueError(f"--{name} is {value}, expected something below {folder}, the folder that is sent")
+        packed[name] = str(path.relative_to(folder))
+    return packed
+
+
+def make(words: Iterable[str], told: Mapping[str, Any]) -> Job:
+    """What is handed over.
+
+    Args:
+      words: of the command line.
+      told: the values of its flags, as `pack` returns them.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", Path(str(told.get("hparams") or "run")).stem.lower()).strip("-")
+    own = any(told.get(name) for name in ("imports", "network", "config"))
+    own |= any(_is_file(name, str(told[name])) for name in _FILES if told.get(name))
+    own |= ":" in str(told.get("env") or "")  # may be made by a module of the user's
+    return Job(f"rl-fn-{name}"[:40].rstrip("-"), tuple(words), told["output_dir"], own)
+
+
+def requirements(extras: Iterable[str], device: Device) -> tuple[list[str], list[str]]:
+    """What pip installs there, in the versions of this machine.
+
+    Args:
+      extras: of rl-fn.
+      device: for TPUs TensorFlow is a package of another name.
+
+    Returns:
+      Requirements, and those to install without what they need themselves: they would bring the plain TensorFlow.
+
+    Raises:
+      ValueError: for an unknown extra.
+    """
+    from packaging.requirements import Requirement
+
+    metadata = importlib.metadata.metadata("rl-fn")
+    known = metadata.get_all("Provides-Extra") or []
+    for extra in extras:
+        if extra not in known:
+            raise ValueError(naming.unknown("extra", extra, known))
+    core, more = [], []
+    for text in metadata.get_all("Requires-Dist") or []:
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            core.append(f"{requirement.name}=={importlib.metadata.version(requirement.name)}")
+        elif any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
+            requirement.marker = None
+            more.append(str(requirement))
+    if device == "tpu":
+        others = [one for one in core if not re.match(r"tensorflow==|tensorboard==|tf_keras==", one)]
+        return [*_TPU, *others, *more], ["tf_keras==2.20.*"]
+    if device == "gpu":
+        core = [re.sub(r"^tensorflow==", "tensorflow[and-cuda]==", one) for one in core]
+    return [*core, *more], []
+
+
+def _is_file(name: str, value: str) -> bool:
+    """Whether a flag names a file of the user's: a set may also have a name."""
+    return name != "hparams" or value.endswith(".toml")
