@@ -5,16 +5,24 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from packaging.requirements import Requirement
 
 import rl_fn
 from rl_fn._src import naming
 from rl_fn.runs import stores
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 PACKAGE = Path(rl_fn.__file__).parent
-_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21")  # as `make check-tpu` compiles for
+_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21", "numpy==2.2.*")  # as `make check-tpu` compiles for
 _FILES = ("config", "hparams", "init_from")  # flags whose values may be files
 
 Device = Literal["cpu", "gpu", "tpu"]
@@ -79,29 +87,48 @@ def requirements(extras: Iterable[str], device: Device) -> tuple[list[str], list
     Raises:
       ValueError: for an unknown extra.
     """
-    from packaging.requirements import Requirement
-
-    metadata = importlib.metadata.metadata("rl-fn")
-    known = metadata.get_all("Provides-Extra") or []
-    for extra in extras:
-        if extra not in known:
-            raise ValueError(naming.unknown("extra", extra, known))
-    core, more = [], []
-    for text in metadata.get_all("Requires-Dist") or []:
-        requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            core.append(f"{requirement.name}=={importlib.metadata.version(requirement.name)}")
-        elif any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
-            requirement.marker = None
-            more.append(str(requirement))
+    declared, theirs = _declared()
+    core = [f"{one.name}=={importlib.metadata.version(one.name)}" for one in declared if _holds(one, "")]
+    more = [str(one) for extra in extras for one in _of_extra(extra, theirs)]
     if device == "tpu":
-        others = [one for one in core if not re.match(r"tensorflow==|tensorboard==|tf_keras==", one)]
+        others = [one for one in core if not re.match(r"(tensorflow|tensorboard|tf_keras|numpy)==", one)]
         return [*_TPU, *others, *more], ["tf_keras==2.20.*"]
     if device == "gpu":
         core = [re.sub(r"^tensorflow==", "tensorflow[and-cuda]==", one) for one in core]
     return [*core, *more], []
 
 
+def _declared() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
+    """What the package needs, and what each of its extras does, of a clone as it is and not as it was installed."""
+    project = PACKAGE.parent / "pyproject.toml"
+    if project.is_file():
+        told = tomllib.loads(project.read_text("utf-8"))["project"]
+        extras = {name: [Requirement(text) for text in texts] for name, texts in told["optional-dependencies"].items()}
+        return [Requirement(text) for text in told["dependencies"]], extras
+    metadata = importlib.metadata.metadata("rl-fn")
+    needed = [Requirement(text) for text in metadata.get_all("Requires-Dist") or []]
+    core = [one for one in needed if one.marker is None or "extra ==" not in str(one.marker)]
+    names = metadata.get_all("Provides-Extra") or []
+    return core, {name: [one for one in needed if one not in core and _holds(one, name)] for name in names}
+
+
+def _of_extra(extra: str, declared: Mapping[str, list[Requirement]]) -> Iterator[Requirement]:
+    """What an extra needs, also by way of other extras."""
+    if extra not in declared:
+        raise ValueError(naming.unknown("extra", extra, declared))
+    for one in declared[extra]:
+        if one.name == "rl-fn":
+            for other in sorted(one.extras):
+                yield from _of_extra(other, declared)
+        else:
+            one.marker = None if "extra ==" in str(one.marker) else one.marker
+            yield one
+
+
+def _holds(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
 def _is_file(name: str, value: str) -> bool:
     """Whether a flag names a file of the user's: a set may also have a name."""
-    return name != "hparams" or value.endswith(".toml")
+    return name != "hparams" or ".toml" in value

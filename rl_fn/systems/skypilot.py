@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import shlex
 import sys
@@ -88,7 +89,8 @@ def described(task: Any) -> str:
         f"machine: {_machine(resources)}",
         *_looked_up(task, resources),
     ]
-    text = manifests.to_yaml(task.to_yaml_config())
+    told = {name: value for name, value in task.to_yaml_config().items() if value and not name.startswith("_")}
+    text = manifests.to_yaml(told)
     return "".join(f"# {line}\n" for line in lines) + text
 
 
@@ -151,8 +153,10 @@ def _looked_up(task: Any, resources: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps from the terminal what SkyPilot says of its progress."""
-    from sky import sky_logging
-
-    with sky_logging.silent(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
+    """Keeps from the terminal what SkyPilot says of its progress, and of a network that it does not find."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
