@@ -117,7 +117,9 @@ def manifest(
 def _job(command: Any, told: Mapping[str, Any], what: str) -> packing.Job:
     """What is handed over: the flags of a command without those that say where it runs."""
     if "output_dir" not in told:
-        raise ValueError(f"{what} needs --output_dir, where what is learned can be found again, such as s3://bucket/run")
+        raise ValueError(
+            f"{what} needs --output_dir, where what is learned can be found again, such as s3://bucket/run"
+        )
     packed = packing.pack(told)
     folder = stores.path(str(packed["output_dir"])).expanduser()
     packed["output_dir"] = folder if isinstance(folder, stores.Address) else folder.absolute()

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from rl_fn.commands import completing, helping, parser
 from rl_fn.commands.compare import compare
-from rl_fn.commands.envs import envs
 from rl_fn.commands.elsewhere import manifest
+from rl_fn.commands.envs import envs
 from rl_fn.commands.evaluate import evaluate
 from rl_fn.commands.exits import refusals
 from rl_fn.commands.export import export

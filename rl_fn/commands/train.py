@@ -42,7 +42,9 @@ def train(
     spot: Annotated[
         bool, flag("Of a cloud: a machine that may be taken away, for less; the run comes back.", group=_WHERE)
     ] = True,
-    extras: Annotated[str, flag("Of rl-fn, to be installed there, such as atari,video.", "NAME,...", group=_WHERE)] = "",
+    extras: Annotated[
+        str, flag("Of rl-fn, to be installed there, such as atari,video.", "NAME,...", group=_WHERE)
+    ] = "",
     dry_run: Annotated[
         bool, flag("Show what another system would be asked for; needs no account.", group=_WHERE)
     ] = False,

@@ -279,7 +279,7 @@ class Storage:
         return self._mirror.named() if self._mirror else contextlib.nullcontext()
 
     def _push(self, is_last: bool) -> None:
-        """Copies what was written to a store; one that does not answer is tried again later, unless this is the last."""
+        """Copies what was written to a store; where it does not answer, that is tried again later but for the last."""
         is_asked_always = self._contents[0].get("checkpoint_seconds") == 0
         if not self._mirror or not (is_last or is_asked_always or self._mirror.is_due()):
             return

@@ -1,8 +1,9 @@
 """Runs in folders on object stores, such as s3://bucket/run or gs://bucket/run, through fsspec.
 
-A store has no appending, renaming or locking, so a run writes to a folder of this machine, which is then copied over. An
-object appears whole or not at all, and they appear in an order in which each state of the store is one that a killed run
-could have left on a disk: curves and films first, then checkpoints, then a summary; only then is anything deleted.
+A store has no appending, renaming or locking, so a run writes to a folder of this machine, which is then copied over.
+An object appears whole or not at all, and they appear in an order in which each state of the store is one that a
+killed run could have left on a disk: curves and films first, then checkpoints, then a summary; only then is anything
+deleted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where `rl-fn train` runs when it is not here: a cluster of Ray, Kubernetes, or a machine of a cloud.
 
-`skypilot` asks for machines of clouds and of Kubernetes, `ray` for a place on a cluster; both run the same command there.
-`kubernetes` describes that to a cluster without either, and `packing` says what is sent. Each is imported when it is
-asked for, as they need packages that nothing else does.
+`skypilot` asks for machines of clouds and of Kubernetes, `ray` for a place on a cluster; both run the same command
+there. `manifests` describes that to Kubernetes without either, and `packing` says what is sent. Each is imported when
+it is asked for, as they need packages that nothing else does.
 """
 
 from __future__ import annotations

@@ -22,7 +22,12 @@ else:
     import tomli as tomllib
 
 PACKAGE = Path(rl_fn.__file__).parent
-_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21", "numpy==2.2.*")  # as `make check-tpu` compiles for
+_TPU = (
+    "tensorflow-tpu==2.20.*",
+    "tensorboard==2.20.*",
+    "libtpu==0.0.21",
+    "numpy==2.2.*",
+)  # as `make check-tpu` compiles for
 _FILES = ("config", "hparams", "init_from")  # flags whose values may be files
 
 Device = Literal["cpu", "gpu", "tpu"]

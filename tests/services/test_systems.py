@@ -83,9 +83,7 @@ def test_a_dry_run_shows_a_task_that_skypilot_takes(system, accelerator, infra, 
 
 
 def test_on_demand_and_extras_are_asked_for(capsys):
-    told, comments = asked(
-        capsys, "--sys", "aws", "--no_spot", "--extras", "video", "--output_dir", "s3://bucket/run"
-    )
+    told, comments = asked(capsys, "--sys", "aws", "--no_spot", "--extras", "video", "--output_dir", "s3://bucket/run")
     assert not told["resources"].get("use_spot")
     assert "on demand" in comments[1]
     assert "imageio[ffmpeg]" in told["setup"]
@@ -97,12 +95,24 @@ def test_the_price_is_that_of_the_catalogue(tmp_path):
     catalogue = tmp_path / ".sky" / "catalogs" / "v8"
     (catalogue / "common").mkdir(parents=True)
     (catalogue / "gcp").mkdir()
-    (catalogue / "common" / "accelerators.csv").write_text('AcceleratorName,Clouds\nH100,"[\'GCP\']"\n')
-    head = "InstanceType,vCPUs,MemoryGiB,AcceleratorName,AcceleratorCount,GpuInfo,Region,AvailabilityZone,Price,SpotPrice"
+    (catalogue / "common" / "accelerators.csv").write_text("AcceleratorName,Clouds\nH100,\"['GCP']\"\n")
+    head = (
+        "InstanceType,vCPUs,MemoryGiB,AcceleratorName,AcceleratorCount,GpuInfo,Region,AvailabilityZone,Price,SpotPrice"
+    )
     offers = ["a3-highgpu-1g,26,234,H100,1,H100,us-east4,us-east4-a,10.5,3.25"]
     (catalogue / "gcp" / "vms.csv").write_text("\n".join([head, *offers]) + "\n")
     (catalogue / "gcp" / "images.csv").write_text("Tag,Region,OS,OSVersion,ImageId,CreationDate\n")
-    command = ["train", *SMALL, "--sys", "gcp", "--accelerator", "H100:1", "--output_dir", "gs://bucket/run", "--dry_run"]
+    command = [
+        "train",
+        *SMALL,
+        "--sys",
+        "gcp",
+        "--accelerator",
+        "H100:1",
+        "--output_dir",
+        "gs://bucket/run",
+        "--dry_run",
+    ]
     told = subprocess.run(
         [sys.executable, "-m", "rl_fn", *command],
         cwd=ROOT,
@@ -140,7 +150,10 @@ def test_modules_and_files_of_the_working_folder_are_sent(capsys, monkeypatch, t
         (["--sys", "gpc"], "unknown sys 'gpc'; the nearest is 'gcp'"),
         (["--sys", "gcp"], "--sys gcp needs --output_dir"),
         (["--sys", "gcp", "--output_dir", "runs/here"], "the machine is given back with its disk"),
-        (["--sys", "aws", "--accelerator", "v5litepod-8", "--output_dir", "s3://b/r"], "Cloud must be GCP or Kubernetes"),
+        (
+            ["--sys", "aws", "--accelerator", "v5litepod-8", "--output_dir", "s3://b/r"],
+            "Cloud must be GCP or Kubernetes",
+        ),
         (["--sys", "gcp", "--accelerator", "H100:many", "--output_dir", "gs://b/r"], "SkyPilot refuses"),
         (["--sys", "gcp", "--extras", "vidio", "--output_dir", "gs://b/r"], "unknown extra 'vidio'"),
         (["--sys", "gcp", "--output_dir", "gs://b/r", "--render"], "render shows a window"),
@@ -172,7 +185,9 @@ def test_what_a_machine_is_given_trains(tmp_path, monkeypatch):
         (home / "env").symlink_to(sys.prefix)
         ((there, here),) = task.file_mounts.items()
         (home.parent / there.removeprefix("~/")).symlink_to(here)
-        subprocess.run(["bash", "-c", f"export HOME={home.parent}\n{task.run}"], cwd=task.workdir, check=True, timeout=300)
+        subprocess.run(
+            ["bash", "-c", f"export HOME={home.parent}\n{task.run}"], cwd=task.workdir, check=True, timeout=300
+        )
         assert json.loads(server.read("sent/run_0/summary.json"))["env_steps"] >= 1000
 
 
@@ -206,7 +221,11 @@ def test_a_run_on_a_cluster_of_ray_is_stopped_and_goes_on(cluster, tmp_path):
     main(["train", *SHORT, *hosts, "--output_dir", str(tmp_path / "other")])
     summary = json.loads((tmp_path / "other" / "run_0" / "summary.json").read_text())
     here = RunConfig(
-        hparams="ppo_cartpole", output_dir=tmp_path / "here", hparam_override=SMALL[3], train_steps=1000, eval_episodes=0
+        hparams="ppo_cartpole",
+        output_dir=tmp_path / "here",
+        hparam_override=SMALL[3],
+        train_steps=1000,
+        eval_episodes=0,
     )
     run = Run.from_config(here)
     list(run)
@@ -215,7 +234,21 @@ def test_a_run_on_a_cluster_of_ray_is_stopped_and_goes_on(cluster, tmp_path):
 
 
 def test_a_place_on_a_cluster_is_described(capsys):
-    main(["train", *SMALL, "--sys", "ray", "--ray_address", "auto", "--accelerator", "H100:2", "--output_dir", "/x", "--dry_run"])
+    main(
+        [
+            "train",
+            *SMALL,
+            "--sys",
+            "ray",
+            "--ray_address",
+            "auto",
+            "--accelerator",
+            "H100:2",
+            "--output_dir",
+            "/x",
+            "--dry_run",
+        ]
+    )
     out = capsys.readouterr().out
     assert "num_gpus=2, accelerator_type=H100" in out
     assert out.splitlines()[-1].startswith("rl-fn train --hparams=ppo_cartpole --output_dir=/x")
@@ -231,7 +264,16 @@ def pods(ray_job):
 
 
 def test_a_job_for_kubernetes_is_valid(capsys, tmp_path):
-    asked = ["--accelerator", "v5litepod-8", "--secret", "keys", "--volume", "runs", "--output", str(tmp_path / "job.yaml")]
+    asked = [
+        "--accelerator",
+        "v5litepod-8",
+        "--secret",
+        "keys",
+        "--volume",
+        "runs",
+        "--output",
+        str(tmp_path / "job.yaml"),
+    ]
     main(["manifest", *SMALL, "--image", "rl-fn:1", "--output_dir", "/runs/ppo", *asked])
     made = yaml.safe_load((tmp_path / "job.yaml").read_text())
     valid(made)
@@ -258,6 +300,10 @@ def test_several_workers_are_a_job_of_kuberay_with_valid_pods():
 
 
 def test_pods_that_would_lose_what_is_learned_are_refused(capsys):
-    assert "the disk of a pod goes with it" in refused(capsys, "manifest", *SMALL, "--image", "x", "--output_dir", "runs/x")
-    sentence = refused(capsys, "manifest", *SMALL, "--image", "x", "--output_dir", "s3://b/r", "--accelerator", "H100:1")
+    assert "the disk of a pod goes with it" in refused(
+        capsys, "manifest", *SMALL, "--image", "x", "--output_dir", "runs/x"
+    )
+    sentence = refused(
+        capsys, "manifest", *SMALL, "--image", "x", "--output_dir", "s3://b/r", "--accelerator", "H100:1"
+    )
     assert "expected gpu, gpu:N or one of v5litepod-1" in sentence
