@@ -92,7 +92,7 @@ def described(job: Job, address: str, accelerator: str | None) -> str:
     folder = f"and {Path.cwd()}" if job.sends_folder else "and no files"
     machine = ", ".join(f"{name}={value}" for name, value in asked(accelerator).items())
     lines = [
-        f"Ray {ray.__version__}: an actor on the cluster at {address}, started again elsewhere where its machine is lost",
+        f"Ray {ray.__version__}: an actor on the cluster at {address}, started again elsewhere if its machine is lost",
         f"machine: {machine}",
         f"sends: {packing.PACKAGE} {folder}",
     ]

@@ -124,6 +124,9 @@ def _setup(job: Job, device: Device, extras: Iterable[str]) -> str:
     ]
     if job.sends_folder and Path("requirements.txt").is_file():
         lines.append(f"{install} --requirement requirements.txt")
+    if device == "gpu":  # or a run would go on for days beside it
+        check = 'import sys, tensorflow; sys.exit(not tensorflow.config.list_physical_devices("GPU"))'
+        lines.append(f"{_HOME}/env/bin/python -c {shlex.quote(check)}")
     return "\n".join(lines) + "\n"
 
 
