@@ -53,7 +53,7 @@ def _on_ray(job: packing.Job, told: Mapping[str, Any]) -> None:
         from rl_fn.systems import ray
     except ModuleNotFoundError as error:
         refuse(f'--sys ray needs {error.name}, which is not installed: pip install "rl-fn[workers]"')
-    if told.get("num_workers", 1) > 1:
+    if (told.get("num_workers") or 1) > 1:
         job = job._replace(words=(*job.words, "--ray_address=auto"))  # the same cluster, seen from within
     if told["dry_run"]:
         print(ray.described(job, address, told["accelerator"]), end="")

@@ -1,6 +1,7 @@
 """Runs on other systems: what is asked of them, and that what they are given trains."""
 
 import contextlib
+import copy
 import json
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_the_clouds_are_those_of_skypilot():
 def test_a_dry_run_shows_a_task_that_skypilot_takes(system, accelerator, infra, found, capsys):
     more = [] if accelerator is None else ["--accelerator", accelerator]
     told, comments = asked(capsys, "--sys", system, *more, "--output_dir", "gs://bucket/run", "--seed", "3")
-    (resources,) = sky.Task.from_yaml_config(told).resources
+    (resources,) = sky.Task.from_yaml_config(copy.deepcopy(told)).resources
     assert (told["resources"]["infra"], told["resources"].get("accelerators")) == (infra, found)
     assert resources.use_spot
     assert resources.job_recovery["recover_on_exit_codes"] == [130]
@@ -99,7 +100,10 @@ def test_the_price_is_that_of_the_catalogue(tmp_path):
     head = (
         "InstanceType,vCPUs,MemoryGiB,AcceleratorName,AcceleratorCount,GpuInfo,Region,AvailabilityZone,Price,SpotPrice"
     )
-    offers = ["a3-highgpu-1g,26,234,H100,1,H100,us-east4,us-east4-a,10.5,3.25"]
+    offers = [  # Google's prices are those of a machine and of what is put into it
+        "a3-highgpu-1g,26,234,,,,us-east4,us-east4-a,3.0,1.0",
+        ",,,H100,1,H100,us-east4,us-east4-a,7.5,2.25",
+    ]
     (catalogue / "gcp" / "vms.csv").write_text("\n".join([head, *offers]) + "\n")
     (catalogue / "gcp" / "images.csv").write_text("Tag,Region,OS,OSVersion,ImageId,CreationDate\n")
     command = [
