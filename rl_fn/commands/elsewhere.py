@@ -87,6 +87,8 @@ def manifest(
         if "hparams" not in flags:
             raise ValueError("manifest needs --hparams NAME, the set of hyper-parameters")
         job = _job(manifest, flags, "manifest")
+        if job.sends_folder:
+            say("the image must hold the modules and files that the command names")
         import_tensorflow(compilation_cache=False)
         RunConfig(**flags)  # a mistake is answered here and not by a pod
         if not isinstance(job.output_dir, stores.Address) and not (volume and job.output_dir.is_relative_to("/runs")):

@@ -40,8 +40,9 @@ def train(
         str | None, flag("Of another system: H100:1, or a slice of TPUs such as v5litepod-8.", "NAME:N", group=_WHERE)
     ] = None,
     spot: Annotated[
-        bool, flag("Of a cloud: a machine that may be taken away, for less; the run comes back.", group=_WHERE)
-    ] = True,
+        bool | None,
+        flag("Of a cloud: a machine that may be taken away, for less; else where the cloud sells such.", group=_WHERE),
+    ] = None,
     extras: Annotated[
         str, flag("Of rl-fn, to be installed there, such as atari,video.", "NAME,...", group=_WHERE)
     ] = "",

@@ -23,14 +23,14 @@ _SMALLEST_TPU = "v5litepod-1"
 _HOME = "~/.rl_fn"  # there
 
 
-def make(job: Job, system: str, accelerator: str | None, is_spot: bool, extras: Iterable[str]) -> Any:
+def make(job: Job, system: str, accelerator: str | None, is_spot: bool | None, extras: Iterable[str]) -> Any:
     """Makes a task of SkyPilot's, as far as that checks it without a network.
 
     Args:
       job: what runs.
       system: a cloud, as SkyPilot calls it, or "tpu".
       accelerator: such as "H100:1" or "v5litepod-8"; None for a machine without one.
-      is_spot: whether the machine may be taken away at any time, for a lower price.
+      is_spot: whether the machine may be taken away at any time, for a lower price; None where the cloud sells such.
       extras: of rl-fn that are installed there.
 
     Raises:
@@ -56,9 +56,13 @@ def make(job: Job, system: str, accelerator: str | None, is_spot: bool, extras: 
             resources = sky.Resources(
                 infra="gcp" if system == "tpu" else system,
                 accelerators=accelerator,
-                use_spot=is_spot,
                 job_recovery={"recover_on_exit_codes": [_STOPPED]},
             )
+            if is_spot is not False:
+                missing = _why_no_spot(resources)
+                if is_spot and missing:
+                    raise ValueError(missing)
+                resources = resources.copy(use_spot=not missing)
             task = sky.Task(
                 name=job.name,
                 setup=_setup(job, device_of(accelerator), extras),
@@ -103,11 +107,10 @@ def launch(task: Any) -> str:
     import sky
 
     try:
-        request = sky.jobs.launch(task, name=task.name)
-        ids, _ = sky.stream_and_get(request)
+        ids, _ = sky.stream_and_get(sky.jobs.launch(task, name=task.name))
+        (number,) = ids
     except Exception as error:  # of many kinds
         raise LaunchError(f"SkyPilot does not take the job: {one_line(error)}") from error
-    (number,) = ids
     return f"job {number} is on its way: sky jobs logs {number}, sky jobs cancel {number}"
 
 
@@ -128,6 +131,17 @@ def _setup(job: Job, device: Device, extras: Iterable[str]) -> str:
         check = 'import sys, tensorflow; sys.exit(not tensorflow.config.list_physical_devices("GPU"))'
         lines.append(f"{_HOME}/env/bin/python -c {shlex.quote(check)}")
     return "\n".join(lines) + "\n"
+
+
+def _why_no_spot(resources: Any) -> str:
+    """Why a cloud sells no spot machine, "" where it does."""
+    from sky import clouds, exceptions
+
+    try:
+        resources.cloud.check_features_are_supported(resources, {clouds.CloudImplementationFeatures.SPOT_INSTANCE})
+    except exceptions.NotSupportedError as error:
+        return " ".join(str(error).split())
+    return ""
 
 
 def _machine(resources: Any) -> str:

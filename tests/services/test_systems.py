@@ -69,7 +69,7 @@ def test_a_dry_run_shows_a_task_that_skypilot_takes(system, accelerator, infra, 
     told, comments = asked(capsys, "--sys", system, *more, "--output_dir", "gs://bucket/run", "--seed", "3")
     (resources,) = sky.Task.from_yaml_config(copy.deepcopy(told)).resources
     assert (told["resources"]["infra"], told["resources"].get("accelerators")) == (infra, found)
-    assert resources.use_spot
+    assert resources.use_spot == (system not in ("kubernetes", "lambda"))  # which sell none
     assert resources.job_recovery["recover_on_exit_codes"] == [130]
     command = told["run"].splitlines()[-1].partition(" -m rl_fn ")[2]
     override = "--hparam_override='rollout_length=16,hidden_sizes=(16,)'"
@@ -163,6 +163,7 @@ def test_modules_and_files_of_the_working_folder_are_sent(capsys, monkeypatch, t
         (["--sys", "gcp", "--output_dir", "gs://b/r", "--render"], "render shows a window"),
         (["--sys", "gcp", "--output_dir", "gs://b/r", "--seed", "-1"], "seed is -1"),
         (["--sys", "ray", "--output_dir", "s3://b/r"], "--sys ray needs --ray_address"),
+        (["--sys", "lambda", "--spot", "--output_dir", "s3://b/r"], "SkyPilot refuses --sys lambda"),
         (["--dry_run"], "name one, such as --sys gcp"),
     ],
 )
