@@ -209,6 +209,17 @@ def test_what_a_store_never_took_is_kept_and_named(server):
     shutil.rmtree(folder.parent)
 
 
+def test_what_is_saved_beside_the_training_is_copied_there(server):
+    storage = make("s3://bucket/beside")
+    with storage.locked():
+        storage.prepare()
+        storage.save_best(10, 0, {"w": stored.state(1).params["w"]}, 1.0)
+        storage.save_beside(10, [stored.state(10)], {"due": None})
+        storage.settle()
+        names = [name.rpartition("checkpoints/")[2] for name in server.names("beside/run_0/checkpoints")]
+        assert names == ["best/iteration_000000000010.npz", "iteration_000000000010.npz"]
+
+
 def test_films_stay_in_the_store(server):
     server.client.put_object(Bucket="bucket", Key="films/run_0/videos/a.mp4", Body=b"film")
     storage = stored.save(make("s3://bucket/films"), 10)
