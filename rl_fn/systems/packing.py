@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 import rl_fn
 from rl_fn._src import naming
+from rl_fn.envs import registry
 from rl_fn.runs import stores
 
 if sys.version_info >= (3, 11):
@@ -22,13 +23,9 @@ else:
     import tomli as tomllib
 
 PACKAGE = Path(rl_fn.__file__).parent
-_TPU = (
-    "tensorflow-tpu==2.20.*",
-    "tensorboard==2.20.*",
-    "libtpu==0.0.21",
-    "numpy==2.2.*",
-)  # as `make check-tpu` compiles for
-_FILES = ("config", "hparams", "init_from")  # flags whose values may be files
+# As `make check-tpu` compiles for.
+_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21", "numpy==2.2.*")
+_FILES = ("config", "dataset", "hparams", "init_from")  # flags whose values may be files and folders
 
 Device = Literal["cpu", "gpu", "tpu"]
 
@@ -53,14 +50,11 @@ def pack(told: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       ValueError: if a file is not below the working folder.
     """
-    packed = dict(told)
-    for name in _FILES:
-        value = told.get(name)
-        if value is None or isinstance(stores.path(str(value)), stores.Address) or not _is_file(name, str(value)):
-            continue
-        path, folder = Path(value).expanduser().absolute(), Path.cwd()
+    packed, folder = dict(told), Path.cwd()
+    for name, path in _files(told):
+        path = path.expanduser().absolute()
         if not path.is_relative_to(folder) or ".." in path.parts:
-            raise ValueError(f"--{name} is {value}, expected something below {folder}, the folder that is sent")
+            raise ValueError(f"--{name} is {told[name]}, expected something below {folder}, the folder that is sent")
         packed[name] = str(path.relative_to(folder))
     return packed
 
@@ -73,9 +67,8 @@ def make(words: Iterable[str], told: Mapping[str, Any]) -> Job:
       told: the values of its flags, as `pack` returns them.
     """
     name = re.sub(r"[^a-z0-9]+", "-", Path(str(told.get("hparams") or "run")).stem.lower()).strip("-")
-    own = any(told.get(name) for name in ("imports", "network", "config"))
-    own |= any(_is_file(name, str(told[name])) for name in _FILES if told.get(name))
-    own |= ":" in str(told.get("env") or "")  # may be made by a module of the user's
+    own = any(told.get(name) for name in ("imports", "network")) or any(True for _ in _files(told))
+    own |= registry.module_named(str(told.get("env") or "")) is not None
     return Job(f"rl-fn-{name}"[:40].rstrip("-"), tuple(words), told["output_dir"], own)
 
 
@@ -134,6 +127,10 @@ def _holds(requirement: Requirement, extra: str) -> bool:
     return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
-def _is_file(name: str, value: str) -> bool:
-    """Whether a flag names a file of the user's: a set may also have a name."""
-    return name != "hparams" or ".toml" in value
+def _files(told: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """The flags that name something on this machine's disk; a set may also have a name, and data be Minari's."""
+    for name in _FILES:
+        path = stores.path(str(told.get(name) or ""))
+        is_named = (name == "hparams" and ".toml" not in str(path)) or str(path).startswith("minari:")
+        if told.get(name) and not is_named and not isinstance(path, stores.Address):
+            yield name, path
