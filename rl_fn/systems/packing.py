@@ -68,7 +68,7 @@ def make(words: Iterable[str], told: Mapping[str, Any]) -> Job:
     """
     name = re.sub(r"[^a-z0-9]+", "-", Path(str(told.get("hparams") or "run")).stem.lower()).strip("-")
     own = any(told.get(name) for name in ("imports", "network")) or any(True for _ in _files(told))
-    own |= registry.module_named(str(told.get("env") or "")) is not None
+    own |= bool(registry.module_named(str(told.get("env") or "")))
     return Job(f"rl-fn-{name}"[:40].rstrip("-"), tuple(words), told["output_dir"], own)
 
 
