@@ -76,8 +76,7 @@ class Storage:
                 yield
                 self.settle()
             except BaseException:
-                if self._saving:
-                    wait([self._saving])
+                wait(self._saving)
                 with contextlib.suppress(RunError):  # what has failed before is what people should be told
                     self._push(is_last=True)
                 raise

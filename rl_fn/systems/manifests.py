@@ -44,7 +44,7 @@ def make(
     """
     asked, node = _accelerator(accelerator)
     size = {"cpu": cpus, "memory": memory}
-    told = {"image": image, "secret": secret, "volume": volume}
+    told: dict[str, Any] = {"image": image, "secret": secret, "volume": volume}
     labels = {"app.kubernetes.io/name": "rl-fn", "app.kubernetes.io/instance": job.name}
     metadata = {"name": job.name, "namespace": namespace, "labels": labels}
     if num_workers == 1:
