@@ -100,9 +100,9 @@ class RunConfig:
         group=_WHAT,
     )
     sys: str = setting(
-        "Where to run: here, on a cluster of Ray, or on a cloud, as SkyPilot calls it.",
+        "Where to run: local, ray, kubernetes, gcp, aws, azure, tpu, or a cloud as SkyPilot calls it.",
         "local",
-        metavar="local|ray|kubernetes|gcp|aws|azure|tpu|...",
+        metavar="SYSTEM",
         choices=systems.NAMES,
         group=_WHERE,
     )

@@ -213,7 +213,7 @@ def test_what_is_saved_beside_the_training_is_copied_there(server):
     storage = make("s3://bucket/beside")
     with storage.locked():
         storage.prepare()
-        storage.save_best(10, 0, {"w": stored.state(1).params["w"]}, 1.0)
+        storage.save_best(10, 0, {"w": stored.state(1).params["w"]}, 1.0, beside=True)
         storage.save_beside(10, [stored.state(10)], {"due": None})
         storage.settle()
         names = [name.rpartition("checkpoints/")[2] for name in server.names("beside/run_0/checkpoints")]
