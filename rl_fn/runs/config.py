@@ -100,7 +100,7 @@ class RunConfig:
         group=_WHAT,
     )
     sys: str = setting(
-        "Where to run: local, ray, kubernetes, gcp, aws, azure, tpu, or a cloud as SkyPilot calls it.",
+        "Where: local, ray, kubernetes, gcp, aws, azure, tpu, or a cloud as SkyPilot calls it.",
         "local",
         metavar="SYSTEM",
         choices=systems.NAMES,
