@@ -18,7 +18,7 @@ FLOORS = (
     ("learning",),
     ("agents", "sets"),
     ("loops",),
-    ("runs", "media"),
+    ("runs", "media", "systems"),
     ("search",),
     ("commands",),
     ("__main__",),

@@ -29,7 +29,7 @@ from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv, close_and_tell
 from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
-from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory
+from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores
 from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
 from rl_fn.runs.errors import ReporterError, one_line
 from rl_fn.runs.pauses import Pauses
@@ -60,7 +60,7 @@ class Run:
     Args:
       agent: the agent.
       env: a compiled environment, or host environments, as many as the agent's schedule says.
-      output_dir: the folder.
+      output_dir: the folder, also on an object store, such as "s3://bucket/run".
       train_steps: environment steps of each copy; may be left to `hparams`.
       seed: of copy 0; copy i has the seed `seed + i`.
       copies: how many seeds side by side, in one program; only in compiled environments.
@@ -107,7 +107,7 @@ class Run:
     ):
         config = RunConfig(
             hparams=None,
-            output_dir=Path(output_dir),
+            output_dir=stores.path(str(output_dir)),
             env=env.spec.name,
             hparam_override=hparam_values(hparams),
             train_steps=agreed_train_steps(train_steps, hparams, agent.schedule),
@@ -116,7 +116,7 @@ class Run:
             eval_episodes=eval_episodes,
             checkpoint_seconds=checkpoint_seconds,
             eval_interval=eval_interval,
-            init_from=None if init_from is None else Path(init_from),
+            init_from=None if init_from is None else stores.path(str(init_from)),
             record_video=record_video,
             video_episodes=video_episodes,
             video_interval=video_interval,
@@ -129,6 +129,8 @@ class Run:
         """Makes the run that a RunConfig describes; `reporters` and errors are those of Run."""
         if not config.is_named:
             raise ValueError(f"{config.output_dir} is the run of an agent without a name: only its script can make it")
+        if config.sys != "local":
+            raise ValueError(f"sys is {config.sys!r}, expected 'local': only the command hands a run over")
         config = config.resolved()
         hparams = config.make_hparams()
         env = config.make_env(hparams.num_envs if config.num_workers == 1 else 1)  # workers make their own
@@ -233,8 +235,8 @@ class Run:
         return self._of(self.policy, copy)
 
     def folder(self, copy: int = 0) -> Path:
-        """Where a copy's files go."""
-        return self.config.output_dir / f"run_{copy}"
+        """Where a copy's files are written, on this machine also where they are copied to an object store."""
+        return self._storage.folders[copy]
 
     def stop(self) -> None:
         """Ends the run soon, with a checkpoint. Any thread may call this, and a handler of signals."""
@@ -426,7 +428,7 @@ class Run:
     def _taken_over(self, copy: int, state: Any) -> Nest:
         """A state at the beginning, of which the agent has learned what that of another run has."""
         source = self.config.init_from
-        agent, iterations = loading.take_over(Path(source or ""), copy, self.config.copies, state.agent)
+        agent, iterations = loading.take_over(stores.local(source or ""), copy, self.config.copies, state.agent)
         self.notes.append(f"begins with what {source} had learned after {iterations:,} updates")
         policies = struct.stack([agent.policy] * lag) if (lag := self.agent.schedule.actor_lag) else ()
         has_lag = hasattr(state, "policies")
