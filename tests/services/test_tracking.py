@@ -1,0 +1,202 @@
+"""A run in MLflow, in its own database and on a server that comes and goes, and in Weights & Biases."""
+
+import csv
+import dataclasses
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from rl_fn import runs
+from rl_fn.commands import main
+from rl_fn.runs import Run, RunConfig
+from rl_fn.runs.reporters import MLflow, tracker
+
+mlflow = pytest.importorskip("mlflow")
+
+SMALL = {"num_envs": 4, "rollout_length": 16, "hidden_sizes": (16,), "num_minibatches": 1}
+
+
+def config(output_dir, **settings):
+    given = {"train_steps": 2_560, "eval_episodes": 2, "checkpoint_seconds": 0.0, "track": "mlflow", **settings}
+    return RunConfig("ppo_cartpole", output_dir, hparam_override=SMALL, **given)
+
+
+def client(folder):
+    return mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def found(client):
+    """All runs by their names."""
+    (experiment,) = [one for one in client.search_experiments() if one.name == "CartPole-v1"]
+    return {one.info.run_name: one for one in client.search_runs([experiment.experiment_id])}
+
+
+def points(client, run, tag):
+    return sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, tag))
+
+
+def written(folder, tag):
+    with (folder / "metrics.csv").open() as file:
+        return [(int(row["env_steps"]), float(row[tag])) for row in csv.DictReader(file) if row[tag]]
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory):
+    """A run of two copies that was killed half-way, before a checkpoint, and went on; and MLflow's client."""
+    folder = tmp_path_factory.mktemp("tracked")
+    part, run = folder / "part", Run.from_config(config(folder / "two", copies=2))
+    for report in run:
+        if report.env_steps == 1_280:
+            shutil.copytree(folder / "two" / "run_0" / "checkpoints", part)
+        if report.env_steps == 1_536:
+            break
+    for copy in range(2):  # the newest checkpoints are lost: the process was killed before it wrote them
+        checkpoints = folder / "two" / f"run_{copy}" / "checkpoints"
+        for path in checkpoints.glob("iteration_*"):
+            if not (part / path.name).exists():
+                path.unlink()
+    run = Run.from_config(config(folder / "two", copies=2))
+    run.start()
+    assert run.env_steps < 1_536
+    list(run)
+    return folder, client(folder)
+
+
+def test_copies_are_children_of_one_run(tracked):
+    _, client = tracked
+    runs = found(client)
+    assert set(runs) == {"two", "run_0", "run_1"}
+    whole = runs["two"]
+    assert [runs[f"run_{copy}"].data.tags["mlflow.parentRunId"] for copy in range(2)] == [whole.info.run_id] * 2
+    assert {one.info.status for one in runs.values()} == {"FINISHED"}
+    assert whole.data.tags["agent"] == "ppo"
+    params = runs["run_1"].data.params
+    assert (params["seed"], params["num_envs"], params["env"]) == ("1", "4", "CartPole-v1")
+
+
+def test_a_run_that_goes_on_has_each_point_once(tracked):
+    folder, client = tracked
+    runs = found(client)
+    for copy in range(2):
+        for tag in ("eval/return_mean", "train/loss", "rollout/episodes"):
+            there = points(client, runs[f"run_{copy}"], tag)
+            assert there == written(folder / "two" / f"run_{copy}", tag), tag
+    means = [(step, (one + other) / 2) for (step, one), (_, other) in zip(
+        *[points(client, runs[f"run_{copy}"], "eval/return_mean") for copy in range(2)], strict=True
+    )]
+    assert points(client, runs["two"], "eval/return_mean") == pytest.approx(means)
+
+
+def test_settings_curves_and_a_picture_are_artifacts(tracked):
+    _, client = tracked
+    runs = found(client)
+    paths = lambda name: {one.path for one in client.list_artifacts(runs[name].info.run_id)}
+    assert {"config.json", "metrics.csv"} <= paths("run_0")
+    assert paths("two") == {"returns.png"}
+
+
+def test_what_came_after_the_end_is_told_when_the_command_is_repeated(tracked):
+    folder, client = tracked
+    runs.export(runs.load(folder / "two" / "run_1"), folder / "two" / "run_1" / "export", forms=("tflite",))
+    run = Run.from_config(config(folder / "two", copies=2))
+    assert list(run) == []
+    run_id = found(client)["run_1"].info.run_id
+    assert {one.path for one in client.list_artifacts(run_id, "export")} >= {"export/policy.tflite"}
+    assert "summary.json" in {one.path for one in client.list_artifacts(run_id)}
+    assert len(found(client)) == 3
+
+
+class Server:
+    """MLflow's own server on loopback, which may be stopped and started again."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self._port}"
+
+    def start(self):
+        database, artifacts = f"sqlite:///{self._folder}/server.db", f"{self._folder}/artifacts"
+        command = ["server", "--backend-store-uri", database, "--artifacts-destination", artifacts, "--workers", "1"]
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with (self._folder / "server.log").open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", *command, "--host", "127.0.0.1", "--port", str(self._port)],
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        for _ in range(1_200):
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=5).close()
+                return
+            except OSError:
+                assert self._process.poll() is None, (self._folder / "server.log").read_text()
+                time.sleep(0.1)
+        raise TimeoutError("MLflow's server has not begun to answer")
+
+    def stop(self):
+        os.killpg(self._process.pid, 9)
+        self._process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_server_that_is_stopped_during_a_run_misses_nothing_once_it_is_back(server, tmp_path):
+    client = mlflow.MlflowClient(tracking_uri=server.uri)
+    run = Run.from_config(config(tmp_path / "one", track_uri=server.uri))
+    for report in run:
+        if report.env_steps == 768:
+            deadline = time.monotonic() + 60
+            while not (known := found_or_none(client)) or not known.data.metrics:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            server.stop()
+    assert run.env_steps == 2_560  # it came to its end
+    assert run.summary["eval_episodes"] == 2
+    (told,) = [note for note in run.notes if server.uri in note]
+    assert "mlflow.jsonl" in told
+    server.start()
+    assert len(points(client, found(client)["one"], "train/loss")) < len(written(tmp_path / "one" / "run_0", "train/loss"))
+    again = Run.from_config(config(tmp_path / "one", track_uri=server.uri))
+    assert list(again) == []
+    one = found(client)["one"]
+    assert one.info.status == "FINISHED"
+    for tag in ("train/loss", "eval/return_mean"):
+        assert points(client, one, tag) == written(tmp_path / "one" / "run_0", tag)
+    assert not [note for note in again.notes if server.uri in note]
+
+
+def found_or_none(client):
+    return found(client).get("one") if client.get_experiment_by_name("CartPole-v1") else None
+
+
+def test_a_server_that_is_not_there_costs_a_run_nothing_but_a_sentence(tmp_path):
+    with socket.socket() as nobody:  # listens, and never answers
+        nobody.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        run = Run.from_config(config(tmp_path / "one", track_uri=uri))
+        begin = time.monotonic()
+        list(run)
+        assert time.monotonic() - begin < 60
+    assert run.summary["env_steps"] == 2_560
+    assert len([note for note in run.notes if uri in note]) == 1
+    # Another receiver gets all of it.
+    again = Run.from_config(config(tmp_path / "one"))
+    list(again)
+    there = points(client(tmp_path), found(client(tmp_path))["one"], "train/loss")
+    assert there == written(tmp_path / "one" / "run_0", "train/loss")
