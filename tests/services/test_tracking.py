@@ -1,7 +1,7 @@
-"""A run in MLflow, in its own database and on a server that comes and goes, and in Weights & Biases."""
+"""A run in MLflow, in a database and on a server that comes and goes, and in Weights & Biases."""
 
 import csv
-import dataclasses
+import json
 import os
 import shutil
 import socket
@@ -10,14 +10,13 @@ import sys
 import time
 import urllib.request
 
+import mlflow
 import pytest
+from wandb.proto import wandb_internal_pb2
+from wandb.sdk.internal.datastore import DataStore
 
 from rl_fn import runs
-from rl_fn.commands import main
 from rl_fn.runs import Run, RunConfig
-from rl_fn.runs.reporters import MLflow, tracker
-
-mlflow = pytest.importorskip("mlflow")
 
 SMALL = {"num_envs": 4, "rollout_length": 16, "hidden_sizes": (16,), "num_minibatches": 1}
 
@@ -84,12 +83,15 @@ def test_a_run_that_goes_on_has_each_point_once(tracked):
     folder, client = tracked
     runs = found(client)
     for copy in range(2):
-        for tag in ("eval/return_mean", "train/loss", "rollout/episodes"):
+        for tag in ("eval/return_mean", "train/policy_loss", "rollout/episodes"):
             there = points(client, runs[f"run_{copy}"], tag)
             assert there == written(folder / "two" / f"run_{copy}", tag), tag
-    means = [(step, (one + other) / 2) for (step, one), (_, other) in zip(
-        *[points(client, runs[f"run_{copy}"], "eval/return_mean") for copy in range(2)], strict=True
-    )]
+    means = [
+        (step, (one + other) / 2)
+        for (step, one), (_, other) in zip(
+            *[points(client, runs[f"run_{copy}"], "eval/return_mean") for copy in range(2)], strict=True
+        )
+    ]
     assert points(client, runs["two"], "eval/return_mean") == pytest.approx(means)
 
 
@@ -171,12 +173,14 @@ def test_a_server_that_is_stopped_during_a_run_misses_nothing_once_it_is_back(se
     (told,) = [note for note in run.notes if server.uri in note]
     assert "mlflow.jsonl" in told
     server.start()
-    assert len(points(client, found(client)["one"], "train/loss")) < len(written(tmp_path / "one" / "run_0", "train/loss"))
+    assert len(points(client, found(client)["one"], "train/policy_loss")) < len(
+        written(tmp_path / "one" / "run_0", "train/policy_loss")
+    )
     again = Run.from_config(config(tmp_path / "one", track_uri=server.uri))
     assert list(again) == []
     one = found(client)["one"]
     assert one.info.status == "FINISHED"
-    for tag in ("train/loss", "eval/return_mean"):
+    for tag in ("train/policy_loss", "eval/return_mean"):
         assert points(client, one, tag) == written(tmp_path / "one" / "run_0", tag)
     assert not [note for note in again.notes if server.uri in note]
 
@@ -198,5 +202,34 @@ def test_a_server_that_is_not_there_costs_a_run_nothing_but_a_sentence(tmp_path)
     # Another receiver gets all of it.
     again = Run.from_config(config(tmp_path / "one"))
     list(again)
-    there = points(client(tmp_path), found(client(tmp_path))["one"], "train/loss")
-    assert there == written(tmp_path / "one" / "run_0", "train/loss")
+    there = points(client(tmp_path), found(client(tmp_path))["one"], "train/policy_loss")
+    assert there == written(tmp_path / "one" / "run_0", "train/policy_loss")
+
+
+def told_to_wandb(folder):
+    """The points `(step, loss)` in the files of W&B, by the ids of its runs."""
+    told = {}
+    for path in sorted((folder / "wandb").glob("offline-run-*/run-*.wandb")):
+        store = DataStore()
+        store.open_for_scan(str(path))
+        while content := store.scan_data():
+            record = wandb_internal_pb2.Record.FromString(content)
+            if record.WhichOneof("record_type") != "history":
+                continue
+            items = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+            if "train/policy_loss" in items:
+                point = (record.history.step.num or items["_step"], items["train/policy_loss"])
+                told.setdefault(path.stem.partition("-")[2], []).append(point)
+    return told
+
+
+def test_weights_and_biases_gets_each_point_once_in_files_of_its_own(tmp_path):
+    for report in Run.from_config(config(tmp_path / "two", copies=2, track="wandb")):
+        if report.env_steps == 1_280:
+            break
+    list(Run.from_config(config(tmp_path / "two", copies=2, track="wandb")))
+    told = told_to_wandb(tmp_path)
+    assert len(told) == 2
+    assert [told[name] for name in sorted(told)] == [
+        written(tmp_path / "two" / f"run_{copy}", "train/policy_loss") for copy in range(2)
+    ]
