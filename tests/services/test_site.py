@@ -1,0 +1,54 @@
+"""The documentation as a site: it builds without a warning, and the blocks that take long run as printed."""
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import rl_fn
+from tests.test_docs import DOCS, ELSEWHERE, blocks
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("block", [block for name in ELSEWHERE for block in blocks(DOCS / name)])
+def test_block_runs(block):
+    exec(compile(block, "<documentation>", "exec"), {"__name__": "documentation"})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site, built as `make docs` does: a broken link or a missing docstring is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+class Ids(HTMLParser):
+    """Collects the anchors of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found |= {value for name, value in attributes if name == "id"}
+
+
+def test_every_public_name_is_on_the_page_of_its_module(site):
+    for name in rl_fn._MODULES:
+        anchors = Ids((site / "api" / f"{name}.html").read_text()).found
+        public = getattr(rl_fn, name)
+        functions = [one for one in getattr(public, "__all__", []) if callable(getattr(public, one, None))]
+        missing = {one for one in functions if not {f"rl_fn.{name}.{one}"} & anchors}
+        assert not missing, f"rl_fn.{name}: {sorted(missing)}"
+
+
+def test_files_of_the_project_that_pages_link_to_are_pages(site):
+    assert 'href="project/rl_fn/agents/a2c.py.html"' in (site / "own_algorithm.html").read_text()
+    assert "A2CHParams" in (site / "project" / "rl_fn" / "agents" / "a2c.py.html").read_text()
