@@ -1,5 +1,7 @@
 """The documentation as a site: it builds without a warning, and the blocks that take long run as printed."""
 
+import importlib.util
+import logging
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -52,3 +54,23 @@ def test_every_public_name_is_on_the_page_of_its_module(site):
 def test_files_of_the_project_that_pages_link_to_are_pages(site):
     assert 'href="project/rl_fn/agents/a2c.py.html"' in (site / "own_algorithm.html").read_text()
     assert "A2CHParams" in (site / "project" / "rl_fn" / "agents" / "a2c.py.html").read_text()
+
+
+def test_what_has_no_docstring_or_no_page_is_warned_of(tmp_path, monkeypatch, caplog):
+    spec = importlib.util.spec_from_file_location("hooks", DOCS / "site" / "hooks.py")
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    (tmp_path / "rl_fn").mkdir()
+    (tmp_path / "docs" / "api").mkdir(parents=True)
+    (tmp_path / "rl_fn" / "__init__.py").write_text('_MODULES = ("losses", "returns")')
+    (tmp_path / "rl_fn" / "losses.py").write_text('def told():\n    """Is."""\n\n\ndef untold(): ...\n')
+    (tmp_path / "rl_fn" / "returns.py").write_text('class Told:\n    """Is."""\n\n    def untold(self): ...\n')
+    (tmp_path / "docs" / "api" / "losses.md").write_text("::: rl_fn.losses\n")
+    monkeypatch.setattr(hooks, "ROOT", tmp_path)
+    with caplog.at_level(logging.WARNING):
+        hooks.on_pre_build(None)
+    assert caplog.messages == [
+        "rl_fn.losses.untold has no docstring",
+        "rl_fn.returns has no page in docs/api",
+        "rl_fn.returns.Told.untold has no docstring",
+    ]
