@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,18 +11,21 @@ import urllib.request
 
 import mlflow
 import pytest
+import tensorflow as tf
 from wandb.proto import wandb_internal_pb2
 from wandb.sdk.internal.datastore import DataStore
 
-from rl_fn import runs
-from rl_fn.runs import Run, RunConfig
+from rl_fn import envs
+from rl_fn.runs import Run
+from rl_fn.runs.reporters import MLflow, Table, WandB
+from tests.runs import tiny
 
-SMALL = {"num_envs": 4, "rollout_length": 16, "hidden_sizes": (16,), "num_minibatches": 1}
+STEPS = 640  # in 80 iterations
 
 
-def config(output_dir, **settings):
-    given = {"train_steps": 2_560, "eval_episodes": 2, "checkpoint_seconds": 0.0, "track": "mlflow", **settings}
-    return RunConfig("ppo_cartpole", output_dir, hparam_override=SMALL, **given)
+def make(folder, reporter, **settings):
+    given = {"train_steps": STEPS, "eval_episodes": 2, "checkpoint_seconds": 0.0, **settings}
+    return Run(tiny.agent(), envs.make("Catch-bsuite"), folder, reporters=[Table(), reporter], **given)
 
 
 def client(folder):
@@ -32,7 +34,7 @@ def client(folder):
 
 def found(client):
     """All runs by their names."""
-    (experiment,) = [one for one in client.search_experiments() if one.name == "CartPole-v1"]
+    (experiment,) = [one for one in client.search_experiments() if one.name == "Catch-bsuite"]
     return {one.info.run_name: one for one in client.search_runs([experiment.experiment_id])}
 
 
@@ -47,22 +49,16 @@ def written(folder, tag):
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory):
-    """A run of two copies that was killed half-way, before a checkpoint, and went on; and MLflow's client."""
+    """A run of two copies that was killed after what its newest checkpoint holds, and went on; and MLflow's client."""
     folder = tmp_path_factory.mktemp("tracked")
-    part, run = folder / "part", Run.from_config(config(folder / "two", copies=2))
-    for report in run:
-        if report.env_steps == 1_280:
-            shutil.copytree(folder / "two" / "run_0" / "checkpoints", part)
-        if report.env_steps == 1_536:
+    for report in make(folder / "two", MLflow(), copies=2):
+        if report.env_steps >= STEPS // 2:
             break
-    for copy in range(2):  # the newest checkpoints are lost: the process was killed before it wrote them
-        checkpoints = folder / "two" / f"run_{copy}" / "checkpoints"
-        for path in checkpoints.glob("iteration_*"):
-            if not (part / path.name).exists():
-                path.unlink()
-    run = Run.from_config(config(folder / "two", copies=2))
+    for copy in range(2):
+        max((folder / "two" / f"run_{copy}" / "checkpoints").glob("iteration_*")).unlink()
+    run = make(folder / "two", MLflow(), copies=2)
     run.start()
-    assert run.env_steps < 1_536
+    assert run.env_steps < report.env_steps
     list(run)
     return folder, client(folder)
 
@@ -74,16 +70,16 @@ def test_copies_are_children_of_one_run(tracked):
     whole = runs["two"]
     assert [runs[f"run_{copy}"].data.tags["mlflow.parentRunId"] for copy in range(2)] == [whole.info.run_id] * 2
     assert {one.info.status for one in runs.values()} == {"FINISHED"}
-    assert whole.data.tags["agent"] == "ppo"
     params = runs["run_1"].data.params
-    assert (params["seed"], params["num_envs"], params["env"]) == ("1", "4", "CartPole-v1")
+    assert (params["seed"], params["train_steps"], params["env"]) == ("1", "640", "Catch-bsuite")
+    assert runs["run_1"].data.tags["tensorflow"] == tf.__version__
 
 
 def test_a_run_that_goes_on_has_each_point_once(tracked):
     folder, client = tracked
     runs = found(client)
     for copy in range(2):
-        for tag in ("eval/return_mean", "train/policy_loss", "rollout/episodes"):
+        for tag in ("eval/return_mean", "train/seen", "rollout/episodes"):
             there = points(client, runs[f"run_{copy}"], tag)
             assert there == written(folder / "two" / f"run_{copy}", tag), tag
     means = [
@@ -92,7 +88,7 @@ def test_a_run_that_goes_on_has_each_point_once(tracked):
             *[points(client, runs[f"run_{copy}"], "eval/return_mean") for copy in range(2)], strict=True
         )
     ]
-    assert points(client, runs["two"], "eval/return_mean") == pytest.approx(means)
+    assert points(client, runs["two"], "eval/return_mean") == means
 
 
 def test_settings_curves_and_a_picture_are_artifacts(tracked):
@@ -105,11 +101,14 @@ def test_settings_curves_and_a_picture_are_artifacts(tracked):
 
 def test_what_came_after_the_end_is_told_when_the_command_is_repeated(tracked):
     folder, client = tracked
-    runs.export(runs.load(folder / "two" / "run_1"), folder / "two" / "run_1" / "export", forms=("tflite",))
-    run = Run.from_config(config(folder / "two", copies=2))
-    assert list(run) == []
+    exported = folder / "two" / "run_1" / "export" / "saved_model" / "saved_model.pb"
+    exported.parent.mkdir(parents=True)
+    exported.write_bytes(b"a policy")
+    assert list(make(folder / "two", MLflow(), copies=2)) == []
     run_id = found(client)["run_1"].info.run_id
-    assert {one.path for one in client.list_artifacts(run_id, "export")} >= {"export/policy.tflite"}
+    assert "export/saved_model/saved_model.pb" in {
+        one.path for one in client.list_artifacts(run_id, "export/saved_model")
+    }
     assert "summary.json" in {one.path for one in client.list_artifacts(run_id)}
     assert len(found(client)) == 3
 
@@ -159,51 +158,46 @@ def server(tmp_path_factory):
 
 
 def test_a_server_that_is_stopped_during_a_run_misses_nothing_once_it_is_back(server, tmp_path):
-    client = mlflow.MlflowClient(tracking_uri=server.uri)
-    run = Run.from_config(config(tmp_path / "one", track_uri=server.uri))
+    client, folder = mlflow.MlflowClient(tracking_uri=server.uri), tmp_path / "one"
+    run = make(folder, MLflow(server.uri))
     for report in run:
-        if report.env_steps == 768:
-            deadline = time.monotonic() + 60
+        if report.env_steps == 80:
+            deadline = time.monotonic() + 120
             while not (known := found_or_none(client)) or not known.data.metrics:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             server.stop()
-    assert run.env_steps == 2_560  # it came to its end
-    assert run.summary["eval_episodes"] == 2
+    assert run.summary["env_steps"] == STEPS  # it came to its end
     (told,) = [note for note in run.notes if server.uri in note]
     assert "mlflow.jsonl" in told
     server.start()
-    assert len(points(client, found(client)["one"], "train/policy_loss")) < len(
-        written(tmp_path / "one" / "run_0", "train/policy_loss")
-    )
-    again = Run.from_config(config(tmp_path / "one", track_uri=server.uri))
+    assert len(points(client, found(client)["one"], "train/seen")) < len(written(folder / "run_0", "train/seen"))
+    again = make(folder, MLflow(server.uri))
     assert list(again) == []
     one = found(client)["one"]
     assert one.info.status == "FINISHED"
-    for tag in ("train/policy_loss", "eval/return_mean"):
-        assert points(client, one, tag) == written(tmp_path / "one" / "run_0", tag)
+    for tag in ("train/seen", "eval/return_mean"):
+        assert points(client, one, tag) == written(folder / "run_0", tag)
     assert not [note for note in again.notes if server.uri in note]
 
 
 def found_or_none(client):
-    return found(client).get("one") if client.get_experiment_by_name("CartPole-v1") else None
+    return found(client).get("one") if client.get_experiment_by_name("Catch-bsuite") else None
 
 
 def test_a_server_that_is_not_there_costs_a_run_nothing_but_a_sentence(tmp_path):
-    with socket.socket() as nobody:  # listens, and never answers
+    with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        run = Run.from_config(config(tmp_path / "one", track_uri=uri))
+        run = make(tmp_path / "one", MLflow(uri))
         begin = time.monotonic()
         list(run)
         assert time.monotonic() - begin < 60
-    assert run.summary["env_steps"] == 2_560
+    assert run.summary["env_steps"] == STEPS
     assert len([note for note in run.notes if uri in note]) == 1
-    # Another receiver gets all of it.
-    again = Run.from_config(config(tmp_path / "one"))
-    list(again)
-    there = points(client(tmp_path), found(client(tmp_path))["one"], "train/policy_loss")
-    assert there == written(tmp_path / "one" / "run_0", "train/policy_loss")
+    list(make(tmp_path / "one", MLflow()))  # another receiver gets all of it
+    there = points(client(tmp_path), found(client(tmp_path))["one"], "train/seen")
+    assert there == written(tmp_path / "one" / "run_0", "train/seen")
 
 
 def told_to_wandb(folder):
@@ -217,19 +211,19 @@ def told_to_wandb(folder):
             if record.WhichOneof("record_type") != "history":
                 continue
             items = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
-            if "train/policy_loss" in items:
-                point = (record.history.step.num or items["_step"], items["train/policy_loss"])
+            if "train/seen" in items:
+                point = (record.history.step.num or items["_step"], items["train/seen"])
                 told.setdefault(path.stem.partition("-")[2], []).append(point)
     return told
 
 
 def test_weights_and_biases_gets_each_point_once_in_files_of_its_own(tmp_path):
-    for report in Run.from_config(config(tmp_path / "two", copies=2, track="wandb")):
-        if report.env_steps == 1_280:
+    for report in make(tmp_path / "two", WandB(), copies=2):
+        if report.env_steps >= STEPS // 2:
             break
-    list(Run.from_config(config(tmp_path / "two", copies=2, track="wandb")))
+    list(make(tmp_path / "two", WandB(), copies=2))
     told = told_to_wandb(tmp_path)
     assert len(told) == 2
     assert [told[name] for name in sorted(told)] == [
-        written(tmp_path / "two" / f"run_{copy}", "train/policy_loss") for copy in range(2)
+        written(tmp_path / "two" / f"run_{copy}", "train/seen") for copy in range(2)
     ]
