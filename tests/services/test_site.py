@@ -7,7 +7,9 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import rl_fn
 from tests.test_docs import DOCS, ELSEWHERE, blocks
@@ -74,3 +76,9 @@ def test_what_has_no_docstring_or_no_page_is_warned_of(tmp_path, monkeypatch, ca
         "rl_fn.returns has no page in docs/api",
         "rl_fn.returns.Told.untold has no docstring",
     ]
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebook_runs_from_top_to_bottom(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
