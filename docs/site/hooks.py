@@ -11,11 +11,28 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
 LOG = logging.getLogger("mkdocs.plugins.documented")  # warnings fail a strict build
+_INNER = ("envs.wrappers", "runs.reporters")  # public, too
+_COLLECTIONS = ("agents", "media")  # of modules that are used by their names
 _OUTSIDE = re.compile(r"\]\(((?:\.\./)+([^)#]+))(#[^)]*)?\)")
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Lists the pages of all public modules, and at the end those that nobody has given a place."""
+    modules = sorted([*_public(), *_INNER])
+    for section in config.nav:
+        if "API" in section:
+            section["API"] = ["api/index.md", *[{module: f"api/{module}.md"} for module in modules]]
+    placed = re.findall(r"[\w./]+\.md", str(config.nav))
+    rest = [path.name for path in sorted(Path(config.docs_dir).glob("*.md")) if path.name not in placed]
+    config.nav += [{"More": rest}] if rest else []
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds a page for each file of the project, outside of the documentation, that a page links to."""
+    """Adds a page for each public module, and for each other file of the project that a page links to."""
+    for module in [*_public(), *_INNER]:
+        if (name := f"api/{module}.md") not in files.src_uris:
+            files.append(File.generated(config, name, content=_page(module)))
     for page in list(files.documentation_pages()):
         for path in _outside(page):
             name = f"project/{path}.md"
@@ -36,15 +53,27 @@ def on_page_markdown(markdown: str, page, config: MkDocsConfig, files: Files) ->
 
 
 def on_pre_build(config: MkDocsConfig) -> None:
-    """Warns where something public has no docstring, or a public module no page."""
+    """Warns where something public has no docstring."""
     package = griffe.load("rl_fn", search_paths=[str(ROOT)], resolve_aliases=True)
-    pages = "\n".join(path.read_text() for path in (ROOT / "docs" / "api").glob("*.md"))
-    (public,) = re.findall(r"_MODULES = \((.*?)\)", (ROOT / "rl_fn" / "__init__.py").read_text(), re.DOTALL)
-    for name in re.findall(r'"(\w+)"', public):
-        if not re.search(rf"^::: rl_fn\.{name}$", pages, re.MULTILINE):
-            LOG.warning("rl_fn.%s has no page in docs/api", name)
+    for name in _public():
         for path in _undocumented(package[name]):
             LOG.warning("%s has no docstring", path)
+
+
+def _public() -> list[str]:
+    """The public modules."""
+    (listed,) = re.findall(r"_MODULES = \((.*?)\)", (ROOT / "rl_fn" / "__init__.py").read_text(), re.DOTALL)
+    return re.findall(r'"(\w+)"', listed)
+
+
+def _page(module: str) -> str:
+    """The page of a module, and of all that it consists of where it is a collection."""
+    sections = [f"# rl_fn.{module}\n\n::: rl_fn.{module}\n"]
+    if module in _COLLECTIONS:
+        for path in sorted((ROOT / "rl_fn" / module).glob("[a-z]*.py")):
+            name = f"rl_fn.{module}.{path.stem}"
+            sections.append(f"## {name}\n\n::: {name}\n    options:\n      heading_level: 3\n")
+    return "\n".join(sections)
 
 
 def _undocumented(module: griffe.Module) -> list[str]:
