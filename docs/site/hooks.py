@@ -54,7 +54,7 @@ def on_page_markdown(markdown: str, page, config: MkDocsConfig, files: Files) ->
 
 def on_pre_build(config: MkDocsConfig) -> None:
     """Warns where something public has no docstring."""
-    package = griffe.load("rl_fn", search_paths=[str(ROOT)], resolve_aliases=True)
+    package = griffe.load("rl_fn", search_paths=[str(ROOT)], try_relative_path=False, resolve_aliases=True)
     for name in _public():
         for path in _undocumented(package[name]):
             LOG.warning("%s has no docstring", path)
