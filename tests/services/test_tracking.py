@@ -63,6 +63,19 @@ def tracked(tmp_path_factory):
     return folder, client(folder)
 
 
+@pytest.mark.parametrize(
+    ("uri", "match"),
+    [
+        ("http://me:secret@host", "track_uri holds a password, which would be written down: use MLFLOW_TRACKING_URI"),
+        ("./mlruns", "track_uri is './mlruns', expected one that begins with http, https, sqlite"),
+    ],
+)
+def test_a_uri_that_cannot_be_is_refused(uri, match):
+    with pytest.raises(ValueError, match=match) as refused:
+        MLflow(uri)
+    assert "secret" not in str(refused.value)
+
+
 def test_copies_are_children_of_one_run(tracked):
     _, client = tracked
     runs = found(client)
@@ -133,6 +146,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 env=environment,
+                cwd=self._folder,
                 start_new_session=True,
             )
         for _ in range(1_200):

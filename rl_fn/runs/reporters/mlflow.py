@@ -25,7 +25,7 @@ class MLflow(Tracker):
 
     Args:
       uri: of a server or a database. Unless given, it is that of the environment variable MLFLOW_TRACKING_URI, or else
-        the file `mlflow.db` beside the output folder, with what belongs to it in `mlflow_artifacts`.
+        the file `mlflow.db` beside the output folder. Artefacts of a database are in `mlflow_artifacts` there.
 
     Raises:
       ValueError: if MLflow is not installed, or the URI is not one of a server or database, or holds a password.
@@ -39,12 +39,14 @@ class MLflow(Tracker):
             raise ValueError("track_uri holds a password, which would be written down: use MLFLOW_TRACKING_URI")
         self._uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
         if self._uri and re.split(r"[+:]", self._uri)[0] not in _SCHEMES:
-            raise ValueError(f"track_uri is {self._uri!r}, expected one that begins with {', '.join(_SCHEMES)}")
+            given = re.sub(r"//[^/]*@", "//", self._uri)  # without a password
+            raise ValueError(f"track_uri is {given!r}, expected one that begins with {', '.join(_SCHEMES)}")
 
     def receiver(self, run: Any) -> str:
         """See Tracker."""
         beside = run.config.output_dir.absolute().parent
-        self._artifacts = None if self._uri else (beside / "mlflow_artifacts").as_uri()
+        # A server knows where artefacts go; with a database alone they would go to the current folder.
+        self._artifacts = None if self._uri.startswith("http") else (beside / "mlflow_artifacts").as_uri()
         self._uri = self._uri or f"sqlite:///{beside / 'mlflow.db'}"
         return re.sub(r"//[^/]*@", "//", self._uri)  # without a password
 
