@@ -84,6 +84,7 @@ def train(
         with signals.stopping(run.stop, has_begun=lambda: run.iteration > start):
             for _ in run:
                 said = _say_new(run.notes, said)
+        _say_new(run.notes, said)
     if run.summaries is None:
         say(f"stopped after {run.env_steps:,} steps; the same command goes on from there")
         raise SystemExit(EXIT_INTERRUPTED)

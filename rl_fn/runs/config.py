@@ -36,6 +36,7 @@ _KINDS = {
 }
 # Headings of the help
 _WHAT, _LENGTH, _WHERE, _FILMS = "what is trained", "length, evaluation, saving", "where it runs", "films"
+_TRACKING = "tracking"
 
 
 def setting(
@@ -200,6 +201,13 @@ class RunConfig:
         group=_FILMS,
     )
     render: bool = setting("Show episodes at each evaluation, in a window.", False, group=_FILMS)
+    track: str = setting("Who else is told of the run.", "none", choices=("none", "mlflow", "wandb"), group=_TRACKING)
+    track_uri: str | None = setting(
+        "MLflow's server or database, where it is not mlflow.db beside the output folder.",
+        None,
+        metavar="URL",
+        group=_TRACKING,
+    )
     imports: tuple[str, ...] = setting(
         "A module of your own, which registers environments and sets; may be given again.",
         (),

@@ -34,7 +34,7 @@ from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
 from rl_fn.runs.errors import ReporterError, one_line
 from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.report import Report, make_report
-from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard
+from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard, Tracker, tracked
 from rl_fn.runs.runner import make_runner
 from rl_fn.runs.storage import Storage
 from rl_fn.runs.summary import Timing, check_summary, summarize
@@ -175,6 +175,7 @@ class Run:
             limit = f"{loops.MAX_STEPS:,} steps"
             self.notes.append(f"{env.spec.name} sets its episodes no limit: evaluations cut them off after {limit}")
         self.reporters: list[Reporter] = [TensorBoard(), Table()] if reporters is None else list(reporters)
+        self.reporters += tracked(config.track, config.track_uri)
         if config.record_video or config.render:
             shown = films.single(env)
             self._owned += [] if isinstance(shown, Env) else [shown]
@@ -300,7 +301,15 @@ class Run:
                 if self.iteration == self._iterations and not self._due:
                     with suppress(loops.Stopped):
                         self._summarize()
+        elif self.summaries:
+            self._tell_the_rest()
         self.close()
+
+    def _tell_the_rest(self) -> None:
+        """Of a finished run, what could not be told while it was trained."""
+        for tracker in (one for one in self.reporters if isinstance(one, Tracker)):
+            self._tell(tracker, "start", self)
+            self._tell(tracker, "close")
 
     def _train(self) -> Iterator[Report]:
         compiled = self._compile()
