@@ -15,6 +15,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import learning, losses, networks, optimizers, policies, random, replay, returns, updates
+from rl_fn._src.shapes import sizes_of
 from rl_fn.agents.base import ActorStep, Agent, Mode
 from rl_fn.agents.groups import ReplayHParams
 from rl_fn.agents.hparams import field
@@ -63,9 +64,7 @@ class DreamerHParams(ReplayHParams):
     horizon: int = field(15, "Steps of imagination.", low=1)
     lambda_: Scalar = field(0.95, "Lambda of the returns.", low=0.0, high=1.0)
     entropy_cost: Scalar = field(3e-4, "Weight of the entropy bonus.", low=0.0)
-    unimix: Scalar = field(
-        0.01, "Share of the uniform in latents and discrete actions.", low=0.0, high=1.0
-    )
+    unimix: Scalar = field(0.01, "Share of the uniform in latents and discrete actions.", low=0.0, high=1.0)
     free_nats: Scalar = field(1.0, "Divergence of the latents that costs nothing.", low=0.0)
     dynamics_cost: Scalar = field(1.0, "Weight of what the expectations are off.", low=0.0)
     representation_cost: Scalar = field(0.1, "Weight of what cannot be expected.", low=0.0)
@@ -226,7 +225,7 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
         params = policy.params
         noise_key, draw_key = tf.unstack(random.split(key))
         embedding = model.observations.encode(params["encoder"], observation)
-        noise = random.uniform(noise_key, [deter.shape[0], model.rssm.num_latents])
+        noise = random.uniform(noise_key, [sizes_of(deter)[0], model.rssm.num_latents])
         stoch = networks.straight_through(model.rssm.posterior(params["rssm"], deter, embedding), noise)
         latent = networks.Latent(deter, stoch)
         distribution = actor_critic.policy(params, latent.features)
@@ -259,7 +258,7 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
 
         total = model_loss + dreamed.actor + dreamed.critic + hparams.replay_value_cost * replayed
         more = {"loss": total, "actor_loss": dreamed.actor, "critic_loss": dreamed.critic, "replayed_loss": replayed}
-        metrics |= {**more, "value": tf.reduce_mean(following), "imagined_return": tf.reduce_mean(dreamed.returns)}
+        metrics |= {**more, "value": tf.reduce_mean(losses.twohot_values(logits, actor_critic.bins)), "imagined_return": tf.reduce_mean(dreamed.returns)}
         return total, (metrics, dreamed.return_range)
 
     def gradient_step(

@@ -53,6 +53,8 @@ CASES = [
     ("qrdqn_mountaincar", "", -110),
     ("dqn_catch", "", 0.98),
     ("rainbow_catch", "", 0.98),
+    ("dreamer_cartpole", "", 450),
+    ("dreamer_pendulum", "", -180),
     ("r2d2_memory_chain", "", 0.95),
     ("r2d2_cartpole", "", 450),
     ("bootstrapped_deep_sea", "", 0.9),
@@ -86,6 +88,9 @@ CASES = [
 NOT_RUN = {
     "crossq_half_cheetah",
     "crossq_hopper",
+    "dreamer_catch",
+    "dreamer_memory_chain",
+    "dreamer_minatar_breakout",
     "ppo_half_cheetah",
     "ppo_hopper",
     "ppo_lunar_lander",

@@ -89,13 +89,12 @@ class WorldModel(NamedTuple):
 
 
 class Remembered(NamedTuple):
-    """What a world model makes of sequences; all leaves `[T, N, ...]`."""
+    """What a world model makes of sequences; leaves `[T, N, ...]`."""
 
     departures: networks.Latent
     arrivals: networks.Latent
     begins: tf.Tensor  # bool: departures that were not arrived at within the sequence
-    beginnings: losses.BalancedKL  # divergences at departures, of which those count that begin
-    expected: losses.BalancedKL  # those at arrivals
+    divergences: losses.BalancedKL  # leaves [2, T, N]: at departures, of which those count that begin; and at arrivals
 
 
 def remember(
@@ -113,9 +112,8 @@ def remember(
     steps, start = sequence
     begins = tf.concat([tf.ones_like(steps.is_last[:1]), steps.is_last[:-1]], axis=0)
     noise = random.uniform(key, [2, *begins.shape, model.rssm.num_latents])
-    embedding, next_embedding = (
-        model.observations.encode(params["encoder"], seen) for seen in (steps.observation, steps.next_observation)
-    )
+    both = struct.stack([steps.observation, steps.next_observation])
+    embedding, next_embedding = tf.unstack(model.observations.encode(params["encoder"], both))
     deter = tf.concat([start[tf.newaxis], tf.zeros([begins.shape[0] - 1, *start.shape])], axis=0)
     logits = model.rssm.posterior(params["rssm"], deter, embedding)
     first = networks.Latent(deter, networks.straight_through(logits, noise[0]))
@@ -129,17 +127,11 @@ def remember(
         return arrival, (departure, arrival, logits)
 
     actions = model.actions.encode(model.actions.to_draw(steps.action))
-    _, (departures, arrivals, seen) = scan(
-        step, struct.at(first, 0), (begins, first, actions, next_embedding, noise[1])
-    )
-    prior = lambda deter: model.rssm.prior(params["rssm"], deter)
-    return Remembered(
-        departures,
-        arrivals,
-        begins,
-        losses.balanced_kl(logits, prior(deter), free_nats),
-        losses.balanced_kl(seen, prior(arrivals.deter), free_nats),
-    )
+    xs = (begins, first, actions, next_embedding, noise[1])
+    _, (departures, arrivals, next_logits) = scan(step, struct.at(first, 0), xs)
+    expected = model.rssm.prior(params["rssm"], tf.stack([deter, arrivals.deter]))
+    divergences = losses.balanced_kl(tf.stack([logits, next_logits]), expected, free_nats)
+    return Remembered(departures, arrivals, begins, divergences)
 
 
 def world_model_loss(
@@ -172,16 +164,14 @@ def world_model_loss(
     continues = model.continues.apply(params["continues"], arrived)[..., 0]
     lives = 1.0 - tf.cast(steps.terminated, tf.float32)
     begins = tf.cast(remembered.begins, tf.float32)
-    both = tf.nest.map_structure(lambda a, b: a + begins * b, remembered.expected, remembered.beginnings)
+    divergences = tf.nest.map_structure(lambda kl: begins * kl[0] + kl[1], remembered.divergences)
     parts = {
         "observation_loss": model.observations.loss(seen, steps.observation),
         "reward_loss": losses.twohot_loss(reward, steps.reward, model.bins),
-        "continue_loss": tf.nn.sigmoid_cross_entropy_with_logits(
-            1.0 - tf.cast(steps.terminated, tf.float32), continues
-        ),
-        "dynamics_loss": both.dynamics,
-        "representation_loss": both.representation,
-        "kl": remembered.expected.kl,
+        "continue_loss": tf.nn.sigmoid_cross_entropy_with_logits(lives, continues),
+        "dynamics_loss": divergences.dynamics,
+        "representation_loss": divergences.representation,
+        "kl": remembered.divergences.kl[1],
     }
     parts = {name: tf.reduce_mean(value) for name, value in parts.items()}
     weights = {"dynamics_loss": dynamics_cost, "representation_loss": representation_cost, "kl": 0.0}

@@ -26,9 +26,7 @@ def symexp_bins(num_bins: int = 255, limit: float = 20.0) -> np.ndarray:
     if num_bins < 3 or num_bins % 2 == 0:
         raise ValueError(f"symexp_bins: num_bins is {num_bins}, expected an odd number from 3")
     if not 0 < limit < 88:
-        raise ValueError(
-            f"symexp_bins: limit is {limit}, expected more than 0 and less than 88, which float32 can hold"
-        )
+        raise ValueError(f"symexp_bins: limit is {limit}, expected one between 0 and 88, as float32 holds")
     positive = np.expm1(np.linspace(0.0, limit, num_bins // 2 + 1)).astype(np.float32)
     return np.concatenate([-positive[:0:-1], positive])
 
