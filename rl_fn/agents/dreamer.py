@@ -55,11 +55,11 @@ class DreamerHParams(ReplayHParams):
     gamma: Scalar = 0.997
     replay_capacity: int = 500_000
     batch_size: int = field(16, "Sequences per gradient step.", low=1)
-    gradient_steps: int = 4
+    gradient_steps: int = 2
     n_step: int = field(1, "Always 1: returns are those of imagination.", low=1, high=1)
     sequence_length: int = field(16, "Steps of a sequence.", low=1)
     sequence_period: int = field(4, "Steps between the beginnings of two sequences.", low=1)
-    learning_rate: Scalar = field(4e-4, "LaProp's step size.", above=0.0)
+    learning_rate: Scalar = field(1e-3, "LaProp's step size; the paper has 4e-5 from 12m on.", above=0.0)
     grad_clip: Scalar = field(0.3, "Norm of a gradient, relative to that of its parameter.", above=0.0)
     horizon: int = field(15, "Steps of imagination.", low=1)
     lambda_: Scalar = field(0.95, "Lambda of the returns.", low=0.0, high=1.0)
@@ -258,7 +258,11 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
 
         total = model_loss + dreamed.actor + dreamed.critic + hparams.replay_value_cost * replayed
         more = {"loss": total, "actor_loss": dreamed.actor, "critic_loss": dreamed.critic, "replayed_loss": replayed}
-        metrics |= {**more, "value": tf.reduce_mean(losses.twohot_values(logits, actor_critic.bins)), "imagined_return": tf.reduce_mean(dreamed.returns)}
+        metrics |= {
+            **more,
+            "value": tf.reduce_mean(losses.twohot_values(logits, actor_critic.bins)),
+            "imagined_return": tf.reduce_mean(dreamed.returns),
+        }
         return total, (metrics, dreamed.return_range)
 
     def gradient_step(

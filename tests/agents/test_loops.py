@@ -62,7 +62,7 @@ AGENTS = {
     "mpo": ("Pendulum-v1", {**OFF_POLICY, "num_samples": 4, "target_period": 2}),
 }
 # that are another here with another loss or network, and differ from it in no loop
-ALIKE = {"appo", "c51", "dpo", "dqn_all", "droq", "iqn", "munchausen", "qrdqn", "rnd"}
+ALIKE = {"appo", "c51", "dpo", "dqn_all", "dreamer", "droq", "iqn", "munchausen", "qrdqn", "rnd"}
 
 
 def made(name, **more):

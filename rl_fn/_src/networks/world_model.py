@@ -135,10 +135,11 @@ def rssm(
         *batch, _ = sizes_of(deter)
         stoch = latent.features[..., units:]
         parts = {"from_deter": deter, "from_stoch": stoch, "from_action": action}
-        seen = tf.concat([normed_silu(summary.apply(params[name], part)) for name, part in parts.items()], axis=-1)
+        seen = normed_silu(tf.stack([summary.apply(params[name], part) for name, part in parts.items()], axis=-2))
         # Every block sees its own part of the state, and all of the summary.
         own = tf.reshape(deter, [*batch, blocks, units // blocks])
-        everywhere = tf.repeat(seen[..., tf.newaxis, :], blocks, axis=-2)
+        seen = tf.reshape(seen, [*batch, 1, 3 * hidden])
+        everywhere = tf.broadcast_to(seen, [*batch, blocks, 3 * hidden])
         inputs = tf.reshape(tf.concat([own, everywhere], axis=-1), [*batch, units + 3 * hidden * blocks])
         layer = normed_silu(mixed.apply(params["mixed"], inputs))
         by_block = tf.reshape(gates.apply(params["gates"], layer), [*batch, blocks, 3, units // blocks])
