@@ -38,12 +38,23 @@ from rl_fn._src.networks.reconstruction import ObservationModel, observation_mod
 from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
 from rl_fn._src.networks.recurrent_values import RecurrentValues, recurrent_values
 from rl_fn._src.networks.torsos import ENCODERS, TORSOS, Encoder, encoder, torso
-from rl_fn._src.networks.world_model import RSSM, Latent, mix_uniform, normed_mlp, rssm, straight_through, zero_init
+from rl_fn._src.networks.world_model import (
+    MODEL_SIZES,
+    RSSM,
+    Latent,
+    ModelSize,
+    mix_uniform,
+    normed_mlp,
+    rssm,
+    straight_through,
+    zero_init,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "ENCODERS",
     "MEMORIES",
+    "MODEL_SIZES",
     "NOISES",
     "OWN",
     "RSSM",
@@ -53,6 +64,7 @@ __all__ = [
     "Encoder",
     "KeyedNetwork",
     "Latent",
+    "ModelSize",
     "Network",
     "NoisyNetwork",
     "ObservationModel",

@@ -23,33 +23,9 @@ from rl_fn.learning import Learned, OffPolicyPolicy, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 
-class Size(NamedTuple):
-    """How large the networks are; from 12m on as in the paper's table of sizes."""
-
-    units: int  # of the deterministic state
-    blocks: int  # in its recurrence
-    width: int  # of all other layers
-    classes: int  # of each of the 32 latents
-    depth: int  # the filters of the first convolution
-
-
-SIZES = {
-    "0.1m": Size(64, 2, 32, 4, 2),
-    "0.5m": Size(256, 4, 64, 4, 4),
-    "1m": Size(512, 8, 64, 4, 4),
-    "4m": Size(1024, 8, 128, 8, 8),
-    "12m": Size(2048, 8, 256, 16, 16),
-    "25m": Size(3072, 8, 384, 24, 24),
-    "50m": Size(4096, 8, 512, 32, 32),
-    "100m": Size(6144, 8, 768, 48, 48),
-    "200m": Size(8192, 8, 1024, 64, 64),
-}
-LATENTS = 32
-
-
 @dataclasses.dataclass(frozen=True)
 class DreamerHParams(ReplayHParams):
-    size: str = field("0.5m", "Of the networks, in millions of parameters.", choices=tuple(SIZES))
+    size: str = field("0.5m", "Of the networks, in millions of parameters.", choices=tuple(networks.MODEL_SIZES))
     num_envs: int = 4
     rollout_length: int = 4
     gamma: Scalar = 0.997
@@ -83,7 +59,7 @@ class DreamerHParams(ReplayHParams):
             num_streams=self.num_envs,
             length=self.sequence_length,
             period=self.sequence_period,
-            start_spec=tf.TensorSpec([SIZES[self.size].units]),
+            start_spec=tf.TensorSpec([networks.MODEL_SIZES[self.size].units]),
         )
 
     @property
@@ -117,18 +93,11 @@ class ActorCritic(NamedTuple):
 
 def make_networks(spec: EnvSpec, hparams: DreamerHParams) -> tuple[learning.WorldModel, ActorCritic]:
     """Makes the world model, and what acts in it."""
-    size = SIZES[hparams.size]
+    size = networks.MODEL_SIZES[hparams.size]
     actions = learning.model_actions(spec.action_space, hparams.unimix)
     bins = tf.constant(losses.symexp_bins(hparams.num_bins))
     head = lambda layers, outputs, init=None: networks.normed_mlp(size.width, layers, outputs, init)
-    rssm = networks.rssm(
-        size.units,
-        blocks=size.blocks,
-        hidden=size.width,
-        latents=LATENTS,
-        classes=size.classes,
-        unimix=hparams.unimix,
-    )
+    rssm = networks.rssm(size.units, size.blocks, size.width, classes=size.classes, unimix=hparams.unimix)
     model = learning.WorldModel(
         networks.observation_model(spec.observation_space, size.width, size.depth),
         rssm,

@@ -5,13 +5,15 @@ import pytest
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn import envs, learning, losses, random, replay, sets, struct
+from rl_fn import envs, learning, losses, networks, random, replay, sets, struct
 from rl_fn.agents import dreamer
 from rl_fn.learning import OffPolicyPolicy
 from rl_fn.struct import EnvSpec, Transition
 
 T, N = 6, 2
-TINY = dreamer.Size(units=8, blocks=2, width=8, classes=1, depth=2)  # one class: nothing is random but the actions
+TINY = networks.ModelSize(
+    units=8, blocks=2, width=8, classes=1, depth=2
+)  # one class: nothing is random but the actions
 RNG = np.random.default_rng(0)
 SPECS = {name: envs.make(name).spec for name in ("CartPole-v1", "Pendulum-v1")}
 VALUES = {"batch_size": N, "sequence_length": T, "horizon": 3, "num_bins": 9, "num_envs": N, "rollout_length": T}
@@ -19,7 +21,7 @@ VALUES = {"batch_size": N, "sequence_length": T, "horizon": 3, "num_bins": 9, "n
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setitem(dreamer.SIZES, "0.1m", TINY)
+    monkeypatch.setitem(networks.MODEL_SIZES, "0.1m", TINY)
 
 
 def made(env_name="CartPole-v1", **values):
@@ -87,7 +89,7 @@ def test_the_last_step_of_an_episode_arrives_at_its_true_successor():
         return remembered.divergences.kl[1, :, 0]
 
     # With more than one class, or what is seen would change nothing.
-    model = model._replace(rssm=dreamer.networks.rssm(8, blocks=2, hidden=8, latents=32, classes=2))
+    model = model._replace(rssm=networks.rssm(8, blocks=2, hidden=8, latents=32, classes=2))
     params = {**params, "rssm": model.rssm.init(random.key(5), 2, model.observations.embedding_size)}
     other = divergences(given._replace(next_observation=changed(given.next_observation, 2)))
     assert np.flatnonzero(np.abs(divergences(given) - other) > 1e-6).tolist() == [2]
@@ -132,7 +134,7 @@ def test_only_a_termination_is_an_end_and_rewards_belong_to_arrivals():
 def test_imagination_follows_the_world_model_and_lets_no_gradient_out():
     _hparams, model, actor_critic, params = made("Pendulum-v1")
     deter, stoch = tf.constant(RNG.normal(size=(5, 8)), tf.float32), tf.ones([5, 32, 1])
-    start = dreamer.networks.Latent(deter, stoch)
+    start = networks.Latent(deter, stoch)
     with tf.GradientTape() as tape:
         tape.watch(tf.nest.flatten(params))
         policy = lambda features: actor_critic.policy(params, features)
@@ -142,7 +144,7 @@ def test_imagination_follows_the_world_model_and_lets_no_gradient_out():
     assert imagined.features.shape == (4, 5, 8 + 32)
     assert imagined.draws.shape == (3, 5, 1)
     for t in range(3):
-        latent = dreamer.networks.Latent(imagined.features[t, :, :8], stoch)
+        latent = networks.Latent(imagined.features[t, :, :8], stoch)
         action = tf.clip_by_value(imagined.draws[t], -1.0, 1.0)
         after = model.rssm.advance(params["rssm"], latent, action)
         np.testing.assert_allclose(imagined.features[t + 1, :, :8], after, rtol=1e-4, atol=1e-5)
@@ -180,7 +182,7 @@ def test_the_losses_of_actor_and_critic_are_their_definitions(scale):
     np.testing.assert_allclose(loss.return_range, running, rtol=1e-4, atol=1e-6)
     spread = (running[1] - running[0]) / (1 - 0.99**5)
     weights = np.stack([np.ones(5), discount[0], discount[0] * discount[1]])
-    logits = dreamer.networks.mix_uniform(actor_critic.actor.apply(params["actor"], imagined.features[:-1]), 0.01)
+    logits = networks.mix_uniform(actor_critic.actor.apply(params["actor"], imagined.features[:-1]), 0.01)
     log_probs = tf.nn.log_softmax(logits).numpy()
     taken = np.take_along_axis(log_probs, imagined.draws.numpy()[..., np.newaxis], -1)[..., 0]
     entropy = -np.sum(np.exp(log_probs) * log_probs, axis=-1)
@@ -222,7 +224,10 @@ def test_what_is_imagined_and_lost_is_the_same_compiled():
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("size", "least", "most"), [("0.1m", 0.05e6, 0.15e6), ("0.5m", 0.35e6, 0.6e6)])
+@pytest.mark.parametrize(
+    ("size", "least", "most"),
+    [("0.1m", 0.05e6, 0.15e6), ("0.5m", 0.35e6, 0.6e6), ("1m", 0.8e6, 1.2e6), ("4m", 3.5e6, 5e6)],
+)
 def test_sizes_are_what_their_names_say(size, least, most, monkeypatch):
     monkeypatch.undo()
     hparams = sets.make(sets.SETS["dreamer"], size=size)

@@ -62,6 +62,32 @@ def straight_through(logits: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
     return probs + tf.stop_gradient(tf.one_hot(index, logits.shape[-1], dtype=logits.dtype) - probs)
 
 
+class ModelSize(NamedTuple):
+    """How large the networks are.
+
+    From 12m on as in the table of Hafner et al. (2023), where millions of parameters are counted with convolutions.
+    """
+
+    units: int  # of the deterministic state
+    blocks: int  # in its recurrence
+    width: int  # of all other layers
+    classes: int  # of each of the 32 latents
+    depth: int  # the filters of the first convolution
+
+
+MODEL_SIZES = {
+    "0.1m": ModelSize(64, 2, 32, 4, 2),
+    "0.5m": ModelSize(256, 4, 64, 4, 4),
+    "1m": ModelSize(640, 8, 80, 4, 4),
+    "4m": ModelSize(1536, 8, 160, 8, 8),
+    "12m": ModelSize(2048, 8, 256, 16, 16),
+    "25m": ModelSize(3072, 8, 384, 24, 24),
+    "50m": ModelSize(4096, 8, 512, 32, 32),
+    "100m": ModelSize(6144, 8, 768, 48, 48),
+    "200m": ModelSize(8192, 8, 1024, 64, 64),
+}
+
+
 class Latent(NamedTuple):
     """What a world model knows of a moment."""
 
@@ -93,7 +119,7 @@ class RSSM(NamedTuple):
 
 
 def rssm(
-    units: int, *, blocks: int = 8, hidden: int = 64, latents: int = 32, classes: int = 4, unimix: Scalar = 0.01
+    units: int, blocks: int = 8, hidden: int = 64, *, latents: int = 32, classes: int = 4, unimix: Scalar = 0.01
 ) -> RSSM:
     """A recurrent state-space model with a gated recurrent unit in blocks.
 
