@@ -110,7 +110,7 @@ def half_convolutions(shape: list[int], depth: int, num: int) -> tuple[Network, 
     Returns:
       A Network from images `[..., H, W, C]` to features `[..., F]`, and the shape of a grid that F stands for.
     """
-    sizes = [tuple(shape)]
+    sizes = [(shape[0], shape[1], shape[2])]
     for index in range(num):
         sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2), depth * 2**index))
 
