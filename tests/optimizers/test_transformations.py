@@ -195,6 +195,7 @@ def test_labels_that_do_not_fit_are_refused_by_name():
 def test_laprop_takes_the_mean_of_normalised_gradients():
     optimizer = optimizers.laprop(0.1, beta_1=0.5, beta_2=0.75)
     state = optimizer.init({"x": tf.zeros([2])})
+    np.testing.assert_allclose(optimizer.learning_rate(state), 0.1)
     mean, square = np.zeros(2), np.zeros(2)
     for step, g in enumerate([np.float32([3.0, -1e-6]), np.float32([-1.0, 4e-6])], start=1):
         updates, state = optimizer.update({"x": tf.constant(g)}, state)

@@ -59,4 +59,4 @@ def laprop(
         updates = tf.nest.map_structure(lambda m: base.times(rate / first, m), mean)
         return updates, LaPropState(count, mean, square)
 
-    return Optimizer(init, update)
+    return Optimizer(init, update, learning_rate=base.counted_rate(learning_rate))
