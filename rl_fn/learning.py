@@ -12,7 +12,8 @@ them; `normalized` advantages; and what to say of an update: `approx_kl`, `clip_
 The natural gradient: `trust_region_step`, by the method of `conjugate_gradient`.
 Critics: `critics` and `keyed_critics` side by side, `with_action`, `successor_values`. Policies: `soft_policy` and
 `squashed_policy` of maximum-entropy control, `direct_policy` and `action_critic` of deterministic policy gradients.
-Images: `random_shift`. Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
+Images: `random_shift`. World models: `remember`, `world_model_loss`, `imagine`.
+Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
 """
 
 from rl_fn._src.learning.augmentation import random_shift
@@ -20,6 +21,16 @@ from rl_fn._src.learning.critics import critics, keyed_critics, keyless, success
 from rl_fn._src.learning.direct_policies import DirectPolicy, action_critic, direct_policy
 from rl_fn._src.learning.exploration import HeldNoise, held_noise, no_noise, uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
+from rl_fn._src.learning.imagination import (
+    Imagined,
+    ModelActions,
+    Remembered,
+    WorldModel,
+    imagine,
+    model_actions,
+    remember,
+    world_model_loss,
+)
 from rl_fn._src.learning.minibatches import in_sequences, over_minibatches
 from rl_fn._src.learning.minimise import Trained, init_trained, minimise
 from rl_fn._src.learning.on_policy import (
@@ -48,11 +59,14 @@ from rl_fn._src.learning.trust_region import TrustRegionStep, conjugate_gradient
 __all__ = [
     "DirectPolicy",
     "HeldNoise",
+    "Imagined",
     "Learned",
+    "ModelActions",
     "OffPolicyPolicy",
     "OffPolicyState",
     "OnPolicyPolicy",
     "OnPolicyState",
+    "Remembered",
     "Rollout",
     "Sequences",
     "SoftPolicy",
@@ -61,6 +75,7 @@ __all__ = [
     "TargetUpdate",
     "Trained",
     "TrustRegionStep",
+    "WorldModel",
     "action_critic",
     "advantages",
     "approx_kl",
@@ -70,6 +85,7 @@ __all__ = [
     "direct_policy",
     "explained_variance",
     "held_noise",
+    "imagine",
     "in_sequences",
     "incremental",
     "init_target_learner",
@@ -77,11 +93,13 @@ __all__ = [
     "keyed_critics",
     "keyless",
     "minimise",
+    "model_actions",
     "no_noise",
     "normalized",
     "over_minibatches",
     "periodic",
     "random_shift",
+    "remember",
     "sequences_of",
     "soft_policy",
     "squashed_policy",
@@ -91,4 +109,5 @@ __all__ = [
     "uniform_at_first",
     "update_from_replay",
     "with_action",
+    "world_model_loss",
 ]

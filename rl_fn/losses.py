@@ -42,6 +42,7 @@ from rl_fn._src.losses.elementwise import (
     masked_mean,
 )
 from rl_fn._src.losses.hl_gauss import hl_gauss_loss, hl_gauss_targets, hl_gauss_values
+from rl_fn._src.losses.latents import BalancedKL, balanced_kl
 from rl_fn._src.losses.mpo import (
     GaussianKL,
     KLConstraint,
@@ -68,6 +69,7 @@ from rl_fn._src.losses.policy_gradient import (
     policy_gradient_loss,
 )
 from rl_fn._src.losses.temporal_difference import q_lambda, retrace, retrace_continuous, sarsa_lambda, td_lambda
+from rl_fn._src.losses.twohot import symexp_bins, twohot_loss, twohot_values
 from rl_fn._src.losses.value import (
     double_q_learning,
     expected_sarsa,
@@ -81,6 +83,7 @@ from rl_fn._src.losses.value import (
 )
 
 __all__ = [
+    "BalancedKL",
     "GaussianKL",
     "KLConstraint",
     "KLPenalty",
@@ -90,6 +93,7 @@ __all__ = [
     "adaptive_kl_coefficient",
     "advantage_weighted_regression_loss",
     "advantage_weights",
+    "balanced_kl",
     "batched_index",
     "categorical_double_q_learning",
     "categorical_l2_project",
@@ -148,9 +152,12 @@ __all__ = [
     "sampled_cql_loss",
     "sarsa",
     "sarsa_lambda",
+    "symexp_bins",
     "target_policy_smoothing",
     "td_lambda",
     "td_learning",
+    "twohot_loss",
+    "twohot_values",
     "vmpo_loss",
     "vmpo_weights",
 ]

@@ -34,23 +34,40 @@ from rl_fn._src.networks.normalized import BatchNormNetwork, batch_norm_mlp, dro
 from rl_fn._src.networks.observations import flatten, image
 from rl_fn._src.networks.own import OWN, is_own, own
 from rl_fn._src.networks.policy_and_value import policy_and_value
+from rl_fn._src.networks.reconstruction import ObservationModel, observation_model
 from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
 from rl_fn._src.networks.recurrent_values import RecurrentValues, recurrent_values
 from rl_fn._src.networks.torsos import ENCODERS, TORSOS, Encoder, encoder, torso
+from rl_fn._src.networks.world_model import (
+    MODEL_SIZES,
+    RSSM,
+    Latent,
+    ModelSize,
+    mix_uniform,
+    normed_mlp,
+    rssm,
+    straight_through,
+    zero_init,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "ENCODERS",
     "MEMORIES",
+    "MODEL_SIZES",
     "NOISES",
     "OWN",
+    "RSSM",
     "TORSOS",
     "ActorCritic",
     "BatchNormNetwork",
     "Encoder",
     "KeyedNetwork",
+    "Latent",
+    "ModelSize",
     "Network",
     "NoisyNetwork",
+    "ObservationModel",
     "RecurrentNetwork",
     "RecurrentValues",
     "action_values",
@@ -73,17 +90,23 @@ __all__ = [
     "lecun_uniform",
     "lstm",
     "memory",
+    "mix_uniform",
     "mlp",
     "noisy",
     "noisy_features",
+    "normed_mlp",
+    "observation_model",
     "orthogonal",
     "output_spec",
     "own",
     "policy_and_value",
     "policy_layer",
     "recurrent_values",
+    "rssm",
     "separate",
     "sequential",
     "shared",
+    "straight_through",
     "torso",
+    "zero_init",
 ]

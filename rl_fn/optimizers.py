@@ -7,9 +7,10 @@
 
 Updates are added to the parameters: a plain gradient step returns `-learning_rate * grads`.
 
-- Whole optimisers: `sgd`, `rmsprop`, `adam`, `adamw`.
-- What optimisers are made of, put together by `chain`: `clip`, `clip_by_global_norm`, `add_decayed_weights`,
-  `scale_by_adam`, `scale_by_rms`, `trace`, `scale`, `scale_by_schedule`, and at the end `scale_by_learning_rate`:
+- Whole optimisers: `sgd`, `rmsprop`, `adam`, `adamw`, `laprop`.
+- What optimisers are made of, put together by `chain`: `clip`, `clip_by_global_norm`, `adaptive_grad_clip`,
+  `add_decayed_weights`, `scale_by_adam`, `scale_by_rms`, `trace`, `scale`, `scale_by_schedule`, and at the end
+  `scale_by_learning_rate`:
 
       chain(clip(1.0), scale_by_adam(), add_decayed_weights(1e-4, mask), scale_by_learning_rate(schedule))
 
@@ -25,9 +26,10 @@ of these, of `tf.keras.optimizers.schedules`, or one's own. Other numbers may be
 
 from rl_fn._src.optimizers.adam import AdamState, adam, adamw, scale_by_adam
 from rl_fn._src.optimizers.base import Optimizer, ScalarOrSchedule, Schedule, apply_updates, chain, global_norm
-from rl_fn._src.optimizers.clipping import clip, clip_by_global_norm
+from rl_fn._src.optimizers.clipping import adaptive_grad_clip, clip, clip_by_global_norm
 from rl_fn._src.optimizers.flatten import flatten
 from rl_fn._src.optimizers.groups import Labels, add_decayed_weights, masked, partition
+from rl_fn._src.optimizers.laprop import LaPropState, laprop
 from rl_fn._src.optimizers.rms import RmsState, rmsprop, scale_by_rms
 from rl_fn._src.optimizers.scaling import (
     ScheduleState,
@@ -51,6 +53,7 @@ from rl_fn._src.optimizers.schedules import (
 
 __all__ = [
     "AdamState",
+    "LaPropState",
     "Labels",
     "Optimizer",
     "RmsState",
@@ -60,6 +63,7 @@ __all__ = [
     "TraceState",
     "adam",
     "adamw",
+    "adaptive_grad_clip",
     "add_decayed_weights",
     "apply_updates",
     "chain",
@@ -71,6 +75,7 @@ __all__ = [
     "flatten",
     "global_norm",
     "join_schedules",
+    "laprop",
     "linear_schedule",
     "masked",
     "partition",

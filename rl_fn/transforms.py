@@ -91,6 +91,30 @@ def power(x: tf.Tensor, p: float | tf.Tensor) -> tf.Tensor:
     return _odd(x, tf.math.expm1(p * tf.math.log1p(tf.abs(x) / root)) / root)
 
 
+@signature(x="float ...", bins="float N")
+def two_hot(x: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:
+    """Divides each value between its two neighbours among any increasing bins.
+
+    Each bin's weight falls linearly from one at its own place to zero at its neighbours'. The weights sum to one and
+    their mean is the value, clipped to the first and the last bin; Bellemare, Dabney and Munos (2017), equation 7, for
+    one value.
+
+    Args:
+      x: `[...]`.
+      bins: `[N]`, strictly increasing, at least two.
+
+    Returns:
+      `[..., N]`, at most two non-zero.
+    """
+    x = tf.clip_by_value(x, bins[0], bins[-1])[..., tf.newaxis]
+    widths = bins[1:] - bins[:-1]
+    from_left = (x - bins[:-1]) / widths
+    edge = tf.ones_like(x)
+    rising = tf.concat([edge, from_left], axis=-1)
+    falling = tf.concat([1 - from_left, edge], axis=-1)
+    return tf.clip_by_value(tf.minimum(rising, falling), 0, 1)
+
+
 @signature(x="float ...", min_value="float", max_value="float")
 def transform_to_2hot(x: tf.Tensor, min_value: float, max_value: float, num_bins: int) -> tf.Tensor:
     """Divides each value between its two neighbours among evenly spaced bins.
@@ -108,7 +132,7 @@ def transform_to_2hot(x: tf.Tensor, min_value: float, max_value: float, num_bins
     Returns:
       `[..., num_bins]`, at most two non-zero.
     """
-    return _to_2hot(x, _bins("transform_to_2hot", min_value, max_value, num_bins))
+    return two_hot(x, _bins("transform_to_2hot", min_value, max_value, num_bins))
 
 
 @signature(probs="float ... N", min_value="float", max_value="float")
@@ -188,7 +212,7 @@ def unbiased_transform_pair(min_value: float, max_value: float, num_bins: int, p
 
     def apply(x: tf.Tensor) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
-        return _to_2hot(x, bins(x.dtype))
+        return two_hot(x, bins(x.dtype))
 
     return TransformPair(apply, apply_inv)
 
@@ -203,14 +227,3 @@ def _bins(function: str, min_value: tf.Tensor, max_value: tf.Tensor, num_bins: i
         raise ValueError(f"{function}: num_bins is {num_bins}, expected at least 2")
     fraction = tf.cast(tf.range(num_bins), min_value.dtype) / (num_bins - 1)
     return min_value * (1 - fraction) + max_value * fraction
-
-
-def _to_2hot(x: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:
-    """Each bin's weight falls linearly from one at its own place to zero at its neighbours'."""
-    x = tf.clip_by_value(x, bins[0], bins[-1])[..., tf.newaxis]
-    widths = bins[1:] - bins[:-1]
-    from_left = (x - bins[:-1]) / widths
-    edge = tf.ones_like(x)
-    rising = tf.concat([edge, from_left], axis=-1)
-    falling = tf.concat([1 - from_left, edge], axis=-1)
-    return tf.clip_by_value(tf.minimum(rising, falling), 0, 1)

@@ -85,6 +85,7 @@ _WORDS = {
     losses.advantage_weighted_regression_loss: "B B",
     losses.advantage_weights: "B",
     losses.adaptive_kl_coefficient: "p p p",
+    losses.balanced_kl: "BAK BAK p",
     losses.batched_index: "TBA iTB",
     losses.categorical_double_q_learning: "sK BAK iB B pB sJ BAJ BA",
     losses.categorical_l2_project: "sBK pBK sJ",
@@ -143,6 +144,8 @@ _WORDS = {
     losses.target_policy_smoothing: "k BA f p",
     losses.td_lambda: "TB TB pTB TB p bTB",
     losses.td_learning: "B B pB B",
+    losses.twohot_loss: "BK B sK",
+    losses.twohot_values: "BK sK",
     losses.vmpo_weights: "B p p",
     returns.categorical_importance_sampling_ratios: "BA BA iB",
     returns.discounted_returns: "TB pTB TB bTB bTB",
@@ -183,6 +186,7 @@ _WORDS = {
     transforms.signed_hyperbolic: "B",
     transforms.signed_logp1: "B",
     transforms.signed_parabolic: "B",
+    transforms.two_hot: "B sK",
 }
 
 # Functions with arguments that are no tensors.

@@ -28,6 +28,7 @@ KEY = random.key(0)
 
 def test_the_table_has_every_function_of_tensors():
     others = {
+        "losses": {"symexp_bins"},
         "policies": {"mode", "sample", "squash", "squashed_entropy", "squashed_log_prob", "squashed_sample"}
         | {"policy_head", "uniform_action", "unit_box"},
         "transforms": {"compose", "muzero_pair", "twohot_pair", "unbiased_transform_pair"},

@@ -6,7 +6,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import intrinsic, networks, normalization, policies, random, struct
-from rl_fn.agents import ddpg, mpo, ppo, rainbow, sac, td3
+from rl_fn.agents import ddpg, dreamer, mpo, ppo, rainbow, sac, td3
 from tests.calls import CALLS
 from tests.support import assert_nests_close
 
@@ -147,6 +147,7 @@ def test_networks_policies_and_statistics():
 
 AGENTS = {
     "ddpg": (ddpg, ddpg.DDPGHParams(hidden_sizes=(8,)), spaces.Discrete(3)),
+    "dreamer": (dreamer, dreamer.DreamerHParams(size="0.1m", num_bins=9), BOX),
     "mpo": (mpo, mpo.MPOHParams(hidden_sizes=(8,)), BOX),
     "ppo": (ppo, ppo.PPOHParams(hidden_sizes=(8,), memory="lstm", memory_units=4, normalize_observations=True), BOX),
     "rainbow": (rainbow, rainbow.RainbowHParams(hidden_sizes=(8,), num_atoms=5), spaces.Discrete(3)),

@@ -19,6 +19,7 @@ ALL_OPTIONS = {
     "target_step_size": 0.5,
 }
 SEQUENCES = {"sequence_length": 3, "burn_in": 2, "sequence_period": 2, "n_step": 2}
+WITHOUT_LAYERS = {name: value for name, value in OFF_POLICY.items() if name != "hidden_sizes"}
 # agent -> the environment, and hyper-parameters
 AGENTS = {
     "ppo": (
@@ -54,10 +55,14 @@ AGENTS = {
     "crossq": ("Pendulum-v1", {**OFF_POLICY, "critic_sizes": (8,), "policy_delay": 1}),
     "ddpg": ("CartPole-v1", {**OFF_POLICY, "noise_damping": 0.2}),
     "droq": ("Pendulum-v1", {**OFF_POLICY, "gradient_steps": 2, "policy_delay": 1}),
+    "dreamer": (
+        "CartPole-v1",
+        {"size": "0.1m", "num_bins": 9, "horizon": 2, "sequence_length": 3, "sequence_period": 2, **WITHOUT_LAYERS},
+    ),
     "mpo": ("Pendulum-v1", {**OFF_POLICY, "num_samples": 4, "target_period": 2}),
 }
 # that are another here with another loss or network, and differ from it in no loop
-ALIKE = {"appo", "c51", "dpo", "dqn_all", "droq", "iqn", "munchausen", "qrdqn", "rnd"}
+ALIKE = {"appo", "c51", "dpo", "dqn_all", "dreamer", "droq", "iqn", "munchausen", "qrdqn", "rnd"}
 
 
 def made(name, **more):

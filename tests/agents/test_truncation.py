@@ -62,6 +62,17 @@ AGENTS = {
     "crossq": ("q_value", {**SOFT, "critic_sizes": (16,)}),
     "d4pg": ("q_value", {**DIRECT, "v_min": 0.0, "v_max": 20.0}),
     "ddpg": ("q_value", DIRECT),
+    "dreamer": (
+        "value",
+        {
+            **{name: value for name, value in OFF_POLICY.items() if name != "hidden_sizes"},
+            "size": "0.1m",
+            "sequence_length": 4,
+            "batch_size": 8,
+            "horizon": 5,
+            "learning_rate": 2e-3,
+        },
+    ),
     "mpo": ("q_value", {**OFF_POLICY, "critic_learning_rate": 5e-3, "target_period": 5, "num_samples": 2}),
     "sac": ("q_value", SOFT),
     "td3": ("q_value", DIRECT),

@@ -86,6 +86,11 @@ CASES = [
 NOT_RUN = {
     "crossq_half_cheetah",
     "crossq_hopper",
+    "dreamer_cartpole",
+    "dreamer_catch",
+    "dreamer_memory_chain",
+    "dreamer_minatar_breakout",
+    "dreamer_pendulum",
     "ppo_half_cheetah",
     "ppo_hopper",
     "ppo_lunar_lander",

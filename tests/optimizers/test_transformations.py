@@ -190,3 +190,30 @@ def test_labels_that_do_not_fit_are_refused_by_name():
     for optimizer, message in cases:
         with pytest.raises((TypeError, ValueError), match=message):
             optimizer.init(NET)
+
+
+def test_laprop_takes_the_mean_of_normalised_gradients():
+    optimizer = optimizers.laprop(0.1, beta_1=0.5, beta_2=0.75)
+    state = optimizer.init({"x": tf.zeros([2])})
+    np.testing.assert_allclose(optimizer.learning_rate(state), 0.1)
+    mean, square = np.zeros(2), np.zeros(2)
+    for step, g in enumerate([np.float32([3.0, -1e-6]), np.float32([-1.0, 4e-6])], start=1):
+        updates, state = optimizer.update({"x": tf.constant(g)}, state)
+        square = 0.75 * square + 0.25 * g.astype(np.float64) ** 2
+        mean = 0.5 * mean + 0.5 * g / np.sqrt(square / (1 - 0.75**step))
+        np.testing.assert_allclose(updates["x"], -0.1 * mean / (1 - 0.5**step), rtol=1e-4)
+        if step == 1:
+            np.testing.assert_allclose(updates["x"], [-0.1, 0.1], rtol=1e-5)  # whatever the scale of a gradient is
+
+
+def test_an_adaptive_clip_limits_each_gradient_by_the_norm_of_its_parameter():
+    params = {"large": tf.constant([3.0, 4.0]), "small": tf.constant([0.6, 0.8]), "zero": tf.zeros([2])}
+    grads = {name: tf.constant([0.0, 1.0]) for name in params}
+    clipped, _ = optimizers.adaptive_grad_clip(0.3, 1e-3).update(grads, (), params)
+    np.testing.assert_allclose(clipped["large"], [0.0, 1.0])  # 1 is less than 0.3 * 5
+    np.testing.assert_allclose(clipped["small"], [0.0, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(clipped["zero"], [0.0, 3e-4], rtol=1e-6)
+    nothing, _ = optimizers.adaptive_grad_clip(0.3).update({"x": tf.zeros([2])}, (), {"x": tf.zeros([2])})
+    np.testing.assert_array_equal(nothing["x"], [0.0, 0.0])
+    with pytest.raises(ValueError, match="needs params"):
+        optimizers.adaptive_grad_clip(0.3).update(grads, ())

@@ -14,6 +14,8 @@ SMALL = {
     "dqn_cartpole": REPLAY,
     "pqn_cartpole": "hidden_sizes=(16,),num_envs=4,rollout_length=8,num_minibatches=2",
     "r2d2_memory_chain": f"{REPLAY},num_envs=4,memory_units=8,stream_sizes=(8,),sequence_length=4,burn_in=2",
+    "dreamer_cartpole": "size=0.1m,learning_starts=64,gradient_steps=1,replay_capacity=704,rollout_length=16,"
+    "num_bins=9,horizon=2,batch_size=2,sequence_length=4",
     "bootstrapped_deep_sea": f"{REPLAY},num_heads=2",
     "rainbow_cartpole": "hidden_sizes=(16,),stream_sizes=(16,),num_atoms=5,learning_starts=64,replay_capacity=700",
     "impala_cartpole": "hidden_sizes=(16,)",

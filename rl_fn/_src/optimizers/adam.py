@@ -6,7 +6,6 @@ there and save a multiplication per parameter, `scale_by_adam` puts 1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -122,7 +121,7 @@ def _adam(
     def update(grads: Nest, state: AdamState, params: Nest = None) -> tuple[Nest, AdamState]:
         del params
         count = base.after(state.count)
-        correction_1, correction_2 = (_one_minus_power(beta, count) for beta in (beta_1, beta_2))
+        correction_1, correction_2 = (base.one_minus_power(beta, count) for beta in (beta_1, beta_2))
         mean = tf.nest.map_structure(lambda m, g: base.mix(beta_1, m, g), state.mean, grads)
         square = tf.nest.map_structure(
             lambda v, g: base.times(beta_2, v) + base.times(1 - beta_2, g) * g, state.square, grads
@@ -137,12 +136,3 @@ def _adam(
         return updates, AdamState(count, mean, square)
 
     return Optimizer(lambda params: AdamState(tf.constant(0), base.zeros_like(params), base.zeros_like(params)), update)
-
-
-def _one_minus_power(power_of: Scalar, count: tf.Tensor) -> tf.Tensor:
-    """1 - power_of**count without the cancellation that costs three digits at the first steps of Adam."""
-    if tf.is_tensor(power_of):
-        log = tf.math.log(tf.cast(power_of, tf.float32))
-    else:
-        log = math.log(power_of) if power_of > 0 else -math.inf
-    return -tf.math.expm1(tf.cast(count, tf.float32) * log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
@@ -98,3 +99,12 @@ def times(factor: Scalar, leaf: tf.Tensor) -> tf.Tensor:
 def mix(decay: Scalar, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
     """A running mean: `decay` of the old and the rest of the new."""
     return times(decay, old) + times(1 - decay, new)
+
+
+def one_minus_power(power_of: Scalar, count: tf.Tensor) -> tf.Tensor:
+    """1 - power_of**count without the cancellation that costs three digits at the first steps."""
+    if tf.is_tensor(power_of):
+        log = tf.math.log(tf.cast(power_of, tf.float32))
+    else:
+        log = math.log(power_of) if power_of > 0 else -math.inf
+    return -tf.math.expm1(tf.cast(count, tf.float32) * log)

@@ -41,3 +41,31 @@ def clip_by_global_norm(max_norm: Scalar) -> Optimizer:
         return tf.nest.map_structure(lambda g: g * tf.cast(factor, g.dtype), grads), state
 
     return Optimizer(lambda params: (), update)
+
+
+def adaptive_grad_clip(limit: Scalar, min_norm: Scalar = 1e-3) -> Optimizer:
+    """Scales each gradient down so that its norm is at most `limit` times that of its parameter.
+
+    Brock et al. (2021), "High-performance large-scale image recognition without normalization", section 4, with one
+    norm per tensor, as Hafner et al. (2023) use it.
+
+    Args:
+      limit: the largest ratio of the two norms.
+      min_norm: parameters of a smaller norm, such as those that begin at zero, count as if they had this one.
+
+    Raises:
+      ValueError: if a number is not positive; by `update`, if it is given no parameters.
+    """
+    scalars.check("adaptive_grad_clip: limit", limit, "(0, inf)")
+    scalars.check("adaptive_grad_clip: min_norm", min_norm, "(0, inf)")
+
+    def clipped(g: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
+        most = tf.cast(limit, g.dtype) * tf.maximum(global_norm(p), tf.cast(min_norm, g.dtype))
+        return g * (most / tf.maximum(global_norm(g), most))
+
+    def update(grads: Nest, state: tuple, params: Nest = None) -> tuple[Nest, tuple]:
+        if params is None:
+            raise ValueError("adaptive_grad_clip: update needs params, because the limit depends on them")
+        return tf.nest.map_structure(clipped, grads, params), state
+
+    return Optimizer(lambda params: (), update, by_leaf=True)
