@@ -15,7 +15,7 @@ negative where the other player moves next: a value is always that of the one wh
 - Whole searches: `muzero_policy`, by upper confidence bounds; `gumbel_muzero_policy`, which improves the policy with few
   simulations.
 - Their steps, for searches of one's own: `search`, of `plant`, `simulate`, `expand` and `backward`.
-- What chooses: `puct`, `gumbel_root`, `gumbel_interior`, and what they are made of. They see a `Node` of each tree.
+- What chooses: `puct`, `uct`, `gumbel_root`, `gumbel_interior`, and what they are made of. They see a `Node` of each tree.
 - What action values are compared on: `by_parent_and_siblings`, `by_bounds`, `completed_by_mixed_value`.
 
 Trees are tensors `[N, B, ...]`, a row per node. All that is random comes from the key. Searches have no gradient.
@@ -40,6 +40,7 @@ from rl_fn._src.planning.selection import (
     improved_logits,
     is_valid,
     puct,
+    uct,
 )
 from rl_fn._src.planning.tree import (
     ROOT,
@@ -89,5 +90,6 @@ __all__ = [
     "root_node",
     "search",
     "simulate",
+    "uct",
     "with_noise",
 ]

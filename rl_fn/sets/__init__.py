@@ -7,6 +7,7 @@ TensorFlow is not imported here until a set is made into a struct.
 
 from rl_fn.sets import (
     a2c,
+    alphazero,
     appo,
     atari,
     awr,
@@ -53,6 +54,7 @@ __all__ = [
     "NamedSet",
     "a2c",
     "agent_module",
+    "alphazero",
     "appo",
     "atari",
     "awr",

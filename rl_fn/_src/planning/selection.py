@@ -50,6 +50,27 @@ def puct(
     return best_valid(q_transform(node) + bonus + noise, node.prior_logits)
 
 
+def uct(node: Node, key: random.Key, exploration: Scalar = 2**0.5) -> tf.Tensor:
+    """The action of the largest upper confidence bound without a prior; those without a visit first, at random.
+
+    Kocsis and Szepesvari (2006), "Bandit based Monte-Carlo planning", with values in [-1, 1].
+
+    Args:
+      node: B nodes.
+      key: decides ties.
+      exploration: the factor of the bound's width.
+
+    Returns:
+      `int32[B]`.
+    """
+    visits = tf.cast(node.child_visits, node.value.dtype)
+    total = tf.reduce_sum(visits, axis=-1, keepdims=True)
+    width = tf.sqrt(tf.math.log(tf.maximum(total, 1)) / tf.maximum(visits, 1))
+    noise = tf.cast(random.uniform(key, visits.shape), visits.dtype)
+    score = tf.where(visits > 0, node.q_values + exploration * width + _TIE_BREAK * noise, -_LEAST * (1 + noise))
+    return best_valid(score, node.prior_logits)
+
+
 def gumbel_root(
     node: Node,
     key: random.Key,
