@@ -12,10 +12,11 @@
 A model is a function, and so is what chooses the actions inside of a search; neither knows the other. A discount is
 negative where the other player moves next: a value is always that of the one who moves.
 
-- Whole searches: `muzero_policy`, by upper confidence bounds; `gumbel_muzero_policy`, which improves the policy with few
-  simulations.
+- Whole searches: `muzero_policy`, by upper confidence bounds; `gumbel_muzero_policy`, which improves the policy with
+  few simulations.
 - Their steps, for searches of one's own: `search`, of `plant`, `simulate`, `expand` and `backward`.
-- What chooses: `puct`, `uct`, `gumbel_root`, `gumbel_interior`, and what they are made of. They see a `Node` of each tree.
+- What chooses: `puct`, `uct`, `gumbel_root`, `gumbel_interior`, and what they are made of. They see a `Node` of each
+  tree.
 - What action values are compared on: `by_parent_and_siblings`, `by_bounds`, `completed_by_mixed_value`.
 
 Trees are tensors `[N, B, ...]`, a row per node. All that is random comes from the key. Searches have no gradient.

@@ -1,8 +1,8 @@
 """MuZero (Schrittwieser et al., 2020, "Mastering Atari, Go, chess and shogi by planning with a learned model").
 
 It plans with a model that is learned only to predict rewards, values and its own policy. The search is that of
-Danihelka et al. (2022), or that of the paper. A part of each batch is searched again with newer parameters (Schrittwieser
-et al., 2021, "Online and offline reinforcement learning by planning with a learned model").
+Danihelka et al. (2022), or that of the paper. A part of each batch is searched again with newer parameters, as by
+Schrittwieser et al. (2021), "Online and offline reinforcement learning by planning with a learned model".
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _action_weights(
 
 
 def _reached(is_last: tf.Tensor, truncated: tf.Tensor, unroll: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """For the first steps, `bool[unroll + 1, N]`: whether the episode still goes on, and whether its future is known."""
+    """Of the first steps, `bool[unroll + 1, N]`: whether the episode goes on, and whether its future is known."""
     here = known = tf.ones_like(is_last[0])
     rows = [(here, known)]
     for k in range(unroll):
