@@ -107,10 +107,8 @@ def loss(
     (logits, value), _ = network.step(params, (), to_inputs(batch.observation))
     logits = tf.where(model.valid_actions(model.state(batch.observation)), logits, _INVALID)
     error = batch.value - value
-    of_policy, of_value = (
-        tf.reduce_mean(policy_loss(logits, batch.action_weights)),
-        tf.reduce_mean(losses.l2_loss(error)),
-    )
+    of_policy = tf.reduce_mean(policy_loss(logits, batch.action_weights))
+    of_value = tf.reduce_mean(losses.l2_loss(error))
     probs, log_probs = tf.nn.softmax(logits), tf.nn.log_softmax(logits)
     entropy = -tf.reduce_mean(tf.reduce_sum(probs * log_probs, axis=-1))
     total = of_policy + hparams.value_cost * of_value - hparams.entropy_cost * entropy

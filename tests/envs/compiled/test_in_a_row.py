@@ -29,8 +29,7 @@ class Board:
 
     def places(self):
         """The cell that each valid action fills."""
-        rows, columns = self.cells.shape[1:]
-        free = ~self.cells.any(axis=0)
+        columns, free = self.cells.shape[2], ~self.cells.any(axis=0)
         if self.falls:
             return {c: (max(np.flatnonzero(free[:, c])), c) for c in range(columns) if free[:, c].any()}
         return {r * columns + c: (r, c) for r, c in np.argwhere(free).tolist()}
