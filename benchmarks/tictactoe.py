@@ -17,20 +17,21 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import random, runs
+from rl_fn.agents.base import Agent
 from rl_fn.envs.compiled import in_a_row
+from rl_fn.struct import Nest
 
 GAME = in_a_row.GAMES["tic_tac_toe"]
 BATCH = 128  # positions that are searched together
 
 
-def results(run: Path, checkpoint: str = "newest") -> Counter[str]:
+def results(agent: Agent, policy: Nest) -> Counter[str]:
     """How all games end that the other side can choose, with the agent first and with the agent second."""
-    agent, _, policy, *_ = runs.load(run, checkpoint=checkpoint)
 
     @tf.function(jit_compile=True, autograph=False)
-    def chosen(params: object, boards: tf.Tensor) -> tf.Tensor:
+    def chosen(policy: Nest, boards: tf.Tensor) -> tf.Tensor:
         observation = in_a_row.observe(in_a_row.State(boards[:, 0], boards[:, 1]), game=GAME)
-        return agent.act(params, agent.init_actor(BATCH), observation, random.key(0), "eval").action
+        return agent.act(policy, agent.init_actor(BATCH), observation, random.key(0), "eval").action
 
     def moved(boards: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         state, reward, ended = in_a_row.play(
@@ -47,7 +48,7 @@ def results(run: Path, checkpoint: str = "newest") -> Counter[str]:
     waiting = np.concatenate([empty, moved(*answers(empty))[0]])
     while len(waiting):
         padded = np.concatenate([waiting, np.zeros((-len(waiting) % BATCH, 2, 3, 3), bool)])
-        batches = [chosen(policy.params, tf.constant(part)) for part in np.split(padded, len(padded) // BATCH)]
+        batches = [chosen(policy, tf.constant(part)) for part in np.split(padded, len(padded) // BATCH)]
         boards, reward, ended = moved(waiting, np.concatenate(batches)[: len(waiting)])
         ends["invalid"] += int(np.sum(reward < 0))
         ends["won"] += int(np.sum(reward > 0))
@@ -62,4 +63,5 @@ def results(run: Path, checkpoint: str = "newest") -> Counter[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    print(dict(results(parser.parse_args().run)))
+    loaded = runs.load(parser.parse_args().run)
+    print(dict(results(loaded.agent, loaded.policy.params)))
