@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from rl_fn import envs, networks, random, replay, sets
 from rl_fn.agents import alphazero, muzero
+from rl_fn.envs import wrappers
 from rl_fn.struct import Transition
 
 LN_2 = math.log(2)
@@ -63,7 +64,7 @@ def test_alphazero_needs_rules_and_no_memory(env, values, message):
 
 
 def test_a_wrapper_that_changes_what_is_seen_hides_the_rules():
-    assert envs.wrappers.frame_stack(envs.make("TicTacToe-v0"), 2).spec.model is None
+    assert wrappers.frame_stack(envs.make("TicTacToe-v0"), 2).spec.model is None
 
 
 def test_muzero_knows_what_follows_an_end_and_not_what_follows_a_cut():
