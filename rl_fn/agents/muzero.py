@@ -69,9 +69,14 @@ class MuZeroHParams(SearchHParams, PrioritizedReplayHParams, TorsoHParams, Targe
 
     def make_model(self, torso: networks.Network, actions: int) -> networks.LatentModel:
         """Makes the model."""
-        sizes = {"state_size": self.state_size, "hidden_sizes": self.model_sizes}
-        outputs = {"num_value_outputs": self.num_bins, "num_reward_outputs": self.num_bins}
-        return networks.latent_model(torso, actions, **sizes, **outputs)
+        return networks.latent_model(
+            torso,
+            actions,
+            state_size=self.state_size,
+            hidden_sizes=self.model_sizes,
+            num_value_outputs=self.num_bins,
+            num_reward_outputs=self.num_bins,
+        )
 
     def look(self, model: networks.LatentModel, params: Nest, inputs: tf.Tensor, key: random.Key, mode: Mode) -> Nest:
         """Searches from what is observed, inputs `[B, ...]`; a `planning.PolicyOutput`."""

@@ -6,6 +6,7 @@ register(
     "alphazero_tictactoe",
     agent="alphazero",
     env="TicTacToe-v0",
+    env_kwargs={"opening": 4},
     values={"train_steps": 200_000, "num_simulations": 16},
     doc="AlphaZero on TicTacToe, against itself.",
 )
@@ -14,6 +15,7 @@ register(
     "alphazero_connect_four",
     agent="alphazero",
     env="ConnectFour-v0",
+    env_kwargs={"opening": 4},
     values={
         "train_steps": 3_000_000,
         "num_simulations": 32,

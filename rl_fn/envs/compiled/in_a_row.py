@@ -64,7 +64,7 @@ class State(NamedTuple):
     theirs: tf.Tensor  # bool[B, rows, columns]
 
 
-def make(game: str, opponent: str = "self", simulations: int = 200) -> Env:
+def make(game: str, opponent: str = "self", simulations: int = 200, opening: int = 0) -> Env:
     """Makes one of the games; it terminates with a win, a full board, or an invalid action, which loses.
 
     Observations are `float32[rows, columns, 3]`, 1 where the one who moves has a stone, where the other has one, and
@@ -77,6 +77,8 @@ def make(game: str, opponent: str = "self", simulations: int = 200) -> Env:
       opponent: "self", where each step is a move of the one or the other side; or who else moves after each action, and
         first in every second game: "random", or "search", a Monte-Carlo tree search with random games to the end.
       simulations: of that search, for each of its moves.
+      opening: moves at random, up to so many, before a game of both sides begins; they cannot end it. What plays
+        against itself sees the same few games otherwise.
 
     Raises:
       ValueError: if a value is not allowed; the message names it.
@@ -86,6 +88,9 @@ def make(game: str, opponent: str = "self", simulations: int = 200) -> Env:
     if opponent not in OPPONENTS:
         raise ValueError(f"opponent is {opponent!r}, expected one of {', '.join(OPPONENTS)}")
     simulations, rules = arguments.integer("simulations", simulations, 1), GAMES[game]
+    opening, shortest = arguments.integer("opening", opening, 0), 2 * rules.length - 1
+    if opening >= shortest:
+        raise ValueError(f"opening is {opening}, expected less than {shortest}, the moves of the shortest game")
     model = Model(from_observation, partial(observe, game=rules), partial(valid_actions, game=rules), _played(rules), 2)
     spec = EnvSpec(
         rules.name,
@@ -100,7 +105,7 @@ def make(game: str, opponent: str = "self", simulations: int = 200) -> Env:
     }
     env = auto_reset(
         spec,
-        start=partial(start, game=rules, opponent=other[opponent]),
+        start=partial(start, game=rules, opponent=other[opponent], opening=opening),
         dynamics=partial(dynamics, game=rules, opponent=other[opponent]),
         observe=model.observe,
         render=render,
@@ -108,15 +113,18 @@ def make(game: str, opponent: str = "self", simulations: int = 200) -> Env:
     return env._replace(evaluation=make(game, "random") if opponent == "self" else None)
 
 
-def start(key: random.Key, batch_size: int, *, game: Game, opponent: Opponent | None) -> State:
-    """Empty boards; where there is an opponent, every second time with a stone of theirs."""
+def start(key: random.Key, batch_size: int, *, game: Game, opponent: Opponent | None, opening: int) -> State:
+    """Empty boards, or after an opening; where there is an opponent, every second time with a stone of theirs."""
     nothing = tf.zeros([batch_size, game.rows, game.columns], tf.bool)
-    empty = State(nothing, nothing)
-    if opponent is None:
-        return empty
-    who_key, move_key = tf.unstack(random.split(key))
-    moved, *_ = play(empty, opponent(empty, move_key), game=game)
-    return struct.where(random.bernoulli(who_key, 0.5, [batch_size]), moved, empty)
+    state = State(nothing, nothing)
+    count_key, move_key = tf.unstack(random.split(key))
+    most = opening if opponent is None else 1
+    count = random.randint(count_key, [batch_size], 0, most + 1)
+    for index in range(most):
+        move = opponent or partial(random_move, game=game)
+        moved, *_ = play(state, move(state, random.fold_in(move_key, index)), game=game)
+        state = struct.where(index < count, moved, state)
+    return state
 
 
 def dynamics(

@@ -105,6 +105,16 @@ def test_against_chance_the_other_side_answers_and_begins_every_second_game(name
     np.testing.assert_array_equal(outcome.reward == -1, ~goes_on)
 
 
+def test_games_of_both_sides_may_begin_after_moves_at_random():
+    env = envs.make("ConnectFour-v0", opening=2)
+    boards = env.reset(random.key(0), 300)[1].numpy()
+    counts = boards[..., :2].sum(axis=(1, 2, 3))
+    assert set(counts) == {0, 1, 2}
+    assert np.all((boards[..., 1].sum(axis=(1, 2)) - boards[..., 0].sum(axis=(1, 2))) == counts % 2)
+    assert len(np.unique(boards[counts == 1], axis=0)) == 7
+    assert not np.any(env.evaluation.reset(random.key(0), 300)[1][..., 0])
+
+
 def test_the_other_side_wins_what_the_agent_loses():
     game = in_a_row.GAMES["tic_tac_toe"]
     cells = tf.reshape(tf.constant([[1, 1, 0, 2, 2, 0, 0, 0, 0], [1, 1, 0, 2, 2, 0, 0, 0, 0]]), [2, 3, 3])
@@ -129,6 +139,7 @@ def test_a_game_at_random_is_valued_for_who_moves_first():
     ("arguments", "message"),
     [
         ({"opponent": "nobody"}, "opponent is 'nobody', expected one of self, random, search"),
+        ({"opening": 5}, "opening is 5, expected less than 5, the moves of the shortest game"),
         ({"simulations": 0}, "simulations is 0, expected an integer of at least 1"),
         ({"game": "chess"}, "game is 'chess', expected one of tic_tac_toe, connect_four"),
     ],
