@@ -46,37 +46,22 @@ class MuZeroHParams(SearchHParams, PrioritizedReplayHParams, TorsoHParams, Targe
     def _num_waiting(self) -> int:
         return 0  # sequences are cut out of what is there; see `min_sequences`
 
-    @property
-    def length(self) -> int:
-        """Steps of a sequence: those that are learned from, the first included, and those after the last one."""
-        return self.unroll_steps + self.n_step
-
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the steps, at least `replay_capacity` of them: items are `replay.Sequence`s."""
         weights = tf.TensorSpec([num_actions("muzero", spec)], tf.float32)
         capacity = -(-self.replay_capacity // self.num_envs) * self.num_envs
-        step = self.step_spec(spec, action_weights=weights)
-        return replay.sequences(capacity, step, num_streams=self.num_envs, length=self.length)
+        step, length = self.step_spec(spec, action_weights=weights), self.unroll_steps + self.n_step
+        return replay.sequences(capacity, step, num_streams=self.num_envs, length=length)
 
     @property
     def min_sequences(self) -> int:
         """Sequences that are there after `learning_starts` steps."""
-        return self.num_envs * max(self.learning_starts // self.num_envs - self.length + 1, 1)
+        steps = self.learning_starts // self.num_envs - self.unroll_steps - self.n_step
+        return self.num_envs * max(steps + 1, 1)
 
     def make_pair(self) -> transforms.TransformPair:
         """From values and rewards to weights of bins, and back."""
         return transforms.muzero_pair(-self.support, self.support, self.num_bins, transforms.SIGNED_HYPERBOLIC_PAIR)
-
-    def make_model(self, torso: networks.Network, actions: int) -> networks.LatentModel:
-        """Makes the model."""
-        return networks.latent_model(
-            torso,
-            actions,
-            state_size=self.state_size,
-            hidden_sizes=self.model_sizes,
-            num_value_outputs=self.num_bins,
-            num_reward_outputs=self.num_bins,
-        )
 
     def look(self, model: networks.LatentModel, params: Nest, inputs: tf.Tensor, key: random.Key, mode: Mode) -> Nest:
         """Searches from what is observed, inputs `[B, ...]`; a `planning.PolicyOutput`."""
@@ -129,10 +114,9 @@ def loss(
     target = returns.n_step_returns(steps.reward, discount, v_t, hparams.n_step, truncated_t=steps.is_last)
     weights = _action_weights(model, to_inputs, target_params, steps, key, hparams)
     is_there, is_known = _reached(steps.is_last, steps.truncated, unroll)
-    here = tf.cast(is_there, tf.float32)
-    known = tf.cast(is_known, tf.float32)
+    here, known = tf.cast(is_there, tf.float32), tf.cast(is_known, tf.float32)
     state = model.represent(params, to_inputs(struct.at(steps.observation, 0)))
-    total = of_policy = of_value = of_reward = tf.zeros_like(v_t[0])
+    of_policy = of_value = of_reward = tf.zeros_like(v_t[0])
     first_value = None
     for k in range(unroll + 1):
         logits, value = model.predict(params, state)
@@ -187,7 +171,15 @@ def make(spec: EnvSpec, hparams: MuZeroHParams, *, loss: Callable[..., tuple[tf.
     """Makes a MuZero agent, of the loss above or another; raises ValueError if the action space is not Discrete."""
     actions = num_actions("muzero", spec)
     torso, input_spec, to_inputs = hparams.make_torso(spec)
-    model, optimizer = hparams.make_model(torso, actions), hparams.make_optimizer(hparams.gradient_steps)
+    model = networks.latent_model(
+        torso,
+        actions,
+        state_size=hparams.state_size,
+        hidden_sizes=hparams.model_sizes,
+        num_value_outputs=hparams.num_bins,
+        num_reward_outputs=hparams.num_bins,
+    )
+    optimizer = hparams.make_optimizer(hparams.gradient_steps)
 
     def init(key: random.Key) -> learning.TargetLearner:
         return learning.init_target_learner(model.init(key, input_spec), optimizer)
