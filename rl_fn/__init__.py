@@ -25,6 +25,7 @@ _MODULES = (
     "networks",
     "normalization",
     "optimizers",
+    "planning",
     "policies",
     "random",
     "replay",

@@ -29,6 +29,7 @@ from rl_fn._src.networks.feedforward import (
     shared,
 )
 from rl_fn._src.networks.keras import from_keras
+from rl_fn._src.networks.latent_model import LatentModel, latent_model
 from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
 from rl_fn._src.networks.normalized import BatchNormNetwork, batch_norm_mlp, dropout_mlp
 from rl_fn._src.networks.observations import flatten, image
@@ -64,6 +65,7 @@ __all__ = [
     "Encoder",
     "KeyedNetwork",
     "Latent",
+    "LatentModel",
     "ModelSize",
     "Network",
     "NoisyNetwork",
@@ -85,6 +87,7 @@ __all__ = [
     "gru",
     "image",
     "is_own",
+    "latent_model",
     "layer_norm",
     "lecun_normal",
     "lecun_uniform",

@@ -59,6 +59,20 @@ class Mean(NamedTuple):
 Metrics: TypeAlias = dict[str, tf.Tensor | Mean]  # by name; a scalar is a mean of one
 
 
+class Model(NamedTuple):
+    """The rules of an environment, for agents that plan with them; all of it for batches."""
+
+    # observation [B, ...] -> state: observations that say all there is to know
+    state: Callable[[Nest], Nest]
+    # state -> observation
+    observe: Callable[[Nest], Nest]
+    # state -> bool[B, A]: at least one in each row
+    valid_actions: Callable[[Nest], tf.Tensor]
+    # (state, action, key) -> (state, reward float32[B] of who moved, terminated bool[B])
+    step: Callable[[Nest, tf.Tensor, tf.Tensor], tuple[Nest, tf.Tensor, tf.Tensor]]
+    num_players: int = 1  # of two, who move in turns, one wins what the other loses
+
+
 class EnvSpec(NamedTuple):
     """What an agent may know of an environment."""
 
@@ -68,6 +82,7 @@ class EnvSpec(NamedTuple):
     max_episode_steps: int | None = None  # episodes are truncated here
     reward_threshold: float | None = None  # the return at which the task counts as solved
     render_fps: float | None = None  # pictures per second, where it is known
+    model: Model | None = None  # its rules, where agents may plan with them
 
 
 def space_spec(space: gymnasium.Space) -> Nest:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # From the bottom up; what is on one floor may know its neighbours.
 FLOORS = (
     ("struct", "random", "scan", "signature", "xla", "scalars", "shapes", "shuffle", "spaces", "naming", "other_names"),
-    ("transforms", "updates", "normalization", "intrinsic", "returns"),
+    ("transforms", "updates", "normalization", "intrinsic", "returns", "planning"),
     ("losses", "policies", "optimizers", "replay"),
     ("networks", "envs"),
     ("learning",),

@@ -7,6 +7,7 @@ TensorFlow is not imported here until a set is made into a struct.
 
 from rl_fn.sets import (
     a2c,
+    alphazero,
     appo,
     atari,
     awr,
@@ -26,6 +27,7 @@ from rl_fn.sets import (
     iqn,
     mpo,
     munchausen,
+    muzero,
     ppg,
     ppo,
     pqn,
@@ -54,6 +56,7 @@ __all__ = [
     "NamedSet",
     "a2c",
     "agent_module",
+    "alphazero",
     "appo",
     "atari",
     "awr",
@@ -76,6 +79,7 @@ __all__ = [
     "make",
     "mpo",
     "munchausen",
+    "muzero",
     "parse_overrides",
     "ppg",
     "ppo",

@@ -48,6 +48,10 @@ AGENTS = {
         "CartPole-v1",
         {**OFF_POLICY, "memory": "lstm", "memory_units": 4, "stream_sizes": (4,), **SEQUENCES},
     ),
+    "muzero": (
+        "CartPole-v1",
+        {**OFF_POLICY, "num_simulations": 3, "n_step": 2, "unroll_steps": 2, "model_sizes": (8,), "search": "puct"},
+    ),
     "rainbow": ("CartPole-v1", {**OFF_POLICY, "stream_sizes": (8,), "num_atoms": 5}),
     "sac": ("CartPole-v1", OFF_POLICY),
     "sac_box": ("Pendulum-v1", OFF_POLICY),

@@ -27,6 +27,8 @@ SMALL = {
     "ppg_cartpole": "rollout_length=16,hidden_sizes=(16,),policy_phase=3",
     "vmpo_cartpole": "rollout_length=16,hidden_sizes=(16,)",
     "vpg_cartpole": "rollout_length=16,hidden_sizes=(16,)",
+    "alphazero_tictactoe": f"{REPLAY},num_simulations=4,num_envs=8,rollout_length=4,batch_size=8",
+    "muzero_catch": f"{REPLAY},num_simulations=4,n_step=2,unroll_steps=2,model_sizes=(16,),batch_size=8",
     "ppo_recurrent_memory_chain": "memory_units=8,hidden_sizes=(16,),rollout_length=16,sequence_length=8",
 }
 # Their states are those of another agent, and so are their updates.

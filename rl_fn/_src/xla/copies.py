@@ -167,6 +167,9 @@ def _converted(loop: Any, function: Any, is_body: bool) -> tuple[Callable, list[
                 parallel_for._stack(new.t, pfor.loop_len_vector) if old.is_stacked > new.is_stacked else new
                 for old, new in zip(operands, results, strict=True)
             ]
+            for old, new in zip(operands, results, strict=True):
+                if old.is_stacked == new.is_stacked:
+                    new.t.set_shape(old.t.shape)  # which a step keeps, and some conversions forget
         return [result.t for result in results]
 
     specs = [tf.TensorSpec(operand.t.shape, operand.t.dtype) for operand in operands]

@@ -42,6 +42,10 @@ ENVIRONMENTS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
         "SimpleBandit-bsuite": (f"{_HERE}.bandit:make", {}),
     },
     "grids": {"FourRooms-misc": (f"{_HERE}.four_rooms:make", {})},
+    "board games": {
+        "TicTacToe-v0": (f"{_HERE}.in_a_row:make", {"game": "tic_tac_toe"}),
+        "ConnectFour-v0": (f"{_HERE}.in_a_row:make", {"game": "connect_four"}),
+    },
     "for tests of agents": {
         "ConstantReward-truncated": (f"{_HERE}.constant_reward:make", {"end": "truncated"}),
         "ConstantReward-terminated": (f"{_HERE}.constant_reward:make", {"end": "terminated"}),

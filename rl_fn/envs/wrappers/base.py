@@ -13,12 +13,16 @@ Wrapper = Callable[Concatenate[Env, P], Env]
 
 
 def changes_task(wrapper: Wrapper[P]) -> Wrapper[P]:
-    """Of a wrapper that changes what the agent sees or does: it is around the environment of the evaluation too."""
+    """Of a wrapper that changes what the agent sees or does: it is around the environment of the evaluation too.
+
+    The rules inside are not those that the agent meets, so it cannot plan with them.
+    """
 
     @functools.wraps(wrapper)
     def wrapped(env: Env, /, *args: P.args, **kwargs: P.kwargs) -> Env:
         evaluation = env.evaluation and wrapper(env.evaluation, *args, **kwargs)
-        return wrapper(env, *args, **kwargs)._replace(evaluation=evaluation)
+        made = wrapper(env, *args, **kwargs)
+        return made._replace(spec=made.spec._replace(model=None), evaluation=evaluation)
 
     return wrapped
 

@@ -14,6 +14,7 @@ DRAWN = {
     "DiscountingChain-bsuite": {},
     "ConstantReward-truncated": {},
     "FourRooms-misc": {"fail_probability": 0.0},
+    "ConnectFour-v0": {},
 }
 
 

@@ -1,0 +1,1 @@
+"""Monte-Carlo tree search; the public page is `rl_fn.planning`."""
