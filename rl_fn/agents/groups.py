@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from rl_fn import learning, networks, optimizers, random, replay, struct
+from rl_fn._src import shards
 from rl_fn.agents.base import ActorStep, Agent, Mode, stateless
 from rl_fn.agents.hparams import HParams, field
 from rl_fn.learning import Learned, OffPolicyPolicy, OffPolicyState
@@ -277,7 +278,8 @@ class EpsilonGreedyHParams(HParams):
         """
         first, last = tf.cast(self.epsilon_initial, tf.float32), tf.cast(self.epsilon_final, tf.float32)
         if self.epsilon_schedule == "per_actor":
-            return _geometric(first, last, tf.range(num_actors, dtype=tf.float32) / max(num_actors - 1, 1))
+            numbers, num_actors = shards.row_numbers(num_actors)
+            return _geometric(first, last, tf.cast(numbers, tf.float32) / max(num_actors - 1, 1))
         steps = tf.maximum(1.0, self.exploration_fraction * self.num_iterations)
         if self.epsilon_schedule == "linear":
             return optimizers.linear_schedule(first, last, steps)(num_updates)

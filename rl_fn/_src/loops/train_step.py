@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random, struct
+from rl_fn._src import shards
 from rl_fn._src.loops.chunks import Chunk, StepReport, Stop, iterations_done, never, nonfinite_metrics, summarize
 from rl_fn._src.loops.compile import Compiled, check_specs
 from rl_fn._src.loops.rollout import ActorsState, Episodes, init_actors, rollout
@@ -70,8 +71,9 @@ def train_step(agent: Agent, env: Env) -> Callable[[TrainState], tuple[TrainStat
         rollout_key, update_key = tf.unstack(random.split(random.fold_in(state.key, state.iteration)))
         acting = tf.nest.map_structure(lambda leaf: leaf[0], state.policies) if actor_lag else state.agent.policy
         actors, (trajectory, episodes) = rollout(agent, env, acting, state.actors, rollout_key)
-        agent_state, metrics = agent.update(state.agent, trajectory, update_key)
         totals = Episodes(*[tf.cast(tf.reduce_sum(total), tf.float32) for total in episodes])
+        trajectory, totals = shards.gathered(trajectory, axis=1), shards.total(totals)
+        agent_state, metrics = agent.update(state.agent, trajectory, update_key)
         policies = _pushed(state.policies, state.agent.policy) if actor_lag else ()
         after = TrainState(agent_state, actors, state.key, state.iteration + 1, policies)
         return after, StepReport(metrics, totals)
@@ -148,6 +150,7 @@ def _check_compiled(label: str, env: Any) -> None:
 
 def _check_state(state: TrainState, agent: Agent, env: Env) -> None:
     num_envs, _, lag = agent.schedule
+    num_envs //= shards.count()
     if (given := state.actors.episode_return.shape[0]) != num_envs:
         raise ValueError(f"train_step: the state has {given} environments, expected the schedule's num_envs {num_envs}")
     waiting = tf.nest.flatten(state.policies)
