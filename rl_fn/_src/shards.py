@@ -26,6 +26,10 @@ class Shard(NamedTuple):
     count: int
 
 
+class _Rows(int):
+    """The size of an axis that is known to be one of rows."""
+
+
 class _Here(threading.local):
     shard: Shard | None = None
     rows: int | None = None  # the size of an axis of rows, inside `rows_of`
@@ -74,7 +78,14 @@ def axis_of_rows(shape: Sequence[Any]) -> int | None:
     """The axis of a shape along which a device has its rows of a whole; None where there is none."""
     if not has_rows():
         return None
-    return next((axis for axis, size in enumerate(shape) if isinstance(size, int) and size == _here.rows), None)
+    told = [axis for axis, size in enumerate(shape) if isinstance(size, _Rows)]
+    alike = [axis for axis, size in enumerate(shape) if isinstance(size, int) and size == _here.rows]
+    return next(iter(told + alike), None)
+
+
+def rows(size: Any) -> Any:
+    """The same size, of an axis that is one of rows also where one before it happens to be as large."""
+    return _Rows(size) if has_rows() and size == _here.rows else size
 
 
 def row_numbers(size: int) -> tuple[tf.Tensor, int]:

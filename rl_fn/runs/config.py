@@ -136,6 +136,14 @@ class RunConfig:
         high=10_000,
         group=_WHAT,
     )
+    devices: int = setting(
+        "GPUs that share the environments and each batch, or CPUs where there is no GPU.",
+        1,
+        metavar="N",
+        low=1,
+        high=1024,
+        group=_WHERE,
+    )
     seed: int = setting(
         "The same seed and settings give the same bits.", 0, metavar="N", low=0, high=2**64 - 1, group=_WHAT
     )

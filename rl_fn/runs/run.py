@@ -63,6 +63,8 @@ class Run:
       train_steps: environment steps of each copy; may be left to `hparams`.
       seed: of copy 0; copy i has the seed `seed + i`.
       copies: how many seeds side by side, in one program; only in compiled environments.
+      devices: how many GPUs share the environments and the batches, or CPUs where there is no GPU; what is learned is
+        what one device would learn, to rounding. Only in compiled environments.
       eval_episodes: whole episodes per evaluation and copy; 0 for no evaluations.
       checkpoint_seconds: the state is saved at least so often, while training goes on; 0 for every chance, before the
         report is handed over.
@@ -92,6 +94,7 @@ class Run:
         train_steps: int | None = None,
         seed: int = 0,
         copies: int = 1,
+        devices: int = 1,
         eval_episodes: int = 100,
         checkpoint_seconds: float = 20.0,
         eval_interval: int | None = None,
@@ -112,6 +115,7 @@ class Run:
             train_steps=agreed_train_steps(train_steps, hparams, agent.schedule),
             seed=seed,
             copies=copies,
+            devices=devices,
             eval_episodes=eval_episodes,
             checkpoint_seconds=checkpoint_seconds,
             eval_interval=eval_interval,
@@ -155,7 +159,7 @@ class Run:
         self.iteration = 0  # rollouts and updates so far
         self.summaries: list[dict[str, Any]] | None = None  # of each copy, once the run has come to its end
         self._iterations = math.ceil((config.train_steps or 0) / agent.schedule.steps)
-        self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes)
+        self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes, config.devices)
         memory.check(self._runner.init, config, env.spec, agent.schedule)
         self._seeds = range(config.seed, config.seed + config.copies)
         self._keys = [random.key(seed) for seed in self._seeds]
@@ -179,7 +183,7 @@ class Run:
         self._stopping = threading.Event()
         self._started = False
         self._state: Nest = None  # to begin with, until it is compiled
-        self._compiled: loops.Compiled | None = None
+        self._compiled: loops.Running | None = None
         self._saved_at = self._made_at
         self._is_beside = config.checkpoint_seconds > 0  # whether files are written while training goes on
         self._evaluation: loops.Evaluation | None = None  # the newest, unless it was broken off
@@ -308,7 +312,7 @@ class Run:
             yield from self._handed_over(chunk)
         self._save()
 
-    def _chunks(self, compiled: loops.Compiled) -> Iterator[loops.Chunk]:
+    def _chunks(self, compiled: loops.Running) -> Iterator[loops.Chunk]:
         """Trains; where environments cannot be gone on with, what was learned before is saved."""
         try:
             yield from self._runner.train(
@@ -369,7 +373,7 @@ class Run:
                 self._best[copy] = float(now)
                 self._storage.save_best(self.iteration, copy, self._of(policy, copy), float(now), self._is_beside)
 
-    def _check_finite(self, compiled: loops.Compiled, chunk: loops.Chunk) -> None:
+    def _check_finite(self, compiled: loops.Running, chunk: loops.Chunk) -> None:
         """What is lost is not saved, and ends the run: the newest checkpoint stays the last good one."""
         saved = f"{self._storage.saved * self.agent.schedule.steps:,} steps in {self.config.output_dir}"
         kept = f"the last good checkpoint is at {saved}" if self._storage.saved else "no checkpoint was written"
@@ -428,7 +432,7 @@ class Run:
         has_lag = hasattr(state, "policies")
         return state._replace(agent=agent, policies=policies) if has_lag else state._replace(agent=agent)
 
-    def _compile(self) -> loops.Compiled:
+    def _compile(self) -> loops.Running:
         if self._compiled is None:
             self.start()
             if self._state is None:  # where the run was finished before

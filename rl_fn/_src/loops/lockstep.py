@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rl_fn._src import shards
 from rl_fn._src.loops.chunks import StepReport
-from rl_fn._src.loops.compile import Held, check_specs
+from rl_fn._src.loops.compile import Running, check_specs
 from rl_fn._src.loops.rollout import init_actors
 from rl_fn._src.loops.train_step import TrainState, train_step
 from rl_fn._src.xla.calls import compile_once
@@ -180,8 +180,8 @@ class OnDevice:
                 return Came(results=(self._state, sums))
 
 
-class Lockstep(Held):
-    """A shared step with its state, run by several devices; made by `share`.
+class Lockstep(Running):
+    """A shared step with its state, run by several devices.
 
     The state is that of all of them together, in the form that one device would have it.
     """
@@ -193,7 +193,7 @@ class Lockstep(Held):
         self._is_theirs = False  # whether the devices have the state already
 
     def run(self, iterations: int) -> Nest:
-        """Runs that many iterations; returns the sums of each output, as `Compiled.run`."""
+        """See Running."""
         if not self._is_theirs:
             state = self.read()
             for peer in self._peers:

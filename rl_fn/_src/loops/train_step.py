@@ -11,7 +11,7 @@ import tensorflow as tf
 from rl_fn import random, struct
 from rl_fn._src import shards
 from rl_fn._src.loops.chunks import Chunk, StepReport, Stop, iterations_done, never, nonfinite_metrics, summarize
-from rl_fn._src.loops.compile import Compiled, check_specs
+from rl_fn._src.loops.compile import Running, check_specs
 from rl_fn._src.loops.rollout import ActorsState, Episodes, init_actors, rollout
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
@@ -86,7 +86,7 @@ def _pushed(policies: Nest, newest: Nest) -> Nest:
 
 
 def train(
-    compiled: Compiled,
+    compiled: Running,
     iterations: int,
     *,
     start: int | None = None,
@@ -120,7 +120,7 @@ def train(
 
 
 def _chunks(
-    compiled: Compiled,
+    compiled: Running,
     done: int,
     iterations: int,
     chunk_seconds: float,
