@@ -51,7 +51,7 @@ from rl_fn._src.loops.learners import (
     init_host_state,
     make_learner,
 )
-from rl_fn._src.loops.lockstep import Lockstep, OnDevice, Peer, SharedStep, spec_of
+from rl_fn._src.loops.lockstep import Came, Lockstep, OnDevice, Peer, PeerLost, SharedStep, spec_of
 from rl_fn._src.loops.offline import OfflineState, init_offline_state, offline_step
 from rl_fn._src.loops.rollout import ActorsState, Episodes, act_and_step, init_actors, rollout
 from rl_fn._src.loops.stateful import StatefulAgent
@@ -61,6 +61,7 @@ from rl_fn._src.scan import scan
 __all__ = [
     "MAX_STEPS",
     "ActorsState",
+    "Came",
     "Chunk",
     "Compiled",
     "EpisodeMeans",
@@ -77,6 +78,7 @@ __all__ = [
     "OfflineState",
     "OnDevice",
     "Peer",
+    "PeerLost",
     "Running",
     "SharedStep",
     "StatefulAgent",

@@ -21,6 +21,9 @@ from rl_fn.envs.base import Env
 from rl_fn.struct import Nest
 
 
+_ATTEMPTS = 4  # at a chunk in which devices are lost
+
+
 class SharedStep:
     """The training step of one of several devices, traced once for all of them.
 
@@ -101,6 +104,11 @@ class SharedStep:
             sums = self._added(sums, tf.nest.pack_sequence_as(self._report, report))
         return [*leaves, *tf.nest.flatten(sums)]
 
+    def with_actors(self, leaves: Sequence[tf.Tensor]) -> TrainState:
+        """A state of which only the environments of a device are known."""
+        actors = tf.nest.pack_sequence_as(self._spec.actors, leaves)
+        return TrainState(agent=None, actors=actors, key=None, iteration=None, policies=None)
+
     def unpack(self, leaves: Sequence[tf.Tensor]) -> tuple[TrainState, StepReport]:
         """What `run` returned: the state of a device, and the sums."""
         size = len(tf.nest.flatten(self._spec))
@@ -109,10 +117,17 @@ class SharedStep:
 
 
 class Came(NamedTuple):
-    """What a device has come to: a vector for a meeting, or its results."""
+    """What a device has come to: a vector for a meeting, or its state and the sums.
+
+    Only those of the first device are looked at, but for what others have of the environments.
+    """
 
     vector: Any = None
     results: Any = None
+
+
+class PeerLost(Exception):
+    """A device that is gone; its peer can make it again."""
 
 
 class Peer(Protocol):
@@ -122,10 +137,7 @@ class Peer(Protocol):
         """Takes its rows of a state."""
 
     def begin(self, iterations: int) -> Callable[[], Came]:
-        """Begins to run; what is returned waits until the device meets the others or has its results.
-
-        Results are its environments, and of the first device the whole state and the sums.
-        """
+        """Begins to run; what is returned waits until the device meets the others or has its results."""
 
     def go_on(self, total: Any) -> Callable[[], Came]:
         """Hands it the sum over devices, and lets it run on."""
@@ -145,7 +157,7 @@ class OnDevice:
 
     def __init__(self, step: SharedStep, index: int, device: str):
         self._step, self._index, self._device = step, index, device
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"device-{index}")
+        self._thread: ThreadPoolExecutor | None = None
         self._state: Any = None
         self._turn: Any = None
 
@@ -165,16 +177,20 @@ class OnDevice:
 
     def close(self) -> None:
         """See Peer."""
-        self._thread.shutdown(wait=False)
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+        self._thread = None
 
     def _submitted(self, total: Any) -> Callable[[], Came]:
-        future: Future[Came] = self._thread.submit(self._advance, total)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"device-{self._index}")
+        future: Future[Came] = self._thread.submit(self._advance, self._turn, total)
         return future.result
 
-    def _advance(self, total: Any) -> Came:
+    def _advance(self, turn: Turn, total: Any) -> Came:
         with tf.device(self._device):
             try:
-                return Came(vector=self._turn.send(None if total is None else tf.identity(total)))
+                return Came(vector=turn.send(None if total is None else tf.identity(total)))
             except StopIteration as end:
                 self._state, sums = self._step.unpack(end.value)
                 return Came(results=(self._state, sums))
@@ -194,19 +210,29 @@ class Lockstep(Running):
 
     def run(self, iterations: int) -> Nest:
         """See Running."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            try:
+                came = self._ran(iterations)
+                break
+            except PeerLost:  # the state is still that of before
+                if not attempts_left:
+                    raise
+        states, sums = zip(*[one.results for one in came], strict=True)
+        self._assign(self._step.whole(states[0], [state.actors for state in states]))
+        self._is_theirs = True
+        return tf.nest.map_structure(lambda leaf: leaf.numpy(), sums[0])
+
+    def _ran(self, iterations: int) -> list[Came]:
         if not self._is_theirs:
             state = self.read()
             for peer in self._peers:
                 peer.load(state)
         self._is_theirs = False  # unless all goes well
-        came = [wait() for wait in [peer.begin(iterations) for peer in self._peers]]
+        came = _all([peer.begin(iterations) for peer in self._peers])
         while came[0].results is None:
             total = _sum([one.vector for one in came])
-            came = [wait() for wait in [peer.go_on(total) for peer in self._peers]]
-        states, sums = zip(*[one.results for one in came], strict=True)
-        self._assign(self._step.whole(states[0], [state.actors for state in states]))
-        self._is_theirs = True
-        return tf.nest.map_structure(lambda leaf: leaf.numpy(), sums[0])
+            came = _all([peer.go_on(total) for peer in self._peers])
+        return came
 
     def restore(self, state: Nest) -> None:
         """See Held."""
@@ -217,6 +243,19 @@ class Lockstep(Running):
         """Lets go of the devices."""
         for peer in self._peers:
             peer.close()
+
+
+def _all(waits: Sequence[Callable[[], Came]]) -> list[Came]:
+    """What all have come to; raises what one has raised only when none runs any more."""
+    came, errors = [], []
+    for wait in waits:
+        try:
+            came.append(wait())
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return came
 
 
 def _sum(vectors: list[Any]) -> tf.Tensor:
