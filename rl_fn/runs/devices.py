@@ -50,6 +50,7 @@ def named(devices: int) -> list[str]:
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     there = tf.config.list_logical_devices(kind)
     if devices > len(there):
-        more = "" if kind == "GPU" else "; make more with tf.config.set_logical_device_configuration before anything runs"
-        raise ValueError(f"devices is {devices}, expected at most {len(there)}, which is how many {kind}s there are{more}")
+        how = "make more with tf.config.set_logical_device_configuration before anything runs"
+        told = f"devices is {devices}, expected at most {len(there)}, which is how many {kind}s there are"
+        raise ValueError(told if kind == "GPU" else f"{told}; {how}")
     return [device.name for device in there[:devices]]

@@ -61,7 +61,8 @@ def make_runner(
     """Makes the runner that fits the environment; see `Run` for the arguments.
 
     Raises:
-      ValueError: for several copies or devices of host environments, for several copies on several devices, or where there is nothing to evaluate in.
+      ValueError: for several copies or devices of host environments, for several copies on several devices, for devices
+        that are not there or cannot share the run equally, or where there is nothing to evaluate in.
     """
     name = env.spec.name
     if isinstance(env, Env):

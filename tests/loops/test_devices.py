@@ -140,7 +140,7 @@ def test_more_devices_than_there_are(tmp_path):
     expected = r"^devices is 2, expected at most 1, which is how many CPUs there are; make more with tf\.config"
     with pytest.raises(ValueError, match=expected):
         Run(versions(), envs.make("CartPole-v1"), tmp_path, train_steps=8, devices=2)
-    with pytest.raises(ValueError, match="^copies is 2, expected 1 on 2 devices, which share one run$"):
+    with pytest.raises(ValueError, match=r"^copies is 2, expected 1 on 2 devices, which share one run$"):
         Run(versions(), envs.make("CartPole-v1"), tmp_path, train_steps=8, devices=2, copies=2)
     with pytest.raises(ValueError, match=r"^devices is 2, expected 1: .*CartPole-v1 is stepped on the host$"):
         Run(versions(), envs.make("gymnasium:CartPole-v1", 2), tmp_path, train_steps=8, devices=2, eval_episodes=0)

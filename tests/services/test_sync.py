@@ -13,7 +13,8 @@ from rl_fn.runs import RunConfig
 from rl_fn.runs.synchronous import Synchronous
 
 PPO = "num_envs=4,rollout_length=4,hidden_sizes=(8,),num_epochs=1,num_minibatches=2,normalize_observations=True"
-DQN = "num_envs=4,rollout_length=2,hidden_sizes=(8,),learning_starts=32,batch_size=16,replay_capacity=300,gradient_steps=2"
+REPLAY = "learning_starts=32,batch_size=16,replay_capacity=300,gradient_steps=2"
+DQN = f"num_envs=4,rollout_length=2,hidden_sizes=(8,),{REPLAY}"
 
 
 @pytest.fixture(scope="module")

@@ -58,9 +58,9 @@ def update_from_replay(
       beta: from the number of updates so far to the exponent of the importance weights.
       to_items: from a trajectory to what the buffer adds; without the extras of acting unless given. None where nothing
         is added, because the buffer holds a data set.
-      shared: whether several devices share each batch, each taking a part of the N items. For that items are `[N, ...]`,
-        and the losses and metrics of a step weighted means over them; where they are not, each device takes the whole
-        step.
+      shared: whether several devices share each batch, each taking a part of the N items. For that items are
+        `[N, ...]`, and the losses and metrics of a step weighted means over them; where they are not, each device takes
+        the whole step.
 
     Returns:
       `(state, trajectory, key) -> (state, metrics)`; before the first gradient step there are no metrics to report.

@@ -85,7 +85,7 @@ def normalized(x: tf.Tensor) -> tf.Tensor:
     """Of mean 0 and deviation 1 over all elements, also those of other devices where they share a batch."""
     mean, deviation = tf.reduce_mean(x), tf.math.reduce_std(x)
     if shards.has_rows():
-        # Of each device its moments, so that they meet once: the variance of the whole is theirs, and that of the means.
+        # They exchange moments and meet once: the variance of the whole is the mean of theirs, and that of the means.
         means, variances = tf.unstack(shards.gathered(tf.stack([[mean], [deviation**2]]), axis=1))
         mean = tf.reduce_mean(means)
         deviation = tf.sqrt(tf.reduce_mean(variances + (means - mean) ** 2))

@@ -1,4 +1,4 @@
-"""A training step shared by several devices, in lockstep: each acts in its environments and takes its part of batches."""
+"""A training step that several devices share: each acts in its environments and takes its part of batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from rl_fn._src.xla.parts import Parts, Turn
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
 from rl_fn.struct import Nest
-
 
 _ATTEMPTS = 4  # at a chunk in which devices are lost
 
@@ -60,9 +59,7 @@ class SharedStep:
                 with shards.sharded(index, devices):
                     return step(state)
 
-            traced = tf.function(shared, autograph=False).get_concrete_function(
-                self._spec, tf.TensorSpec([], tf.int32)
-            )
+            traced = tf.function(shared, autograph=False).get_concrete_function(self._spec, tf.TensorSpec([], tf.int32))
             check_specs("shared step", traced.structured_outputs[0], self._spec)
             self.graph = traced.graph
             self._captured = traced.captured_inputs
