@@ -69,6 +69,8 @@ def make_runner(
         eval_env = env if eval_env is None else eval_env
         if not isinstance(eval_env, Env):
             raise ValueError(f"{name} is compiled, expected an eval_env that is compiled, too")
+        if devices > 1 and agent.schedule.is_offline:
+            raise ValueError(f"devices is {devices}, expected 1: the agent learns from a data set")
         if devices == 1:
             return Local(agent, env, eval_env, copies, eval_episodes)
         if copies > 1:
