@@ -23,7 +23,7 @@ _SUMMED = (tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.int32, tf.int64)
 
 class Shard(NamedTuple):
     index: tf.Tensor  # int32[]: which of the devices this is
-    count: int
+    devices: int
 
 
 class _Rows(int):
@@ -40,9 +40,9 @@ _here = _Here()
 
 
 @contextmanager
-def sharded(index: tf.Tensor, count: int) -> Iterator[None]:
-    """What is traced inside is done by `count` devices, of which this is number `index`, `int32[]`."""
-    before, _here.shard = _here.shard, Shard(index, count)
+def sharded(index: tf.Tensor, devices: int) -> Iterator[None]:
+    """What is traced inside is done by so many devices, of which this is number `index`, `int32[]`."""
+    before, _here.shard = _here.shard, Shard(index, devices)
     try:
         yield
     finally:
@@ -61,7 +61,7 @@ def rows_of(size: int | None) -> Iterator[None]:
 
 def count() -> int:
     """How many devices take the step."""
-    return _here.shard.count if _here.shard else 1
+    return _here.shard.devices if _here.shard else 1
 
 
 def has_rows() -> bool:
@@ -93,7 +93,7 @@ def row_numbers(size: int) -> tuple[tf.Tensor, int]:
     if axis_of_rows([size]) is None:
         return tf.range(size), size
     shard = _shard()
-    return tf.range(size) + shard.index * size, size * shard.count
+    return tf.range(size) + shard.index * size, size * shard.devices
 
 
 def total(nest: Any) -> Any:
@@ -127,10 +127,10 @@ def gathered(nest: Any, axis: int = 0) -> Any:
 
     def placed(leaf: tf.Tensor) -> tf.Tensor:
         leaf = tf.convert_to_tensor(leaf)
-        mask = tf.reshape(tf.range(shard.count) == shard.index, [-1, *[1] * (leaf.shape.rank - axis)])
+        mask = tf.reshape(tf.range(shard.devices) == shard.index, [-1, *[1] * (leaf.shape.rank - axis)])
         spread = tf.where(mask, tf.expand_dims(leaf, axis), tf.zeros([], leaf.dtype))
         shape = leaf.shape.as_list()
-        return tf.reshape(spread, [*shape[:axis], shard.count * shape[axis], *shape[axis + 1 :]])
+        return tf.reshape(spread, [*shape[:axis], shard.devices * shape[axis], *shape[axis + 1 :]])
 
     return total(tf.nest.map_structure(placed, nest))
 
@@ -146,8 +146,8 @@ def mine(nest: Any, axis: int = 0) -> Any:
     shard = _shard()
 
     def part(leaf: tf.Tensor) -> tf.Tensor:
-        check_shared("a batch", leaf.shape[axis], shard.count)
-        size = leaf.shape[axis] // shard.count
+        check_shared("a batch", leaf.shape[axis], shard.devices)
+        size = leaf.shape[axis] // shard.devices
         return tf.gather(leaf, shard.index * size + tf.range(size), axis=axis)
 
     return tf.nest.map_structure(part, nest)

@@ -57,8 +57,10 @@ class Parts:
         self._graph = graph
         self._inputs, self._outputs = [one.name for one in inputs], [one.name for one in outputs]
         self._static = _static(graph, {one.op for one in inputs})
+        self._definition: Any = graph.as_graph_def()
+        self._nodes = {node.name: node for node in self._definition.node}
         self._items = self._cut({one.op for one in inputs}, outputs)
-        self._definition = None  # large, and not needed any more
+        del self._graph, self._definition, self._nodes, self._static  # which are large
 
     def run(self, values: Sequence[tf.Tensor]) -> Turn:
         """Runs the parts on the device of the caller of each turn."""
@@ -78,8 +80,6 @@ class Parts:
 
     def _cut(self, given: set[tf.Operation], outputs: Sequence[tf.Tensor]) -> list[Compiled | Meeting | Loop]:
         """Each operation belongs to the part after the last meeting that it depends on."""
-        self._definition = self._graph.as_graph_def()
-        self._nodes = {node.name: node for node in self._definition.node}
         wanted = _wanted(outputs)
         level: dict[tf.Operation, int] = dict.fromkeys(given, 0)
         members: dict[int, list[tf.Operation]] = {}
