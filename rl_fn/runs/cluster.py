@@ -21,8 +21,9 @@ _STORE_BYTES = 2 * 10**9  # of the object store of a Ray of our own, or a quarte
 _SWITCHES = {
     "RAY_USAGE_STATS_ENABLED": "0",  # which would be sent away
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do by itself, and warns of until then
-    "RAY_enable_metrics_collection": "0",
 }
+# Of a Ray of our own, read when it is imported: what the first is named after is where it listens on loopback only.
+_OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_metrics_collection": "0", "RAY_worker_niceness": "0"}
 _lock = threading.Lock()
 _users = 0  # runs in the Ray that was started or joined here
 
@@ -45,6 +46,8 @@ def connected(num_workers: int, address: str | None, free_bytes: int | None) -> 
     Raises:
       RunError: if the cluster cannot be reached, or Ray cannot be started.
     """
+    for name, value in {**_SWITCHES, **({} if address else _OWN)}.items():
+        os.environ.setdefault(name, value)
     import ray
 
     global _users
@@ -69,8 +72,6 @@ _folder: str | None = None  # of the Ray that was started here
 
 def _start(ray: Any, num_workers: int, address: str | None, free_bytes: int | None) -> None:
     global _folder
-    for name, value in _SWITCHES.items():
-        os.environ.setdefault(name, value)
     quiet = {"configure_logging": False, "log_to_driver": False, "include_dashboard": False}
     logging.getLogger("ray").setLevel(logging.ERROR)
     is_main = threading.current_thread() is threading.main_thread()
