@@ -18,9 +18,11 @@ from rl_fn.runs.errors import RunError, one_line
 EXTRA = 'pip install "rl-fn[workers]"'
 _LOOPBACK = "127.0.0.1"
 _STORE_BYTES = 2 * 10**9  # of the object store of a Ray of our own, or a quarter of what is free; it spills to disk
+_ATTEMPTS = 3  # to start it: a busy machine may take longer than the half minute that Ray waits
 _SWITCHES = {
     "RAY_USAGE_STATS_ENABLED": "0",  # which would be sent away
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do by itself, and warns of until then
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # it prints of workers that died, among the results of the command
 }
 # Of a Ray of our own, read when it is imported: what the first is named after is where it listens on loopback only.
 _OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_metrics_collection": "0", "RAY_worker_niceness": "0"}
@@ -71,8 +73,6 @@ _folder: str | None = None  # of the Ray that was started here
 
 
 def _start(ray: Any, num_workers: int, address: str | None, free_bytes: int | None) -> None:
-    global _folder
-    quiet = {"configure_logging": False, "log_to_driver": False, "include_dashboard": False}
     logging.getLogger("ray").setLevel(logging.ERROR)
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if is_main else None
@@ -80,12 +80,8 @@ def _start(ray: Any, num_workers: int, address: str | None, free_bytes: int | No
         if address is not None:
             ray.init(address, configure_logging=False, log_to_driver=False)
         else:
-            _folder = tempfile.mkdtemp(prefix="rl-fn-")  # short, since the names of sockets are
-            store = max(min(_STORE_BYTES, (free_bytes or _STORE_BYTES) // 4), 10**8)
-            cpus = {"num_cpus": num_workers, "num_gpus": 0, "object_store_memory": store}
-            ray.init("local", _node_ip_address=_LOOPBACK, _temp_dir=_folder, **cpus, **quiet)
+            _start_own(ray, num_workers, free_bytes)
     except Exception as error:
-        _remove_folder()
         what = f"ray_address {address} cannot be reached" if address else "Ray cannot be started"
         raise RunError(f"{what}: {one_line(error)}") from error
     finally:
@@ -93,13 +89,25 @@ def _start(ray: Any, num_workers: int, address: str | None, free_bytes: int | No
             signal.signal(signal.SIGTERM, before)  # which Ray takes over
 
 
-def _stop(ray: Any) -> None:
-    ray.shutdown()
-    _remove_folder()
-
-
-def _remove_folder() -> None:
+def _start_own(ray: Any, num_workers: int, free_bytes: int | None) -> None:
     global _folder
+    store = max(min(_STORE_BYTES, (free_bytes or _STORE_BYTES) // 4), 10**8)
+    quiet = {"configure_logging": False, "log_to_driver": False, "include_dashboard": False}
+    has = {"num_cpus": num_workers, "num_gpus": 0, "object_store_memory": store}
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        _folder = tempfile.mkdtemp(prefix="rl-fn-")  # short, since the names of sockets are
+        try:
+            ray.init("local", _node_ip_address=_LOOPBACK, _temp_dir=_folder, **has, **quiet)
+            return
+        except Exception:
+            _stop(ray)
+            if not attempts_left:
+                raise
+
+
+def _stop(ray: Any) -> None:
+    global _folder
+    ray.shutdown()
     if _folder:
         shutil.rmtree(_folder, ignore_errors=True)
     _folder = None
