@@ -92,9 +92,7 @@ class _Told(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._told: list[str] = []
-        logger = logging.getLogger("rl_fn")
-        logger.addHandler(self)
-        logger.propagate = False
+        logging.getLogger("rl_fn").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._told.append(record.getMessage())
