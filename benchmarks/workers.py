@@ -52,7 +52,7 @@ class Replaying:
         """See `rl_fn.runs.worker.Worker`."""
         from rl_fn.runs.worker import Acted
 
-        return self._buffer, Acted((0.0, 0.0, 0.0), 0.001, (0, 0), [])
+        return self._buffer, Acted((0.0, 0.0, 0.0), 0.001, (0, 0), {}, [])
 
     def is_there(self) -> bool:
         """See Worker."""

@@ -70,6 +70,11 @@ class Acting:
         """Restarts and timeouts of the environments so far."""
         return tuple(getattr(self._env, "failures", Failures()))
 
+    def take_infos(self) -> dict[str, tuple[float, int]]:
+        """What the environments reported of the episodes that ended since the last call; see `Infos.take_sums`."""
+        infos = getattr(self._env, "infos", None)
+        return infos.take_sums() if infos else {}
+
     def close(self) -> None:
         """Closes the environments."""
         if not isinstance(self._env, Env):

@@ -16,6 +16,7 @@ import numpy as np
 from rl_fn import loops
 from rl_fn._src.loops.lanes import Lanes, Piece, Taken
 from rl_fn.envs.host.failures import EnvFailed, Failures
+from rl_fn.envs.host.infos import Infos
 from rl_fn.runs.errors import one_line
 from rl_fn.runs.worker import Acted
 
@@ -82,6 +83,7 @@ class RayFleet:
         self._updates = 0
         self._usual: float | None = None  # seconds of a rollout
         self._ended = np.zeros(3)
+        self.infos = Infos()  # what environments report
         self._failures = Failures()
         self._told: dict[int, Failures] = {}  # of the environments of each worker, so far
         self._error: Exception | None = None
@@ -199,6 +201,7 @@ class RayFleet:
             raise EnvFailed(f"worker {worker.index}", said)
         self._lanes.add(Piece(worker.index, worker.generation, worker.number, worker.version, buffer))
         self._ended += acted.episodes
+        self.infos.add_sums(acted.infos)
         self._usual = acted.seconds if self._usual is None else 0.9 * self._usual + 0.1 * acted.seconds
         worker.number, worker.deaths, worker.since = worker.number + 1, 0, None
 

@@ -30,6 +30,7 @@ class Acted(NamedTuple):
     episodes: tuple[float, float, float]  # that ended: how many, their returns and lengths
     seconds: float  # the rollout took, without what is done only once
     failures: tuple[int, int]  # restarts and timeouts of its environments so far
+    infos: dict[str, tuple[float, int]]  # what these reported at ends of episodes: sums, and of how many
     told: list[str]  # what it had to say by `logging`
     error: tuple[str, str] | None = None  # what ended it: the name of the exception, and what that says
 
@@ -60,10 +61,11 @@ class Worker:
             begin = time.perf_counter()
             trajectory, episodes = self._acting.rollout(policy, version)
             seconds = time.perf_counter() - begin
-            return trajectory, Acted(episodes, seconds, self._acting.failures, self._told.take())
+            failures, infos = self._acting.failures, self._acting.take_infos()
+            return trajectory, Acted(episodes, seconds, failures, infos, self._told.take())
         except Exception as error:
-            nothing = Acted((0.0, 0.0, 0.0), 0.0, (0, 0), self._told.take(), (type(error).__name__, _said(error)))
-            return np.zeros(0, np.uint8), nothing
+            failed = type(error).__name__, _said(error)
+            return np.zeros(0, np.uint8), Acted((0.0, 0.0, 0.0), 0.0, (0, 0), {}, self._told.take(), failed)
 
     def is_there(self) -> bool:
         """Answers, also while it acts."""

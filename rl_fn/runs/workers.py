@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
+
 from rl_fn import loops, random
 from rl_fn._src.loops.lanes import Lanes
 from rl_fn._src.loops.workers import has_streams, workers_train
@@ -37,6 +39,8 @@ class Workers:
 
     def __init__(self, agent: Agent, env: Env | HostEnv, config: RunConfig, here: Runner):
         num_envs = agent.schedule.num_envs
+        if agent.schedule.is_offline:
+            raise ValueError(f"num_workers is {config.num_workers}, expected 1 for an agent that steps no environment")
         if num_envs % config.num_workers:
             raise ValueError(
                 f"num_workers is {config.num_workers}, expected a divisor of num_envs = {num_envs}, the environments "
@@ -83,6 +87,14 @@ class Workers:
     def evaluate(self, policy: Nest, keys: list[random.Key], stop: loops.Stop) -> loops.Evaluation:
         """See Runner."""
         return self._here.evaluate(policy, keys, stop)
+
+    def actions(self) -> np.ndarray | None:
+        """See Runner."""
+        return self._here.actions()
+
+    def infos(self) -> dict[str, float]:
+        """See Runner."""
+        return self._fleet.infos.take() if self._fleet else {}
 
     def failures(self) -> Failures | None:
         """See Runner."""

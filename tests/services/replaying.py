@@ -21,7 +21,7 @@ class Replaying:
         time.sleep(self._seconds)
         episodes = (1.0, float(policy[0]), 5.0)
         buffer = np.full(self._size, self._worker, np.uint8)
-        return buffer, Acted(episodes, self._seconds, (0, 0), [], self._error)
+        return buffer, Acted(episodes, self._seconds, (0, 0), {}, [], self._error)
 
     def pid(self):
         """That of its process."""
