@@ -83,7 +83,7 @@ class RayFleet:
         self._updates = 0
         self._usual: float | None = None  # seconds of a rollout
         self._ended = np.zeros(3)
-        self.infos = Infos()  # what environments report
+        self._infos = Infos()  # what environments report
         self._failures = Failures()
         self._told: dict[int, Failures] = {}  # of the environments of each worker, so far
         self._error: Exception | None = None
@@ -118,6 +118,11 @@ class RayFleet:
             totals, self._ended = self._ended, np.zeros(3)
         return loops.Episodes(*[np.asarray(total, np.float32) for total in totals])
 
+    def infos(self) -> dict[str, float]:
+        """Means of what environments reported of the episodes that ended since the last call."""
+        with self._changed:
+            return self._infos.take()
+
     @property
     def failures(self) -> Failures:
         """Of environments so far; those of a worker that was replaced were made again."""
@@ -148,11 +153,12 @@ class RayFleet:
 
     def _collect(self) -> None:
         while not self._is_closed:
+            arrival = None
             with contextlib.suppress(queue.Empty):
                 arrival = self._arrivals.get(timeout=_WATCH_SECONDS / 2)
-                with self._changed, self._kept():
-                    self._arrived(*arrival)
             with self._changed, self._kept():
+                if arrival:
+                    self._arrived(*arrival)
                 if time.monotonic() - self._watched >= _WATCH_SECONDS:
                     self._watched = time.monotonic()
                     self._watch()
@@ -171,7 +177,7 @@ class RayFleet:
         if self._policy is None or self._error is not None or self._is_closed:
             return
         acting = sum(worker.since is not None for worker in self._workers)
-        for worker in self._workers:
+        for worker in sorted(self._workers, key=lambda worker: self._lanes.num_waiting(worker.index)):
             if worker.since is None and self._lanes.may_begin(acting):
                 if isinstance(self._policy, np.ndarray):
                     self._policy = self._ray.put(self._policy)
@@ -201,7 +207,7 @@ class RayFleet:
             raise EnvFailed(f"worker {worker.index}", said)
         self._lanes.add(Piece(worker.index, worker.generation, worker.number, worker.version, buffer))
         self._ended += acted.episodes
-        self.infos.add_sums(acted.infos)
+        self._infos.add_sums(acted.infos)
         self._usual = acted.seconds if self._usual is None else 0.9 * self._usual + 0.1 * acted.seconds
         worker.number, worker.deaths, worker.since = worker.number + 1, 0, None
 
@@ -214,7 +220,7 @@ class RayFleet:
 
     def _is_late(self, index: int) -> bool:
         since = self._workers[index].since
-        return since is not None and time.monotonic() - since > _LATE * (self._usual or self._patience.first)
+        return since is None or time.monotonic() - since > _LATE * (self._usual or self._patience.first)
 
     def _watch(self) -> None:
         """Replaces who does not answer, or has been at one rollout for too long."""

@@ -52,9 +52,9 @@ class Workers:
             raise ValueError(f"num_workers is {config.num_workers}, expected 1 for an agent without a name")
         cluster.check_installed(config.num_workers)
         self._agent, self._env, self._config, self._here = agent, env, config, here
-        self._lag = agent.max_policy_lag if config.max_policy_lag is None else config.max_policy_lag
-        if self._lag is not None:
-            self._lag = max(self._lag, agent.schedule.actor_lag)
+        self._lag = config.max_policy_lag
+        if self._lag is None and agent.max_policy_lag is not None:
+            self._lag = max(agent.max_policy_lag, agent.schedule.actor_lag)
         self._resources = ExitStack()
         self._fleet: RayFleet | None = None
         self._told = Failures()
@@ -74,10 +74,11 @@ class Workers:
             ray = self._resources.enter_context(
                 cluster.connected(num_workers, self._config.ray_address, memory.available())
             )
-            remote = ray.remote(concurrency_groups={"watch": 1}, num_cpus=1, max_restarts=0)(Worker)
+            remote = ray.remote(concurrency_groups={"watch": 1}, num_cpus=1, scheduling_strategy="SPREAD")(Worker)
             make_worker = lambda index, generation: remote.remote(Assignment(settings, index, generation))
             lanes = Lanes(num_workers, self._lag, has_streams(self._agent, compiled.spec))
             share = self._agent.schedule.num_envs // num_workers
+            self._told = Failures()
             self._fleet = RayFleet(ray, make_worker, num_workers, share, lanes)
             self._resources.callback(self._fleet.close)
             yield from workers_train(
@@ -94,7 +95,7 @@ class Workers:
 
     def infos(self) -> dict[str, float]:
         """See Runner."""
-        return self._fleet.infos.take() if self._fleet else {}
+        return self._fleet.infos() if self._fleet else {}
 
     def failures(self) -> Failures | None:
         """See Runner."""

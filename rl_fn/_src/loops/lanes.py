@@ -53,6 +53,10 @@ class Lanes:
         """Whether one more worker may act with the newest policy, where so many are acting already."""
         return (len(self._waiting) + acting) // self._num + self._is_updating <= self._ahead
 
+    def num_waiting(self, worker: int) -> int:
+        """Rollouts of a worker that wait to be learned from."""
+        return sum(piece.worker == worker for piece in self._waiting)
+
     def add(self, piece: Piece) -> None:
         """Keeps what a worker has acted."""
         self._waiting.append(piece)
@@ -62,7 +66,7 @@ class Lanes:
 
         Args:
           updates: that the newest policy has had.
-          is_late: whether a worker has been acting for so long that it is not to be waited for.
+          is_late: whether a worker is not to be waited for, because it has been acting for long, or acts nothing.
         """
         if self._max_lag is not None:
             fresh = [piece for piece in self._waiting if updates - piece.version <= self._max_lag]
