@@ -24,8 +24,12 @@ _SWITCHES = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do by itself, and warns of until then
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # it prints of workers that died, among the results of the command
 }
-# Of a Ray of our own, read when it is imported: what the first is named after is where it listens on loopback only.
-_OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_metrics_collection": "0", "RAY_worker_niceness": "0"}
+_OWN = {  # of a Ray of our own, read when it is imported
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # whatever it is named after: it listens on loopback only
+    "RAY_enable_metrics_collection": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # after which what outlived a killed learner ends
+}
 _lock = threading.Lock()
 _users = 0  # runs in the Ray that was started or joined here
 
