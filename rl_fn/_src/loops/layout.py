@@ -66,11 +66,9 @@ def trajectory_spec(agent: Agent, env_spec: EnvSpec, num_envs: int) -> Transitio
         return tf.nest.map_structure(lambda leaf: tf.TensorSpec([*sizes, *leaf.shape], leaf.dtype), nest)
 
     observation = struct.space_spec(env_spec.observation_space)
-    act = lambda *inputs: agent.act(inputs[0], agent.init_actor(num_envs), *inputs[1:], "train")
-    key = tf.TensorSpec([2], tf.uint32)
-    traced = tf.function(act, autograph=False).get_concrete_function(
-        policy_spec(agent), ahead(observation, num_envs), key
-    )
+    act = lambda policy, seen, key: agent.act(policy, agent.init_actor(num_envs), seen, key, "train")
+    inputs = policy_spec(agent), ahead(observation, num_envs), tf.TensorSpec([2], tf.uint32)
+    traced = tf.function(act, autograph=False).get_concrete_function(*inputs)
     acted = _specs(traced.structured_outputs)
     flag, number = tf.TensorSpec([num_envs], tf.bool), tf.TensorSpec([num_envs], tf.float32)
     seen = ahead(observation, num_envs)
