@@ -61,6 +61,8 @@ class Agent(NamedTuple):
     # agent_state -> agent_state, where all environments begin anew between two trajectories: what waits for its next
     # steps ends here, as truncated
     cut: Callable[[Any], Any] = lambda state: state
+    # Updates that the policy may be behind that acted in what `update` gets; None for any, as from a replay
+    max_policy_lag: int | None = 1
 
 
 def sampled(agent: Agent) -> Agent:

@@ -238,7 +238,7 @@ class ReplayHParams(HParams):
         def cut(state: OffPolicyState) -> OffPolicyState:
             return state._replace(replay=buffer.cut(state.replay))
 
-        return Agent(self.schedule, init, init_actor, act, update, cut)
+        return Agent(self.schedule, init, init_actor, act, update, cut, max_policy_lag=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,6 +290,13 @@ class EpsilonGreedyHParams(HParams):
         if self.epsilon_schedule == "linear":
             return optimizers.linear_schedule(first, last, steps)(num_updates)
         return _geometric(first, last, optimizers.linear_schedule(0.0, 1.0, steps)(num_updates))
+
+    def of_actors(self, first: int, count: int) -> HParams:
+        """See HParams: where each actor has a probability of its own, these have theirs."""
+        if self.epsilon_schedule != "per_actor":
+            return self
+        each = self.epsilon(tf.constant(0), self.num_envs)
+        return self.override(epsilon_initial=each[first], epsilon_final=each[first + count - 1])
 
     def report_epsilon(self, state: Any) -> Metrics:
         """The mean over actors, for a state with `num_updates`."""

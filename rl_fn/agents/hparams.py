@@ -98,6 +98,11 @@ class HParams:
         """Rollouts (and updates) in a run: enough that `train_steps` are reached."""
         return -(-self.train_steps // self.schedule.steps)  # a division of floats would round large numbers
 
+    def of_actors(self, first: int, count: int) -> HParams:
+        """Those of an agent that acts in some of the environments only: in `count` of them, from `first` on."""
+        del first, count  # most act alike everywhere
+        return self
+
     def override(self: Struct, /, **values: Any) -> Struct:
         """Returns a copy with other values; refuses unknown names."""
         names = [item.name for item in dataclasses.fields(self)]

@@ -19,6 +19,8 @@ from rl_fn.agents.groups import ActorCriticHParams, AdamHParams, Inputs
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
+MAX_POLICY_LAG = 20  # updates: what is older V-trace could correct for, but its traces would be short
+
 
 @dataclasses.dataclass(frozen=True)
 class IMPALAHParams(ActorCriticHParams, AdamHParams):
@@ -151,4 +153,4 @@ def make(spec: EnvSpec, hparams: IMPALAHParams, *, loss: Callable[..., tuple[tf.
         trained, metrics = scan(gradient_step, learning.Trained(*state), length=hparams.num_epochs)
         return IMPALAState(*trained), tf.nest.map_structure(tf.reduce_mean, metrics)
 
-    return Agent(hparams.schedule, init, network.initial_state, act, update)
+    return Agent(hparams.schedule, init, network.initial_state, act, update, max_policy_lag=MAX_POLICY_LAG)

@@ -16,7 +16,7 @@ from rl_fn.runs import RunConfig
 from rl_fn.runs.config import read_json
 from rl_fn.sets import modules
 
-_WHAT, _TEST = "what is trained", "testing what was learned"
+_TEST = "testing what was learned"
 MOST_EPISODES = 10**6
 RUNS = Path("runs")  # where folders are made that nobody named
 
@@ -28,9 +28,6 @@ def train(
     config: Annotated[
         Path | None, flag("Train as the config.json of another run says; flags that are given win.", "FILE")
     ] = None,
-    num_workers: Annotated[
-        int | None, flag("Environments stepped side by side: the hyper-parameter num_envs.", "N", group=_WHAT)
-    ] = None,
     training: Annotated[
         bool, flag("False: freeze what the run in the folder has learned, and test it.", group=_TEST)
     ] = True,
@@ -41,9 +38,6 @@ def train(
     compilation_cache: Annotated[bool, flag("Keep compiled programs in the user's cache folder.")] = True,
 ) -> None:
     """Train an agent. Started again on the same output folder, a run goes on from its newest checkpoint."""
-    if num_workers is not None:
-        several = filter(None, [flags.get("hparam_override", ""), f"num_envs={num_workers}"])
-        flags["hparam_override"] = ",".join(several)  # where both are told, that is refused
     if test_only or not training:
         _test(flags, test_episodes, compilation_cache)
         return

@@ -100,6 +100,31 @@ class RunConfig:
         group=_WHAT,
     )
     sys: str = setting("Where to run.", "local", choices=("local",), group=_WHERE)
+    num_workers: int = setting(
+        "Processes that share out num_envs and act in them, while this one learns; 1 for all of it in this one.",
+        1,
+        metavar="N",
+        low=1,
+        high=10_000,
+        group=_WHERE,
+    )
+    sync: bool = setting(
+        "Whether workers share each step in lockstep, as devices do, to the result of one process.", False, group=_WHERE
+    )
+    ray_address: str | None = setting(
+        "A cluster of Ray for the workers, such as auto or 10.0.0.1:6379; else one is started here for the run.",
+        None,
+        metavar="ADDRESS",
+        group=_WHERE,
+    )
+    max_policy_lag: int | None = setting(
+        "Updates that the policy of workers may be behind; 0 to take turns; else what the agent allows.",
+        None,
+        metavar="N",
+        low=0,
+        high=10**6,
+        group=_WHERE,
+    )
     env: str | None = setting("The environment, where it is not that of the set.", None, metavar="NAME", group=_WHAT)
     env_kwargs: Mapping[str, Any] = setting(
         'What the environment is made with, such as "size=10".', {}, metavar="NAME=VALUE,...", group=_WHAT
@@ -194,6 +219,10 @@ class RunConfig:
             object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
         if self.seed + self.copies > 2**64:
             raise ValueError(f"seed is {self.seed}, expected at most 2**64 - copies")
+        if self.sync and self.num_workers == 1:
+            raise ValueError("sync is True, expected num_workers of more than 1, which share each step")
+        if self.devices > 1 and self.num_workers > 1:
+            raise ValueError(f"devices is {self.devices}, expected 1 with num_workers = {self.num_workers}")
         for name, instead in _NOT_KWARGS.items():
             if name in self.env_kwargs:
                 raise ValueError(f"env_kwargs cannot have {name}: {instead}")

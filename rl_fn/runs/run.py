@@ -38,6 +38,8 @@ from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard
 from rl_fn.runs.runner import make_runner
 from rl_fn.runs.storage import Storage
 from rl_fn.runs.summary import Timing, check_summary, summarize
+from rl_fn.runs.synchronous import in_lockstep
+from rl_fn.runs.workers import Workers
 from rl_fn.struct import Nest
 
 EVALUATIONS = 20  # during a run, evenly spaced
@@ -134,7 +136,7 @@ class Run:
             raise ValueError(f"{config.output_dir} is the run of an agent without a name: only its script can make it")
         config = config.resolved()
         hparams = config.make_hparams()
-        env = config.make_env(hparams.num_envs)
+        env = config.make_env(hparams.num_envs if config.num_workers == 1 else 1)  # workers make their own
         owned = [] if isinstance(env, Env) else [env]
         run = cls.__new__(cls)
         try:
@@ -160,11 +162,16 @@ class Run:
         self.summaries: list[dict[str, Any]] | None = None  # of each copy, once the run has come to its end
         self._iterations = math.ceil((config.train_steps or 0) / agent.schedule.steps)
         self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes, config.devices)
+        if config.num_workers > 1:
+            self._runner = (in_lockstep if config.sync else Workers)(agent, env, config, self._runner)
         memory.check(self._runner.init, config, env.spec, agent.schedule)
         self._seeds = range(config.seed, config.seed + config.copies)
         self._keys = [random.key(seed) for seed in self._seeds]
         self._owned = owned  # made by the run, and closed with it
         self._storage = Storage(config.output_dir, folder.contents(config), agent.schedule.steps)
+        self._goes_on = isinstance(env, Env) and (
+            config.num_workers == 1 or config.sync
+        )  # environments are part of the state
         self.notes = self._storage.notes  # sentences that people should be told
         interval = config.eval_interval and math.ceil(config.eval_interval / agent.schedule.steps)
         self._pause_every = interval or math.ceil(self._iterations / EVALUATIONS)
@@ -268,7 +275,7 @@ class Run:
             if self.iteration:
                 at = f"{self.env_steps:,} steps in {self.config.output_dir}"
                 self.notes.append(f"going on from the checkpoint at {at}")
-            if self.iteration and not isinstance(self.env, Env):
+            if self.iteration and not self._goes_on:
                 name = self.env.spec.name
                 self.notes.append(f"{name} is no part of the checkpoint: its environments begin new episodes")
         self._started = True

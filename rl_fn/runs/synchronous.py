@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from rl_fn import loops
+from rl_fn import loops, random
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
+from rl_fn.envs.host.base import HostEnv
+from rl_fn.runs import cluster, memory
 from rl_fn.runs.config import RunConfig
 from rl_fn.runs.errors import RunError, one_line
-from rl_fn.runs.local import Local
+from rl_fn.runs.runner import Runner
 from rl_fn.runs.sharing import Sharer, Told
 from rl_fn.struct import Nest
 
@@ -22,13 +25,29 @@ PATIENCE_SECONDS = 600.0  # with a worker that is to meet the others, which at f
 _LOG = logging.getLogger(__name__)
 
 
-class Synchronous(Local):
-    """As `Local`, of one copy, with the environments and the batches shared by processes, of which this is the first.
+def in_lockstep(agent: Agent, env: Env | HostEnv, config: RunConfig, here: Runner) -> Synchronous:
+    """Makes the runner of `config.num_workers` that share each step; the arguments are those of `Workers`.
+
+    Raises:
+      ValueError: for host environments, data sets and several copies, if Ray is not installed, and as Synchronous.
+    """
+    workers = f"num_workers is {config.num_workers}, expected 1 with sync"
+    if not isinstance(env, Env) or agent.schedule.is_offline:
+        raise ValueError(f"{workers}: {env.spec.name} is stepped on the host, or not at all")
+    if config.copies > 1:
+        raise ValueError(f"copies is {config.copies}, expected 1 with num_workers = {config.num_workers}")
+    cluster.check_installed(config.num_workers)
+    connect = lambda: cluster.connected(config.num_workers, config.ray_address, memory.available())
+    return Synchronous(agent, env, here, config, config.num_workers, connect)
+
+
+class Synchronous:
+    """The environments and the batches of a run shared by processes, of which this is the first.
 
     Args:
       agent: the agent, of all workers together.
       env: the environment.
-      eval_env: that of the evaluation, which plays here.
+      here: where it happens otherwise, which evaluates.
       config: of the run, resolved.
       num_workers: how many processes.
       connect: gives Ray, connected, for as long as it is entered.
@@ -42,20 +61,24 @@ class Synchronous(Local):
         self,
         agent: Agent,
         env: Env,
-        eval_env: Env,
+        here: Runner,
         config: RunConfig,
         num_workers: int,
         connect: Callable[[], AbstractContextManager[Any]],
     ):
-        super().__init__(agent, env, eval_env, 1, config.eval_episodes)
         if not config.is_named:
             raise ValueError(f"num_workers is {num_workers}, expected 1 for an agent without a name")
-        self._config, self._num_workers, self._connect = config.to_json(), num_workers, connect
+        self._place, self._connect = here, connect
+        self._config, self._num_workers = config.to_json(), num_workers
         self._step = loops.SharedStep(agent, env, loops.spec_of(self.init), num_workers)
         self._here = loops.OnDevice(self._step, 0, tf.config.list_logical_devices()[0].name)
         self.others = [InWorker(index, self._make, self._step) for index in range(1, num_workers)]
         self._resources = ExitStack()
         self._ray: Any = None
+
+    def init(self, key: random.Key) -> Nest:
+        """See Runner."""
+        return self._place.init(key)
 
     def compile(self, state: Nest) -> loops.Running:
         """See Runner."""
@@ -67,12 +90,31 @@ class Synchronous(Local):
             self._ray = self._resources.enter_context(self._connect())
             for worker in self.others:
                 self._resources.callback(worker.close)
-            yield from super().train(compiled, iterations, **options)
+            yield from self._place.train(compiled, iterations, **options)
+
+    def evaluate(self, policy: Nest, keys: list[random.Key], stop: loops.Stop) -> loops.Evaluation:
+        """See Runner."""
+        return self._place.evaluate(policy, keys, stop)
+
+    def actions(self) -> np.ndarray | None:
+        """See Runner."""
+        return self._place.actions()
+
+    def failures(self) -> None:
+        """See Runner."""
+
+    def infos(self) -> dict[str, float]:
+        """See Runner."""
+        return {}
+
+    def stopping(self) -> None:
+        """See Runner."""
 
     def close(self) -> None:
         """See Runner."""
         self._resources.close()
         self._here.close()
+        self._place.close()
 
     def _make(self, index: int) -> tuple[Any, Any]:
         remote = self._ray.remote(num_cpus=1, max_restarts=0)(Sharer)

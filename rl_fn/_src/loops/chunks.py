@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from rl_fn._src.loops.compile import Held
-from rl_fn._src.loops.finite import nonfinite
+from rl_fn._src.loops.finite import NonFiniteError, nonfinite
 from rl_fn._src.loops.rollout import Episodes
+from rl_fn.envs.host.failures import EnvFailed
 from rl_fn.struct import Mean, Metrics
 
 # Whether a loop is to end: asked about every second or more often, and answered at once.
@@ -63,6 +65,56 @@ class Chunk(NamedTuple):
         metrics = {name: np.asarray(value) for name, value in content["metrics"].items()}
         episodes = EpisodeMeans(**{name: np.asarray(value) for name, value in content["episodes"].items()})
         return cls(**{**content, "metrics": metrics, "episodes": episodes, "nonfinite": ()})
+
+
+def chunked(
+    iterate: Callable[[int], None],
+    drain: Callable[[], StepReport],
+    done: int,
+    iterations: int,
+    chunk_seconds: float,
+    max_chunk: int | None,
+    pause_every: int | None,
+    measured: Callable[[int, float], dict[str, np.ndarray]] = lambda size, seconds: {},
+) -> Iterator[Chunk]:
+    """Makes chunks of iterations that are calls.
+
+    Args:
+      iterate: does the iteration of that number. Where it raises Stopped, EnvFailed or NonFiniteError, it is lost, and
+        a chunk with those before it is the last; the latter two are raised after that.
+      drain: waits for what has begun, and returns the sums since the last call.
+      done: iterations so far.
+      iterations: the number to reach.
+      chunk_seconds: as that of the loop, and so are the arguments that follow.
+      max_chunk: see there.
+      pause_every: see there.
+      measured: more metrics of a chunk, by its iterations and seconds.
+    """
+    first, is_stopped = True, False
+    failure: EnvFailed | NonFiniteError | None = None
+    while done < iterations and not is_stopped:
+        limit = min(iterations - done, max_chunk or iterations, 1 if first else iterations)
+        if pause_every:
+            limit = min(limit, pause_every - done % pause_every)
+        begin, size = time.perf_counter(), 0
+        try:
+            while size < limit and (not size or time.perf_counter() - begin < chunk_seconds):
+                iterate(done + size)
+                size += 1
+        except Stopped:
+            is_stopped = True
+        except (EnvFailed, NonFiniteError) as error:
+            failure = error
+        sums = drain()
+        seconds = time.perf_counter() - begin
+        done += size
+        if size:
+            metrics, episodes = summarize(sums, size)
+            metrics |= measured(size, seconds)
+            yield Chunk(done, size, seconds, first, metrics, episodes, nonfinite_metrics(sums))
+        if failure is not None:
+            raise failure
+        first = False
 
 
 def summarize(sums: StepReport, iterations: int) -> tuple[dict[str, np.ndarray], EpisodeMeans]:

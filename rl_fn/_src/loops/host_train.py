@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -13,18 +12,15 @@ from rl_fn._src.loops.chunks import (
     StepReport,
     Stop,
     Stopped,
+    chunked,
     iterations_done,
     never,
-    nonfinite_metrics,
-    summarize,
 )
 from rl_fn._src.loops.compile import Compiled
-from rl_fn._src.loops.finite import NonFiniteError
 from rl_fn._src.loops.host_actors import HostActors, check_host, env_seed, iteration_keys
 from rl_fn._src.loops.learners import HostState, make_learner
 from rl_fn.agents.base import Agent
 from rl_fn.envs.host.base import HostEnv
-from rl_fn.envs.host.failures import EnvFailed
 
 
 def host_train(
@@ -90,33 +86,13 @@ def _chunks(
     if done:
         compiled.replacer(lambda state: state._replace(agent=agent.cut(state.agent)))()
     with closing(make_learner(agent, compiled)) as learner:
-        first, stopped = True, False
-        failure: EnvFailed | NonFiniteError | None = None
         try:
             actors = HostActors(agent, env, _env_seed(compiled, done), stop)
         except Stopped:
             return
-        while done < iterations and not stopped:
-            limit = min(iterations - done, max_chunk or iterations, 1 if first else iterations)
-            if pause_every:
-                limit = min(limit, pause_every - done % pause_every)
-            begin, size = time.perf_counter(), 0
-            try:
-                while size < limit and (not size or time.perf_counter() - begin < chunk_seconds):
-                    learner.learn(actors.rollout(learner.acting(), done + size))
-                    size += 1
-            except Stopped:
-                stopped = True
-            except (EnvFailed, NonFiniteError) as error:
-                failure = error
-            sums = StepReport(learner.drain(), actors.ended())
-            seconds = time.perf_counter() - begin
-            done += size
-            if size:
-                yield Chunk(done, size, seconds, first, *summarize(sums, size), nonfinite_metrics(sums))
-            if failure is not None:
-                raise failure
-            first = False
+        iterate = lambda iteration: learner.learn(actors.rollout(learner.acting(), iteration))
+        drain = lambda: StepReport(learner.drain(), actors.ended())
+        yield from chunked(iterate, drain, done, iterations, chunk_seconds, max_chunk, pause_every)
 
 
 def _env_seed(compiled: Compiled, iteration: int) -> int:

@@ -70,7 +70,7 @@ class InTurnLearner:
     """
 
     def __init__(self, agent: Agent, compiled: Compiled):
-        self._compiled, self._sums = compiled, _Sums()
+        self._compiled, self._sums = compiled, Sums()
         self._act = compiled.reader(act_function(agent, agent.schedule.num_envs, "train"), policy_and_key)
 
     def acting(self) -> Act:
@@ -104,7 +104,7 @@ class LaggingLearner:
     """
 
     def __init__(self, agent: Agent, compiled: Compiled):
-        self._compiled, self._sums, self._lag = compiled, _Sums(), agent.schedule.actor_lag
+        self._compiled, self._sums, self._lag = compiled, Sums(), agent.schedule.actor_lag
         self._act = compile_once(act_function(agent, agent.schedule.num_envs, "train"))
         self._thread = ThreadPoolExecutor(1, "rl_fn-update")  # TensorFlow releases Python's lock
         self._updates: deque[Future] = deque()  # those whose policy has not acted yet
@@ -147,7 +147,7 @@ def make_learner(agent: Agent, compiled: Compiled) -> Learner:
     return (LaggingLearner if agent.schedule.actor_lag else InTurnLearner)(agent, compiled)
 
 
-class _Sums:
+class Sums:
     def __init__(self) -> None:
         self._sums: Metrics = {}
 

@@ -34,11 +34,19 @@ class Infos:
 
     def add(self, found: Mapping[str, float]) -> None:
         """Adds the numbers of one episode."""
-        for name, value in found.items():
-            total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = total + value, count + 1
+        self.add_sums({name: (value, 1) for name, value in found.items()})
 
     def take(self) -> dict[str, float]:
         """The means by name, which begin anew."""
+        return {name: total / count for name, (total, count) in self.take_sums().items()}
+
+    def take_sums(self) -> dict[str, tuple[float, int]]:
+        """The sums by name, with the number of episodes in each, which begin anew."""
         sums, self._sums = self._sums, {}
-        return {name: total / count for name, (total, count) in sums.items()}
+        return sums
+
+    def add_sums(self, sums: Mapping[str, tuple[float, int]]) -> None:
+        """Adds what `take_sums` of others gave."""
+        for name, (more, episodes) in sums.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = total + more, count + episodes

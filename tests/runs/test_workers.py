@@ -1,0 +1,78 @@
+"""What of a run with workers needs no Ray."""
+
+import logging
+import sys
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rl_fn.agents import r2d2
+from rl_fn.runs import Run, RunConfig
+from rl_fn.runs.acting import Acting
+from rl_fn.runs.cluster import EXTRA
+from rl_fn.runs.worker import Assignment, Worker
+
+
+def config(folder, **settings):
+    return RunConfig(**{"hparams": "dqn_cartpole", "output_dir": folder, "num_workers": 2, **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_workers": 3}, "num_workers is 3, expected a divisor of num_envs = 4"),
+        ({"copies": 2}, "copies is 2, expected 1 with num_workers = 2"),
+    ],
+)
+def test_what_cannot_be_shared_out_is_refused(settings, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        Run.from_config(config(tmp_path / "new", hparam_override="num_envs=4", **settings))
+    assert not (tmp_path / "new").exists()
+
+
+def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match="num_workers is 2") as caught:
+        Run.from_config(config(tmp_path / "new", hparam_override="num_envs=4"))
+    assert str(caught.value) == f"num_workers is 2, and Ray, which more than one needs, is not installed: {EXTRA}"
+    assert EXTRA == 'pip install "rl-fn[workers]"'
+
+
+def test_each_worker_has_the_epsilons_of_its_own_environments():
+    hparams = r2d2.R2D2HParams(num_envs=8, epsilon_initial=0.4, epsilon_final=0.4**8)
+    zero = tf.constant(0)
+    whole = hparams.epsilon(zero, 8)
+    parts = [hparams.of_actors(first, 2).epsilon(zero, 2) for first in range(0, 8, 2)]
+    np.testing.assert_allclose(tf.concat(parts, axis=0), whole, rtol=1e-5)
+    alone = [hparams.of_actors(first, 1).epsilon(zero, 1) for first in range(8)]
+    np.testing.assert_allclose(tf.concat(alone, axis=0), whole, rtol=1e-5)
+    linear = hparams.override(epsilon_schedule="linear")
+    assert linear.of_actors(2, 2) is linear
+
+
+def test_workers_and_their_successors_act_each_in_their_own_way(tmp_path):
+    overrides = "num_envs=4,rollout_length=8,hidden_sizes=(8,)"
+    settings = config(tmp_path, env="gymnasium:CartPole-v1", hparam_override=overrides).resolved()
+    acted = []
+    for worker, generation in [(0, 0), (1, 0), (0, 1)]:
+        acting = Acting(settings.to_json(), worker, generation, threading.Event().is_set)
+        policy = np.zeros(acting._policy.size, np.uint8)
+        trajectory, episodes = acting.rollout(policy, 0)
+        acted.append(acting._trajectory.unpack(trajectory))
+        assert acted[-1].reward.shape == (8, 2)
+        assert len(episodes) == 3
+        acting.close()
+    assert len({one.observation.tobytes() for one in acted}) == 3
+
+
+def test_what_a_worker_cannot_do_is_its_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr("rl_fn.runs.worker._ENVIRONMENT", {})  # of a process of its own
+    settings = config(tmp_path).resolved().to_json()
+    worker = Worker(Assignment({**settings, "env": "CartPole-v9"}, 0, 0))
+    trajectory, acted = worker.rollout(np.zeros(10, np.uint8), 0)
+    logging.getLogger("rl_fn").removeHandler(worker._told)
+    assert trajectory.size == 0
+    assert acted.error[0] == "ValueError"
+    assert "unknown environment 'CartPole-v9'" in acted.error[1]
