@@ -83,12 +83,13 @@ def sequences_of(rollout: Rollout, advantage: tf.Tensor, length: int) -> Sequenc
 
 def normalized(x: tf.Tensor) -> tf.Tensor:
     """Of mean 0 and deviation 1 over all elements, also those of other devices where they share a batch."""
-    mean, deviation = tf.reduce_mean(x), tf.math.reduce_std(x)
-    if shards.has_rows():
-        # They exchange moments and meet once: the variance of the whole is the mean of theirs, and that of the means.
-        means, variances = tf.unstack(shards.gathered(tf.stack([[mean], [deviation**2]]), axis=1))
-        mean = tf.reduce_mean(means)
-        deviation = tf.sqrt(tf.reduce_mean(variances + (means - mean) ** 2))
+    if not shards.has_rows():
+        return (x - tf.reduce_mean(x)) / (tf.math.reduce_std(x) + 1e-8)
+    # They exchange moments and meet once: the variance of the whole is the mean of theirs, and that of the means.
+    mine = tf.stack([[tf.reduce_mean(x)], [tf.math.reduce_variance(x)]])
+    means, variances = tf.unstack(shards.gathered(mine, axis=1))
+    mean = tf.reduce_mean(means)
+    deviation = tf.sqrt(tf.reduce_mean(variances + (means - mean) ** 2))
     return (x - mean) / (deviation + 1e-8)
 
 

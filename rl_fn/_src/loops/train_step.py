@@ -71,9 +71,9 @@ def train_step(agent: Agent, env: Env) -> Callable[[TrainState], tuple[TrainStat
         rollout_key, update_key = tf.unstack(random.split(random.fold_in(state.key, state.iteration)))
         acting = tf.nest.map_structure(lambda leaf: leaf[0], state.policies) if actor_lag else state.agent.policy
         actors, (trajectory, episodes) = rollout(agent, env, acting, state.actors, rollout_key)
-        totals = Episodes(*[tf.cast(tf.reduce_sum(total), tf.float32) for total in episodes])
-        trajectory, totals = shards.gathered(trajectory, axis=1), shards.total(totals)
+        trajectory = shards.gathered(trajectory, axis=1)
         agent_state, metrics = agent.update(state.agent, trajectory, update_key)
+        totals = shards.total(Episodes(*[tf.cast(tf.reduce_sum(total), tf.float32) for total in episodes]))
         policies = _pushed(state.policies, state.agent.policy) if actor_lag else ()
         after = TrainState(agent_state, actors, state.key, state.iteration + 1, policies)
         return after, StepReport(metrics, totals)
