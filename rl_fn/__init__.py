@@ -30,6 +30,7 @@ _MODULES = (
     "replay",
     "returns",
     "runs",
+    "search",
     "sets",
     "struct",
     "transforms",

@@ -126,3 +126,14 @@ def test_it_takes_few_lines():
         len([line for line in lines if not line.startswith(("import", "from", '"""', "    python", "Checkpoints"))])
         <= 25
     )
+
+
+def test_an_agent_of_ones_own_trains_with_all_that_a_run_gives(tmp_path):
+    script = SCRIPT.with_name("own_agent.py")
+    lines = [line for line in script.read_text().splitlines() if line.strip()]
+    assert len(lines) <= 60
+    command = [sys.executable, str(script), str(tmp_path), "8_000"]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(script.parents[1])}, check=True, timeout=300)
+    summary = json.loads((tmp_path / "run_0" / "summary.json").read_text())
+    assert summary["env_steps"] == 8_192
+    assert (tmp_path / "run_0" / "metrics.csv").exists()

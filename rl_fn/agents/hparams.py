@@ -27,6 +27,7 @@ import tensorflow as tf
 from rl_fn import networks
 from rl_fn._src.other_names import instead
 from rl_fn.agents.base import Schedule
+from rl_fn.agents.ranges import USUAL, Choices, Range, around, ends
 from rl_fn.struct import Scalar
 
 Struct = TypeVar("Struct", bound="HParams")
@@ -40,6 +41,7 @@ def field(
     high: float = math.inf,
     above: float = -math.inf,
     choices: Sequence[str] = (),
+    search: Range | None = None,
 ) -> Any:
     """A hyper-parameter with its default, a line of documentation, and what is allowed.
 
@@ -50,8 +52,9 @@ def field(
       high: the largest value allowed.
       above: values must be greater than this.
       choices: the texts allowed, any where there are none.
+      search: where it is usually searched; unless given, what `rl_fn.agents.ranges` says of its name or default.
     """
-    metadata = {"doc": doc, "low": low, "high": high, "above": above, "choices": tuple(choices)}
+    metadata = {"doc": doc, "low": low, "high": high, "above": above, "choices": tuple(choices), "search": search}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -149,6 +152,17 @@ class Allowed(typing.NamedTuple):
     high: float = math.inf
     above: float = -math.inf
     choices: tuple[str, ...] = ()
+    search: Range | None = None  # where it is usually searched
+
+    @property
+    def may_be_tensor(self) -> bool:
+        """Whether it may differ between the copies of a program; what may not makes a program for each value."""
+        return tf.Tensor in _alternatives(self.kind)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its numbers are integers."""
+        return int in _alternatives(self.kind)
 
     def checked(self, value: Any) -> Any:
         """The value, converted to its type.
@@ -200,8 +214,23 @@ def described(struct: Any) -> Mapping[str, Allowed]:
         kind = _resolved(owners[0], item.type)
         if typing.get_origin(kind) is Literal:
             kind, metadata["choices"] = str, typing.get_args(kind)
-        allowed[item.name] = Allowed(item.name, kind, item.default, **metadata)
+        known = Allowed(item.name, kind, item.default, **metadata)
+        allowed[item.name] = known if known.search else known._replace(search=_usual(known))
     return types.MappingProxyType(allowed)
+
+
+def _usual(allowed: Allowed) -> Range | None:
+    """Where a field is searched that does not say: by its name, or around its default; None where there is no where."""
+    kinds, default = _alternatives(allowed.kind), allowed.default
+    if bool in kinds:
+        return Choices((False, True))
+    if (given := USUAL.get(allowed.name)) is not None and all(map(allowed._in_range, ends(given))):
+        return given
+    if texts := tuple(choice for choice in allowed.choices if choice != networks.OWN):
+        return Choices(texts)
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        return None
+    return around(default, allowed.low, allowed.high)
 
 
 def _resolved(owner: type, kind: Any) -> Any:

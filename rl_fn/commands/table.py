@@ -15,6 +15,7 @@ from rl_fn.commands.flags import flag
 from rl_fn.commands.play import play
 from rl_fn.commands.plot import plot
 from rl_fn.commands.record import record
+from rl_fn.commands.search import search
 from rl_fn.commands.show import described, list_sets, show
 from rl_fn.commands.train import train
 from rl_fn.commands.version import version
@@ -22,6 +23,7 @@ from rl_fn.commands.version import version
 DESCRIPTION = "Reinforcement learning as pure functions in TensorFlow."
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
+    "search": search,
     "play": play,
     "evaluate": evaluate,
     "plot": plot,

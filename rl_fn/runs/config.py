@@ -216,7 +216,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
-            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+            object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
         if self.seed + self.copies > 2**64:
             raise ValueError(f"seed is {self.seed}, expected at most 2**64 - copies")
         if self.sync and self.num_workers == 1:
@@ -395,7 +395,7 @@ def _check_modules(path: Path, content: dict[str, Any]) -> None:
         modules.check(module, path)
 
 
-def _checked(item: dataclasses.Field, value: Any) -> Any:
+def checked(item: dataclasses.Field, value: Any) -> Any:
     """The value in the type of its field; raises ValueError if it is of another, or out of bounds."""
     kind, _, none = str(item.type).partition(" | ")
     choices, low, high, above = (item.metadata[name] for name in ("choices", "low", "high", "above"))

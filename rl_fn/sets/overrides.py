@@ -22,7 +22,7 @@ def parse_overrides(text: str) -> dict[str, Any]:
     if len(text) > LONGEST:
         raise ValueError(f"overrides have {len(text):,} letters, expected at most {LONGEST:,}")
     values: dict[str, Any] = {}
-    for part in _parts(text):
+    for part in parts(text):
         if not part.strip():
             continue
         name, equals, value = (piece.strip() for piece in part.partition("="))
@@ -30,13 +30,13 @@ def parse_overrides(text: str) -> dict[str, Any]:
             raise ValueError(f"cannot read override {part.strip()!r}, expected name=value")
         if name in values:
             raise ValueError(f"override {name!r} is given twice")
-        values[name] = _read(value)
+        values[name] = read(value)
         if not _has_words(values[name]):
             raise ValueError(f"{name} is {value}, expected integers of at most 64 bits and finite numbers")
     return values
 
 
-def _parts(text: str) -> Iterator[str]:
+def parts(text: str) -> Iterator[str]:
     """The text between commas that no bracket encloses."""
     depth = start = 0
     for end, letter in enumerate(text):
@@ -47,18 +47,19 @@ def _parts(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _read(value: str) -> Any:
+def read(value: str) -> Any:
+    """What a text stands for: a number, true, false, a tuple, or itself."""
     if value.lower() in ("true", "false"):
         return value.lower() == "true"
     try:
-        read = ast.literal_eval(value)
+        found = ast.literal_eval(value)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return value  # a text
-    if not _is_json(read):
+    if not _is_json(found):
         return value
     # 1e5 is how people write a count.
-    is_count = isinstance(read, float) and read < 2**63 and re.fullmatch(r"\d+e\d+", value)
-    return int(read) if is_count else read
+    is_count = isinstance(found, float) and found < 2**63 and re.fullmatch(r"\d+e\d+", value)
+    return int(found) if is_count else found
 
 
 def _is_json(value: Any) -> bool:

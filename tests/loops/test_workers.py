@@ -68,9 +68,10 @@ def test_the_trajectories_of_workers_are_learned_from_side_by_side(make_env):
 
 
 def test_a_stop_ends_it_between_two_updates():
-    agent, env = versions(num_envs=4, rollout_length=8), envs.make("CartPole-v1")
+    make_env = lambda share: envs.gymnasium_env(Room, share)
+    agent, env = versions(num_envs=4, rollout_length=8), make_env(1)
     compiled = loops.compile(loops.host_step(agent), loops.init_host_state(agent, KEY))
-    fleet = InTurn(agent, env, 2, lambda share: env)
+    fleet = InTurn(agent, env, 2, make_env)
     stop = lambda: len(fleet.published) > 4
     chunks = list(workers_train(agent, env.spec, fleet, 2, compiled, 10, stop=stop))
     assert chunks[-1].iteration == int(compiled.read().iteration) == 4

@@ -31,6 +31,7 @@ class Held:
     def __init__(self, state: Nest):
         self._variables = tf.nest.map_structure(lambda leaf: tf.Variable(leaf, trainable=False), state)
         self.spec = tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._variables)
+        self._put = tf.function(self._put_copy, jit_compile=True, autograph=False)
 
     def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
         """A copy of the state, or of the part of it that `select` picks."""
@@ -70,6 +71,18 @@ class Held:
         check_specs("restore", state, self.spec)
         self._assign(state)
 
+    def put(self, copy: int, state: Nest) -> None:
+        """Replaces the state of one of several copies, in place.
+
+        Raises:
+          ValueError: if a leaf has another shape or dtype than a copy's; the message names it.
+        """
+        state = tf.nest.map_structure(tf.convert_to_tensor, state)
+        check_specs(
+            "put", state, tf.nest.map_structure(lambda spec: tf.TensorSpec(spec.shape[1:], spec.dtype), self.spec)
+        )
+        self._put(tf.constant(copy), state)
+
     def replacer(self, function: Callable[[Nest], Nest]) -> Callable[[], None]:
         """Compiles `state = function(state)`, in place: each call replaces the state.
 
@@ -86,6 +99,12 @@ class Held:
 
     def _read(self) -> Nest:
         return tf.nest.map_structure(lambda variable: variable.read_value(), self._variables)
+
+    def _put_copy(self, copy: tf.Tensor, state: Nest) -> None:
+        for variable, leaf in zip(tf.nest.flatten(self._variables), tf.nest.flatten(state), strict=True):
+            if 0 not in leaf.shape:  # of nothing, nothing can be replaced
+                changed = tf.tensor_scatter_nd_update(variable.read_value(), [[copy]], leaf[tf.newaxis])
+                variable.assign(changed, read_value=False)
 
     def _assign(self, state: Nest) -> None:
         for variable, leaf in zip(tf.nest.flatten(self._variables), tf.nest.flatten(state), strict=True):

@@ -1,0 +1,181 @@
+"""Population-based training in a folder: a generation after the other, each kept, with its lineage in a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from rl_fn import loops, random, sets, struct
+from rl_fn.runs import checkpoint, files
+from rl_fn.runs.config import read_json
+from rl_fn.runs.lock import Lock
+from rl_fn.search import objective, space
+from rl_fn.search.best import FILE, write_set
+from rl_fn.search.config import SearchConfig
+from rl_fn.search.population import Population, check, init_population, initial_settings, population_step
+from rl_fn.search.study import compiled_env
+from rl_fn.search.tunable import Settings, tunable
+
+CONFIG, LINEAGE, CHECKPOINTS = "search.json", "lineage.csv", "checkpoints"
+_SETTINGS, _CHOICES, _EVALUATION = 2, 3, 4  # folded into the seed's key
+
+
+class Row(NamedTuple):
+    """A member in a generation."""
+
+    generation: int
+    member: int
+    parent: int  # from whom it goes on
+    fitness: float  # by which it was chosen
+    settings: dict[str, float]  # with which it goes on
+
+
+class Evolution:
+    """Population-based training with the settings of a search: `trials` members, `evaluations` generations.
+
+        evolution = rl.search.Evolution(rl.search.SearchConfig("ppo_cartpole", "runs/pbt", method="pbt", trials=16))
+        for rows in evolution.run():
+            print(max(row.fitness for row in rows))
+
+    Started again in its folder, it goes on from its newest generation, to the bits that it would have come to anyway.
+
+    Raises:
+      ValueError: at once, for settings that cannot be.
+    """
+
+    def __init__(self, config: SearchConfig):
+        run = config.run().resolved()
+        self.config, self.run_config = config, run
+        hparams = run.make_hparams()
+        self.space = space.parse(config.space, hparams, config.hparam_override)
+        check(self.space)
+        self._env = compiled_env(run.make_env(hparams.num_envs))
+        make_agent = sets.agent_module(str(run.agent)).make
+        self._make = lambda settings: make_agent(self._env.spec, hparams.override(**settings))
+        self._agent = tunable(self._make, {one.name: tf.constant(one.interval.at(0.5)) for one in self.space})
+        self._iterations = math.ceil(hparams.num_iterations / config.evaluations)
+        self._key = random.key(config.seed)
+        self._folder = config.output_dir / CHECKPOINTS
+        self._identity = json.loads(json.dumps(config.identity(", ".join(map(str, self.space)))))
+        self._compiled: loops.Compiled | None = None
+        self.rows: list[Row] = []  # of all generations
+        self.generation = 0
+        self.seconds = 0.0  # that the newest generation took
+
+    def run(self, stop: loops.Stop = lambda: False) -> Iterator[list[Row]]:
+        """Goes on to the last generation; `stop` is asked between two of them. Yields the rows of each."""
+        files.make_folder(self._folder)
+        lock = Lock(self.config.output_dir)
+        try:
+            compiled = self._start()
+            while self.generation < self.config.evaluations and not stop():
+                begin = time.monotonic()
+                done = compiled()
+                self.seconds = time.monotonic() - begin
+                self.generation += 1
+                rows = self._new_rows(done)
+                self.rows += rows
+                self._write_lineage()
+                state = tf.nest.map_structure(lambda leaf: leaf.numpy(), compiled.read())
+                checkpoint.save(self._folder, self.generation, state, {})
+                checkpoint.keep_newest(self._folder)
+                yield rows
+        finally:
+            lock.release()
+
+    def judge(self, stop: loops.Stop = lambda: False) -> tuple[int, float]:
+        """Plays whole episodes with all members; returns the best one's number and its interquartile mean."""
+        compiled = self._start()
+        play = loops.evaluate(self._agent, self._env, self.config.eval_episodes, copies=True)
+        keys = random.split(random.fold_in(self._key, _EVALUATION), self.config.trials)
+        returns = play(compiled.read(lambda state: state.members.agent.policy), keys, stop).returns
+        scores = [objective.score(one) for one in returns]
+        return int(np.argmax(scores)), max(scores)
+
+    def write(self, member: int, score: float) -> Path:
+        """Writes the settings by which a member has learned last, `best.toml` in the folder; returns where."""
+        newest = {row.member: row for row in self.rows if row.generation == self.generation}
+        # Who has just taken over has learned by the settings of whom it took over from, not by its own.
+        values = newest[newest[member].parent].settings
+        doc = f"What member {member} of a population from {self.config.hparams} ended with: {score:.6g}."
+        return write_set(self.config.output_dir / FILE, self.run_config, values, doc)
+
+    def _start(self) -> loops.Compiled:
+        if self._compiled is None:
+            state = self._initial()
+            self._check()
+            newest = checkpoint.load_newest([self._folder], lambda _, path: checkpoint.load(path, state))
+            if newest is not None:
+                [saved], _ = newest
+                state, self.generation = checkpoint.restore(saved, state), saved.iteration
+                self.rows = [row for row in self._read_lineage() if row.generation <= self.generation]
+            step = population_step(loops.train_step(self._agent, self._env), self.space, self._iterations)
+            self._compiled = loops.compile(step, state)
+        return self._compiled
+
+    def _initial(self) -> Population:
+        count = self.config.trials
+        settings = initial_settings(random.fold_in(self._key, _SETTINGS), self.space, count)
+        init = tf.function(self._initial_member, autograph=False)
+        members = [
+            init({name: values[member] for name, values in settings.items()}, random.fold_in(self._key, 1_000 + member))
+            for member in range(count)
+        ]
+        return init_population(struct.stack(members), random.fold_in(self._key, _CHOICES))
+
+    def _initial_member(self, settings: Settings, key: random.Key) -> loops.TrainState:
+        return loops.init_state(tunable(self._make, settings), self._env, key)
+
+    def _check(self) -> None:
+        """Sees that the folder holds no other population; remembers this one where it holds none."""
+        path = self.config.output_dir / CONFIG
+        if not path.exists():
+            files.write(path, lambda file: file.write(json.dumps(self._identity, indent=1).encode()))
+        known = read_json(path)
+        for name in {**known, **self._identity}:
+            if known.get(name) != self._identity.get(name):
+                told = f"its {name} is {known.get(name)}, not {self._identity.get(name)}"
+                raise ValueError(f"{self.config.output_dir} holds another population: {told}")
+
+    def _new_rows(self, done: Any) -> list[Row]:
+        settings = {name: values.numpy().tolist() for name, values in done.settings.items()}
+        columns = zip(done.parents.numpy().tolist(), done.fitness.numpy().tolist(), strict=True)
+        return [
+            Row(self.generation, member, parent, fitness, {name: values[member] for name, values in settings.items()})
+            for member, (parent, fitness) in enumerate(columns)
+        ]
+
+    def _write_lineage(self) -> None:
+        text = io.StringIO()
+        writer = csv.writer(text)
+        names = [one.name for one in self.space]
+        writer.writerow([*Row._fields[:-1], *names])
+        writer.writerows([*row[:-1], *(row.settings[name] for name in names)] for row in self.rows)
+        files.write(self.config.output_dir / LINEAGE, lambda file: file.write(text.getvalue().encode()))
+
+    def _read_lineage(self) -> list[Row]:
+        """The table's rows; none where it is not there."""
+        path = self.config.output_dir / LINEAGE
+        if not path.exists():
+            return []
+        names = [one.name for one in self.space]
+        with path.open(newline="") as file:
+            return [
+                Row(
+                    int(row["generation"]),
+                    int(row["member"]),
+                    int(row["parent"]),
+                    float(row["fitness"]),
+                    {name: float(row[name]) for name in names},
+                )
+                for row in csv.DictReader(file)
+            ]

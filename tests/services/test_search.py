@@ -1,0 +1,240 @@
+"""Studies: what they find, that they go on where they ended, and that several share one without losing a trial."""
+
+import contextlib
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rl_fn import commands, sets
+from rl_fn.search import SearchConfig, Study, best, pictures, samplers, space
+from rl_fn.search.storage import import_optuna, open_storage
+from tests.search import tunes
+
+ROOT = Path(__file__).parents[2]
+TINY = {"space": "skill,decay", "seeds": 2, "batch": 4, "trials": 12, "eval_episodes": 4, "finalists": 2}
+
+
+def config(folder, **settings):
+    return SearchConfig("tunes", folder, **{**TINY, **settings})
+
+
+def finished(study, **options):
+    for _ in study.run(**options):
+        pass
+    return study.finished()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A study from its beginning to its end."""
+    study = Study(config(tmp_path_factory.mktemp("whole")))
+    finished(study)
+    yield study
+    study.close()
+
+
+def test_all_trials_are_copies_in_one_program_that_is_compiled_once(whole):
+    assert [trial.number for trial in whole.finished()] == list(range(12))
+    assert {trial.state for trial in whole.finished()} == {"complete"}
+    [(program, _)] = whole._programs.values()
+    assert program.trace_count == 1
+    assert program.copies == 8
+    assert len({trial.values["skill"] for trial in whole.finished()}) == 12
+
+
+def test_trials_of_more_skill_are_worth_more(whole):
+    by_skill = sorted(whole.finished(), key=lambda trial: trial.values["skill"])
+    assert by_skill[-1].value > 2 * by_skill[0].value
+
+
+def test_the_best_are_judged_again_and_the_best_of_those_is_a_set(whole):
+    finals = best.judge(whole)
+    assert {final.trial.number for final in finals} == {trial.number for trial in whole.best(2)}
+    assert finals[0].score >= finals[1].score
+    assert best.judge(whole) == finals  # and are not trained again
+    path = best.write(whole, finals[0])
+    named = sets.find(str(path))
+    values = sets.make(named)
+    assert (named.agent, named.env) == ("tests.search.tunes", "CartPole-v1")
+    assert values.skill == finals[0].trial.values["skill"]
+    assert values.train_steps == 80
+
+
+def test_pictures_of_both_kinds(whole, tmp_path):
+    written, notes = pictures.draw(whole.shelf.study, tmp_path)
+    names = ("history", "importances", "parallel", "slices")
+    assert {path.name for path in written} == {f"{name}{suffix}" for name in names for suffix in (".png", ".html")}
+    assert notes == []
+    assert all(path.stat().st_size > 5_000 for path in written)
+
+
+def test_a_study_that_ends_early_goes_on_without_losing_or_doubling_a_trial(tmp_path):
+    settings = {"trials": 6, "batch": 2, "evaluations": 4, "objective": "auc"}
+    first = Study(config(tmp_path, **settings))
+    early = next(first.run())
+    assert early.finished == 2
+    first.close()
+    asked = iter([False] * 8)
+    second = Study(config(tmp_path, **settings))
+    finished(second, stop=lambda: next(asked, True))  # in the middle of a batch, which goes back
+    before = {trial.number: trial for trial in second.finished()}
+    assert second.at_work() > 0
+    second.close()
+    third = Study(config(tmp_path, **settings))
+    after = finished(third)
+    assert [trial.number for trial in after] == list(range(6))
+    assert all(after[number] == trial for number, trial in before.items())
+    third.close()
+
+
+def test_a_killed_process_loses_no_finished_trial(tmp_path):
+    script = (
+        "from tests.services.test_search import config, Study\n"
+        f"for progress in Study(config({str(tmp_path)!r})).run():\n"
+        "    print(progress.finished, flush=True)\n"
+        "    input()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", script], env=environment, cwd=ROOT, **pipes)
+    assert process.stdout.readline() == "4\n"
+    process.stdin.write("\n")
+    process.stdin.flush()
+    process.send_signal(signal.SIGKILL)  # somewhere in the second batch, or just behind it
+    process.wait()
+    study = Study(config(tmp_path))
+    before = {trial.number: trial for trial in study.finished()}
+    assert len(before) in (4, 8)
+    after = finished(study)
+    assert [trial.number for trial in after] == list(range(12))
+    assert all(after[number] == trial for number, trial in before.items())
+    study.close()
+
+
+def test_processes_that_share_a_study_divide_its_trials(tmp_path):
+    both = [Study(config(tmp_path, trials=10, batch=2)) for _ in range(2)]
+    assert [study.shelf.number for study in both] == [0, 1]
+    turns = [study.run() for study in both]
+    while turns:
+        turns = [turn for turn in turns if next(turn, None)]
+    trials = both[0].finished()
+    assert [trial.number for trial in trials] == list(range(10))
+    assert len({trial.values["skill"] for trial in trials}) == 10
+    workers = {trial.user_attrs["worker"][-1] for trial in both[0].shelf.study.trials}
+    assert workers == {"0", "1"}
+    for study in both:
+        study.close()
+
+
+def test_what_changes_a_shape_makes_a_program_for_each_value_and_a_batch_shares_it(tmp_path):
+    study = Study(config(tmp_path, space="skill,digits=[1,2,3]", trials=9, batch=3, method="grid", grid_points=3))
+    trials = finished(study)
+    assert [trial.values["digits"] for trial in trials] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert [trial.values["skill"] for trial in trials[:3]] == [0.0, 0.5, 1.0]
+    assert [program.trace_count for program, _ in study._programs.values()] == [1, 1]
+    assert [trial.state for trial in trials] == ["complete"] * 6 + ["failed"] * 3  # 3 is refused by the agent
+    assert study.shelf.study.trials[-1].user_attrs["refused"] == "digits is 3"
+    study.close()
+
+
+@pytest.mark.parametrize("pruner", ["halving", "hyperband"])
+def test_poor_trials_end_early_and_others_take_their_place(tmp_path, pruner):
+    study = Study(config(tmp_path, space="skill", pruner=pruner, evaluations=9, train_steps=72, trials=16))
+    trials = finished(study)
+    assert [trial.number for trial in trials] == list(range(16))
+    pruned = [trial for trial in trials if trial.state == "pruned"]
+    assert pruned
+    complete = [trial for trial in trials if trial.state == "complete"]
+    assert len(complete) + len(pruned) == 16
+    mean_skill = lambda some: sum(trial.values["skill"] for trial in some) / len(some)
+    assert pruner == "hyperband" or mean_skill(complete) > mean_skill(pruned)  # which has a bracket that keeps all
+    [(program, _)] = study._programs.values()
+    assert program.trace_count == 1
+    study.close()
+
+
+@pytest.mark.parametrize("method", ["tpe", "gp", "cmaes", "random"])
+def test_samplers_draw_a_batch_of_different_trials_also_with_a_value_that_is_fixed(method):
+    optuna = import_optuna()
+    ours = space.parse("skill,decay,digits", tunes.TunesHParams())
+    sampler = samplers.sampler(method, 4, (0, 1))
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.sampler = optuna.samplers.PartialFixedSampler({"digits": 2}, sampler)
+    for _ in range(4):
+        trials = [study.ask(samplers.distributions(ours)) for _ in range(4)]
+        values = [samplers.decoded(ours, trial.params) for trial in trials]
+        assert len({(value["skill"], value["decay"]) for value in values}) == 4
+        assert {value["digits"] for value in values} == {2}
+        for trial, value in zip(trials, values, strict=True):
+            study.tell(trial, value["skill"])
+
+
+def test_another_study_in_the_folder_is_refused_by_what_differs(whole):
+    with pytest.raises(ValueError, match="holds another study: its seeds is 2, not 3"):
+        Study(config(whole.config.output_dir, seeds=3))
+    with pytest.raises(ValueError, match="its space is skill="):
+        Study(config(whole.config.output_dir, space="skill"))
+
+
+def test_an_sqlite_file_by_its_url(tmp_path):
+    url = f"sqlite:///{tmp_path}/study.db"
+    for trials in (0, 4):
+        study = Study(config(tmp_path, trials=4, storage=url))
+        assert len(study.finished()) == trials
+        if not trials:
+            finished(study)
+        study.close()
+
+
+WORDS = ["=", "(", ")", "[", ",=", "log", "\0", "é", "1e999", "-", "{}", "'"]
+
+
+class Begun(BaseException):
+    """Everything before the first trial went well."""
+
+
+def mutated(draw, folder):
+    """A command line whose space or storage is most likely nonsense."""
+    if draw.random() < 0.6:
+        text = draw.choice(["skill=log(0.1,1)", "decay=linear(0,1)", "digits=[1,2]", "skill,decay", "usual"])
+        for _ in range(draw.randint(1, 4)):
+            at = draw.randrange(len(text) + 1)
+            text = text[:at] + draw.choice(WORDS) + text[at:]
+        return ["--space", text]
+    scheme = draw.choice(["sqlite", "postgresql", "mysql", "mysql+pymysql", "redis", "http", "", "sqlite+x", "é"])
+    rest = draw.choice(["", "/", f"/{folder}/no/x.db", "user:pw@[::1/x", "host:port/x", "\0", "%zz", f"/{folder}"])
+    return ["--storage", draw.choice([f"{scheme}://{rest}", f"{folder}/no/where", str(folder), f"{scheme}:{rest}://"])]
+
+
+def test_500_malformed_spaces_and_storages_are_refused_in_one_sentence(tmp_path, monkeypatch):
+    def begin(study, stop):
+        raise Begun
+
+    monkeypatch.setattr(Study, "run", begin)
+    draw, refused, begun = random.Random(0), 0, 0
+    while refused < 500:
+        words, error, code = mutated(draw, tmp_path), io.StringIO(), None
+        with contextlib.redirect_stderr(error), contextlib.redirect_stdout(io.StringIO()):
+            try:
+                commands.main(["search", "--hparams", "tunes", "--output_dir", f"{tmp_path}/{begun}", *words])
+            except SystemExit as ended:
+                code = ended.code
+            except Begun:
+                begun += 1
+                continue
+        said = error.getvalue().splitlines()
+        assert (code, len(said)) == (2, 1), words
+        assert said[0].startswith("rl-fn: error: "), words
+        refused += 1
+    assert begun < 250
+
+
+def test_a_storage_that_is_a_file_of_ones_own(tmp_path):
+    storage = open_storage(str(tmp_path / "mine.log"), tmp_path)
+    assert import_optuna().create_study(storage=storage).trials == []
