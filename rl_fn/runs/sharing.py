@@ -58,7 +58,7 @@ class Sharer:
     def _make(self) -> None:
         import_tensorflow(compilation_cache=True)
         from rl_fn import loops, sets
-        from rl_fn.runs import RunConfig
+        from rl_fn.runs.config import RunConfig
 
         config = RunConfig(**self._config)
         hparams = config.make_hparams()
