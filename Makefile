@@ -12,7 +12,7 @@ TF220 := .venv-tf220
 ARGS ?=
 CASE ?=
 
-.PHONY: setup train test test-extras test-learning results test-tf220 bench check-tpu lint format clean
+.PHONY: setup train test test-extras test-learning results test-tf220 bench check-tpu docs lint format clean
 
 setup: $(READY)
 
@@ -100,6 +100,10 @@ $(TPU)/.ready: pyproject.toml constraints-tpu.txt
 
 check-tpu: $(READY) $(TPU)/.ready
 	$(TPU)/bin/python benchmarks/check_tpu.py --gpu_python $(BIN)/python $(ARGS)
+
+# The documentation as a site, in build/docs; a broken link or a missing docstring is an error.
+docs: $(SERVICES)/.ready
+	NO_MKDOCS_2_WARNING=1 $(SERVICES)/bin/python -m mkdocs build --strict
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -10,14 +10,19 @@ from rl_fn import envs
 from rl_fn.envs import compiled
 
 DOCS = Path(__file__).parent.parent / "docs"
-BLOCKS = [
-    pytest.param(block, id=f"{path.name}-{index}")
-    for path in sorted(DOCS.glob("**/*.md"))
-    for index, block in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL))
-]
+# They train for long, or need more than the core: tests/services/test_site.py runs them.
+ELSEWHERE = ("first_run.md", "migrating.md", "reproducibility.md", "tracking.md")
 
 
-@pytest.mark.parametrize("block", BLOCKS)
+def blocks(path):
+    """The Python blocks of a page."""
+    found = re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [pytest.param(block, id=f"{path.name}-{index}") for index, block in enumerate(found)]
+
+
+@pytest.mark.parametrize(
+    "block", [block for path in sorted(DOCS.glob("**/*.md")) if path.name not in ELSEWHERE for block in blocks(path)]
+)
 def test_block_runs(block):
     exec(compile(block, "<documentation>", "exec"), {"__name__": "documentation"})
 

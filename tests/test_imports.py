@@ -21,7 +21,7 @@ FLOORS = (
     ("learning",),
     ("agents", "sets"),
     ("loops",),
-    ("runs", "media"),
+    ("runs", "media", "systems"),
     ("search",),
     ("commands",),
     ("__main__",),

@@ -15,6 +15,7 @@ from rl_fn._src.xla.startup import import_tensorflow
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, say
 from rl_fn.commands.flags import Checkpoint, Imports, RunFolder, flag
 from rl_fn.media import statistics
+from rl_fn.runs import stores
 from rl_fn.sets import modules, parse_overrides
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def evaluate(
 
     with refusals(run):
         modules.import_named(modules.names(imports))
+        if record_video:
+            stores.refuse_to_write(run, "--record_video")
         options: dict[str, Any] = {
             "checkpoint": checkpoint,
             "env": env,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from rl_fn._src.xla.startup import import_tensorflow
 from rl_fn.commands.exits import refusals, say
 from rl_fn.commands.flags import Checkpoint, Imports, RunFolder, flag
+from rl_fn.runs import stores
 from rl_fn.sets import modules
 
 
@@ -29,6 +30,8 @@ def export(
 
     with refusals(output):
         modules.import_named(modules.names(imports))
+        if output is None:
+            stores.refuse_to_write(run, "export without --output")
         copy = copy_folders(run)[0]
         folder = output or copy / "export"
         learned = load(copy, checkpoint=checkpoint)

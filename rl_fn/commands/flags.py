@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from rl_fn._src import naming
+from rl_fn.runs import stores
 
 Command = TypeVar("Command", bound=Callable[..., None])
 BOOLEANS = {
@@ -122,6 +123,16 @@ def arguments(command: Callable[..., None], values: Mapping[str, Any]) -> dict[s
     return given
 
 
+def words_of(command: Callable[..., None], values: Mapping[str, Any]) -> list[str]:
+    """The words of a command line that give flags these values; those that have them anyway are left out."""
+    words = []
+    for flag in flags_of(command):
+        if flag.argument in values and (flag.is_of_struct or values[flag.argument] != flag.default):
+            value = values[flag.argument]
+            words += [f"--{flag.name}={one}" for one in (value if flag.several else [value])]
+    return words
+
+
 def with_flags_of(struct: type) -> Callable[[Command], Command]:
     """Makes a decorator that gives a command the fields of a struct as flags, none of which must be given.
 
@@ -190,7 +201,7 @@ def _path(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError(text)
     try:
-        return Path(text).expanduser()
+        return stores.path(text).expanduser()
     except RuntimeError:  # the home of nobody
         raise ValueError(text) from None
 

@@ -42,7 +42,7 @@ def _is_named(flag: Flag) -> bool:
 
 
 def _spelled(flag: Flag) -> str:
-    metavar = "|".join(flag.choices) or flag.described.metavar
+    metavar = flag.described.metavar or "|".join(flag.choices)
     if flag.described.positional:
         return metavar or flag.name
     if flag.kind is bool:

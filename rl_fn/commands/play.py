@@ -7,6 +7,7 @@ from typing import Annotated
 from rl_fn._src.xla.startup import import_tensorflow
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import Checkpoint, Imports, RunFolder, flag
+from rl_fn.runs import stores
 from rl_fn.sets import modules
 
 
@@ -30,6 +31,8 @@ def play(
 
     with refusals(run):
         modules.import_named(modules.names(imports))
+        if record_video:
+            stores.refuse_to_write(run, "--record_video")
         copy = copy_folders(run)[0]
         videos = copy / "videos" if record_video else None
         agent, env, policy, env_steps, notes = load(copy, checkpoint=checkpoint, pictures=record_video or render)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from rl_fn.commands import completing, helping, parser
 from rl_fn.commands.compare import compare
+from rl_fn.commands.elsewhere import manifest
 from rl_fn.commands.envs import envs
 from rl_fn.commands.evaluate import evaluate
 from rl_fn.commands.exits import refusals
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "export": export,
     "record": record,
+    "manifest": manifest,
     "list": list_sets,
     "show": show,
     "envs": envs,

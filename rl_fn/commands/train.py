@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 from rl_fn import sets
 from rl_fn._src.xla.startup import import_tensorflow
-from rl_fn.commands import signals
+from rl_fn.commands import elsewhere, signals
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of
-from rl_fn.runs import RunConfig
+from rl_fn.runs import RunConfig, stores
 from rl_fn.runs.config import read_json
 from rl_fn.sets import modules
 
-_TEST = "testing what was learned"
+_WHERE, _TEST = "where it runs", "testing what was learned"
 MOST_EPISODES = 10**6
 RUNS = Path("runs")  # where folders are made that nobody named
 
@@ -34,10 +34,26 @@ def train(
     test_only: Annotated[bool, flag("The same as --training False.", group=_TEST)] = False,
     test_episodes: Annotated[int, flag("Whole episodes of such a test.", "N", group=_TEST)] = 100,
     profile: Annotated[bool, flag("Profile 50 iterations for TensorBoard, once all is compiled.")] = False,
+    accelerator: Annotated[
+        str | None, flag("Of another system: H100:1, or a slice of TPUs such as v5litepod-8.", "NAME:N", group=_WHERE)
+    ] = None,
+    spot: Annotated[
+        bool | None,
+        flag("Of a cloud: a machine that may be taken away, for less; else where the cloud sells such.", group=_WHERE),
+    ] = None,
+    extras: Annotated[
+        str, flag("Of rl-fn, to be installed there, such as atari,video.", "NAME,...", group=_WHERE)
+    ] = "",
+    dry_run: Annotated[
+        bool, flag("Show what another system would be asked for; needs no account.", group=_WHERE)
+    ] = False,
     quiet: Annotated[bool, flag("Show no progress.")] = False,
     compilation_cache: Annotated[bool, flag("Keep compiled programs in the user's cache folder.")] = True,
 ) -> None:
     """Train an agent. Started again on the same output folder, a run goes on from its newest checkpoint."""
+    told = {name: value for name, value in {**locals(), **flags}.items() if name != "flags"}
+    if dry_run and flags.get("sys", "local") == "local":
+        refuse("dry_run shows what another system would be asked for: name one, such as --sys gcp")
     if test_only or not training:
         _test(flags, test_episodes, compilation_cache)
         return
@@ -48,6 +64,9 @@ def train(
             sets.find(flags["hparams"])  # a mistake is answered at once, where no module has to be imported before
         import_tensorflow(compilation_cache, _devices(flags, config))
         settings = _settings(flags, config)
+        if settings.sys != "local":
+            elsewhere.start(train, told)  # once it is clear that it would train there
+            return
         from rl_fn.runs import Run
         from rl_fn.runs.reporters import Profile, Progress
 
@@ -66,6 +85,7 @@ def train(
         with signals.stopping(run.stop, has_begun=lambda: run.iteration > start):
             for _ in run:
                 said = _say_new(run.notes, said)
+        _say_new(run.notes, said)
     if run.summaries is None:
         say(f"stopped after {run.env_steps:,} steps; the same command goes on from there")
         raise SystemExit(EXIT_INTERRUPTED)
@@ -85,7 +105,9 @@ def _say_new(notes: list[str], said: int) -> int:
 
 def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None:
     """Plays whole episodes with the newest checkpoint of each copy, without exploration; nothing is written."""
-    folder = Path(flags.get("output_dir") or "")
+    folder = Path()
+    with refusals(flags.get("output_dir")):
+        folder = stores.local(flags.get("output_dir") or "")
     copies = sorted(folder.glob("run_*")) if "output_dir" in flags else []
     if not copies:
         refuse("a test needs --output_dir DIR, the folder of a run that has been trained")

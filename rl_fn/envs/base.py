@@ -17,6 +17,8 @@ from rl_fn.struct import EnvSpec, Nest
 
 
 class EnvStep(NamedTuple):
+    """What a step of a compiled environment gives."""
+
     observation: Nest  # [B, ...]: what the policy sees next, the first one of a new episode at an end
     reward: tf.Tensor  # float32[B]
     terminated: tf.Tensor  # bool[B]: the task ended
@@ -37,6 +39,8 @@ class Env(NamedTuple):
 
 
 class TimedState(NamedTuple):
+    """The state of an environment made by `auto_reset`."""
+
     inner: Nest  # the dynamics' own state, leaves [B, ...]
     time: tf.Tensor  # int32[B]: steps taken in this episode
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_fn import envs, sets
+from rl_fn import envs, sets, systems
 from rl_fn._src import naming
 from rl_fn.envs import registry
-from rl_fn.runs import files
+from rl_fn.runs import files, stores
 from rl_fn.runs.errors import one_line, reason
 from rl_fn.sets import modules
 
@@ -36,6 +36,7 @@ _KINDS = {
 }
 # Headings of the help
 _WHAT, _LENGTH, _WHERE, _FILMS = "what is trained", "length, evaluation, saving", "where it runs", "films"
+_TRACKING = "tracking"
 
 
 def setting(
@@ -95,11 +96,17 @@ class RunConfig:
         group=_WHAT,
     )
     output_dir: Path = setting(
-        "Everything the run writes goes here; the command names a dated folder in runs/ by itself.",
+        "Everything the run writes goes here, also s3://... or gs://...; else to a dated folder in runs/.",
         metavar="DIR",
         group=_WHAT,
     )
-    sys: str = setting("Where to run.", "local", choices=("local",), group=_WHERE)
+    sys: str = setting(
+        "Where: local, ray, kubernetes, gcp, aws, azure, tpu, or a cloud as SkyPilot calls it.",
+        "local",
+        metavar="SYSTEM",
+        choices=systems.NAMES,
+        group=_WHERE,
+    )
     num_workers: int = setting(
         "Processes that share out num_envs and act in them, while this one learns; 1 for all of it in this one.",
         1,
@@ -205,6 +212,13 @@ class RunConfig:
         group=_FILMS,
     )
     render: bool = setting("Show episodes at each evaluation, in a window.", False, group=_FILMS)
+    track: str = setting("Who else is told of the run.", "none", choices=("none", "mlflow", "wandb"), group=_TRACKING)
+    track_uri: str | None = setting(
+        "MLflow's server or database, where it is not mlflow.db beside the output folder.",
+        None,
+        metavar="URL",
+        group=_TRACKING,
+    )
     imports: tuple[str, ...] = setting(
         "A module of your own, which registers environments and sets; may be given again.",
         (),
@@ -305,7 +319,7 @@ class RunConfig:
         Raises:
           ValueError: if there is no run, and as `from_json`.
         """
-        folder = Path(folder)
+        folder = stores.local(folder)
         copy = folder / "run_0" if (folder / "run_0" / FILE).is_file() else folder
         if not (copy / FILE).is_file():
             raise ValueError(f"{folder} holds no run: there is no {FILE} in it")
@@ -410,7 +424,7 @@ def checked(item: dataclasses.Field, value: Any) -> Any:
         case "tuple[str, ...]", tuple() | list() | str() if all(isinstance(part, str) for part in value):
             return modules.names(value)
         case ("Path", Path()) | ("Path", str()) if str(value) and _is_in_utf8(str(value)):
-            return _expanded(item.name, Path(value))
+            return _expanded(item.name, stores.path(str(value)))
         case "bool", bool():
             return value
         case "str", str() if value and value in (choices or [value]):

@@ -12,7 +12,7 @@ from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.media import films
 from rl_fn.runs import checkpoint as checkpoints
-from rl_fn.runs import folder
+from rl_fn.runs import folder, stores
 from rl_fn.runs.checkpoint import Checkpoint
 from rl_fn.runs.config import FILE, RunConfig, read_json
 from rl_fn.runs.policy import Policy
@@ -86,7 +86,7 @@ def copy_folders(run: Path | str) -> list[Path]:
     Raises:
       ValueError: if there is no run.
     """
-    run = Path(run)
+    run = stores.local(run)
     if (run / FILE).is_file():
         return [run]
     found = [path for path in run.glob("run_*") if re.fullmatch(r"run_\d+", path.name) and (path / FILE).is_file()]

@@ -29,12 +29,12 @@ from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv, close_and_tell
 from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
-from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory
+from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores
 from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
 from rl_fn.runs.errors import ReporterError, one_line
 from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.report import Report, make_report
-from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard
+from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard, Tracker, tracked
 from rl_fn.runs.runner import make_runner
 from rl_fn.runs.storage import Storage
 from rl_fn.runs.summary import Timing, check_summary, summarize
@@ -61,7 +61,7 @@ class Run:
     Args:
       agent: the agent.
       env: a compiled environment, or host environments, as many as the agent's schedule says.
-      output_dir: the folder.
+      output_dir: the folder, also on an object store, such as "s3://bucket/run".
       train_steps: environment steps of each copy; may be left to `hparams`.
       seed: of copy 0; copy i has the seed `seed + i`.
       copies: how many seeds side by side, in one program; only in compiled environments.
@@ -111,7 +111,7 @@ class Run:
     ):
         config = RunConfig(
             hparams=None,
-            output_dir=Path(output_dir),
+            output_dir=stores.path(str(output_dir)),
             env=env.spec.name,
             hparam_override=hparam_values(hparams),
             train_steps=agreed_train_steps(train_steps, hparams, agent.schedule),
@@ -121,7 +121,7 @@ class Run:
             eval_episodes=eval_episodes,
             checkpoint_seconds=checkpoint_seconds,
             eval_interval=eval_interval,
-            init_from=None if init_from is None else Path(init_from),
+            init_from=None if init_from is None else stores.path(str(init_from)),
             record_video=record_video,
             video_episodes=video_episodes,
             video_interval=video_interval,
@@ -134,6 +134,8 @@ class Run:
         """Makes the run that a RunConfig describes; `reporters` and errors are those of Run."""
         if not config.is_named:
             raise ValueError(f"{config.output_dir} is the run of an agent without a name: only its script can make it")
+        if config.sys != "local":
+            raise ValueError(f"sys is {config.sys!r}, expected 'local': only the command hands a run over")
         config = config.resolved()
         hparams = config.make_hparams()
         env = config.make_env(hparams.num_envs if config.num_workers == 1 else 1)  # workers make their own
@@ -180,6 +182,7 @@ class Run:
             limit = f"{loops.MAX_STEPS:,} steps"
             self.notes.append(f"{env.spec.name} sets its episodes no limit: evaluations cut them off after {limit}")
         self.reporters: list[Reporter] = [TensorBoard(), Table()] if reporters is None else list(reporters)
+        self.reporters += tracked(config.track, config.track_uri)
         if config.record_video or config.render:
             shown = films.single(env)
             self._owned += [] if isinstance(shown, Env) else [shown]
@@ -240,8 +243,8 @@ class Run:
         return self._of(self.policy, copy)
 
     def folder(self, copy: int = 0) -> Path:
-        """Where a copy's files go."""
-        return self.config.output_dir / f"run_{copy}"
+        """Where a copy's files are written, on this machine also where they are copied to an object store."""
+        return self._storage.folders[copy]
 
     def stop(self) -> None:
         """Ends the run soon, with a checkpoint. Any thread may call this, and a handler of signals."""
@@ -305,7 +308,15 @@ class Run:
                 if self.iteration == self._iterations and not self._due:
                     with suppress(loops.Stopped):
                         self._summarize()
+        elif self.summaries:
+            self._tell_the_rest()
         self.close()
+
+    def _tell_the_rest(self) -> None:
+        """Of a finished run, what could not be told while it was trained."""
+        for tracker in (one for one in self.reporters if isinstance(one, Tracker)):
+            self._tell(tracker, "start", self)
+            self._tell(tracker, "close")
 
     def _train(self) -> Iterator[Report]:
         compiled = self._compile()
@@ -433,7 +444,7 @@ class Run:
     def _taken_over(self, copy: int, state: Any) -> Nest:
         """A state at the beginning, of which the agent has learned what that of another run has."""
         source = self.config.init_from
-        agent, iterations = loading.take_over(Path(source or ""), copy, self.config.copies, state.agent)
+        agent, iterations = loading.take_over(stores.local(source or ""), copy, self.config.copies, state.agent)
         self.notes.append(f"begins with what {source} had learned after {iterations:,} updates")
         policies = struct.stack([agent.policy] * lag) if (lag := self.agent.schedule.actor_lag) else ()
         has_lag = hasattr(state, "policies")

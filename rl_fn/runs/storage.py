@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from rl_fn.runs import checkpoint, config, files, folder
+from rl_fn.runs import checkpoint, config, files, folder, stores
 from rl_fn.runs.checkpoint import Checkpoint
 from rl_fn.runs.errors import RunError, reason
 from rl_fn.runs.lock import Lock
@@ -21,25 +21,30 @@ class Storage:
     """The folders of a run's copies. Only who has the lock writes to them.
 
     Args:
-      output_dir: of the run.
+      output_dir: of the run, on this machine or on an object store.
       contents: what config.json of each copy is to hold.
       steps: environment steps of an iteration.
 
     Raises:
       ValueError: if the folder holds another run, or what it holds cannot be read.
+      OSError: if the object store cannot be read.
     """
 
     def __init__(self, output_dir: Path, contents: Sequence[dict[str, Any]], steps: int):
-        self.output_dir, self._contents, self._steps = output_dir, contents, steps
-        self.folders = [output_dir / f"run_{copy}" for copy in range(len(contents))]
+        self._mirror = stores.Mirror(output_dir) if isinstance(output_dir, stores.Address) else None
+        self.output_dir = self._mirror.folder if self._mirror else output_dir  # where it writes
+        self._contents, self._steps = contents, steps
+        self.folders = [self.output_dir / f"run_{copy}" for copy in range(len(contents))]
         self.checkpoints = [one / folder.CHECKPOINTS for one in self.folders]
-        self.notes = list(folder.check(output_dir, contents))  # sentences that people should be told
+        with self._named():
+            self.notes = list(folder.check(self.output_dir, contents))  # sentences that people should be told
         self.saved = 0  # the iteration of the newest checkpoints
         self._lock: Lock | None = None
         self._thread = ThreadPoolExecutor(1)  # what is saved beside the training is written in
         self._saving: list[Future[None]] = []
         self._is_known = False  # what is in the folder
         self._written: list[Path] = []  # by reporters
+        self._is_behind = False  # whether a store could not be written the last time
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -47,9 +52,12 @@ class Storage:
 
         Raises:
           ValueError: if another run is in there, or has left something that is not this run's.
-          RunError: if this run was in there before, and another is, or has gone on with it since.
+          RunError: if this run was in there before, and another is, or has gone on with it since; at the end, if what
+            was written cannot be copied to a store.
           OSError: if the folder cannot be made.
         """
+        if self._mirror:
+            self._mirror.claim()
         files.make_folder(self.output_dir)
         try:
             self._lock = Lock(self.output_dir)
@@ -64,8 +72,15 @@ class Storage:
             if self._lock.note and not self._is_known:
                 self.notes.append(self._lock.note)
             self._is_known = True
-            yield
-            self.settle()
+            try:
+                yield
+                self.settle()
+            except BaseException:
+                wait(self._saving)
+                with contextlib.suppress(RunError):  # what has failed before is what people should be told
+                    self._push(is_last=True)
+                raise
+            self._push(is_last=True)
         finally:
             wait(self._saving)
             if self._lock:
@@ -85,6 +100,8 @@ class Storage:
                 raise PermissionError(f"folder {one} cannot be written")
         with _told("cannot be written"):
             self._write_configs()
+        if self._mirror:
+            self._mirror.push()  # what cannot be written is told before anything is trained
 
     def restore(
         self, likes: Sequence[Nest], read: Callable[[Checkpoint], Any]
@@ -113,7 +130,7 @@ class Storage:
                 raise ValueError(f"checkpoint {path} cannot be used: {type(error).__name__} {error}") from None
             return loaded
 
-        with _told("cannot be read"):
+        with _told("cannot be read"), self._named():
             if self._lock:
                 checkpoint.finish(self.checkpoints)
             newest = checkpoint.load_newest(self.checkpoints, load)
@@ -170,6 +187,7 @@ class Storage:
                 f"{reason(error)}; {at}"
             ) from error
         self.saved = iteration
+        self._push(is_last=False)
         if lost:
             raise RunError(
                 f"{lost} was deleted while the run went on: the state at {iteration * self._steps:,} steps is saved "
@@ -254,6 +272,27 @@ class Storage:
         with _told("cannot be written"):
             for one, summary in zip(self.folders, summaries, strict=True):
                 folder.write_json(one / folder.SUMMARY, summary)
+
+    def _named(self) -> contextlib.AbstractContextManager[None]:
+        """Makes errors name the folder as people know it."""
+        return self._mirror.named() if self._mirror else contextlib.nullcontext()
+
+    def _push(self, is_last: bool) -> None:
+        """Copies what was written to a store; where it does not answer, that is tried again later but for the last."""
+        is_asked_always = self._contents[0].get("checkpoint_seconds") == 0
+        if not self._mirror or not (is_last or is_asked_always or self._mirror.is_due()):
+            return
+        try:
+            self._mirror.push()
+            self._is_behind = False
+        except OSError as error:
+            why = f"{self._mirror.address} cannot be written: {reason(error)}"
+            if is_last:
+                self._mirror.keep()
+                raise RunError(f"{why}; what the run has written is in {self.output_dir}") from error
+            if not self._is_behind:
+                self.notes.append(f"{why}; the run goes on, and this is tried again at each checkpoint")
+            self._is_behind = True
 
     def _put_back(self) -> None:
         """Makes folders, config.json and lock again where they are not there any more."""

@@ -14,11 +14,15 @@ from rl_fn.struct import Metrics, Nest, Transition
 
 
 class OffPolicyPolicy(NamedTuple):
+    """All that an agent with a replay needs to act."""
+
     params: Nest
     num_updates: tf.Tensor  # int32[]: calls of `update` so far, the clock of exploration
 
 
 class OffPolicyState(NamedTuple):
+    """The state of an agent that learns from replay."""
+
     learner: Any  # the part of the state that a gradient step changes; its `actor_params` are what acts
     replay: Any
     num_updates: tf.Tensor  # int32[]: calls of `update`

@@ -15,11 +15,15 @@ from rl_fn.struct import Nest, Scalar
 
 
 class OnPolicyPolicy(NamedTuple):
+    """All that an agent needs to act that learns from its rollouts."""
+
     params: Nest
     observations: RunningMoments  # frozen during a rollout and its update
 
 
 class OnPolicyState(NamedTuple):
+    """The state of an agent that learns from its rollouts."""
+
     learner: Any  # what learning from a rollout changes; its `params` are what acts
     observations: RunningMoments
     rewards: RewardNormalizer

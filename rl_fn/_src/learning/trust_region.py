@@ -13,6 +13,8 @@ from rl_fn.struct import Nest, Scalar
 
 
 class TrustRegionStep(NamedTuple):
+    """What a step within a trust region has come to."""
+
     params: Nest  # those of before, where no step kept the bound and improved
     kl: tf.Tensor  # float32[]: of the step taken
     improvement: tf.Tensor  # float32[]: by how much the loss fell

@@ -160,7 +160,7 @@ class HostActors:
           iteration: the number of rollouts before this one, which determines what is random.
 
         Raises:
-          As `step`; what has been done of the rollout is then lost.
+          EnvFailed: as `step`; what has been done of the rollout is then lost.
         """
         self._acting.begin(iteration)
         self._time = iteration * self._length

@@ -32,6 +32,8 @@ def layer_norm(activation: Activation) -> Activation:
 
 
 class Network(NamedTuple):
+    """A network: a pair of pure functions."""
+
     init: Callable[[random.Key, Nest], Nest]
     apply: Callable[[Nest, Nest], Nest]
 

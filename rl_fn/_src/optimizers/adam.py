@@ -19,6 +19,8 @@ from rl_fn.struct import Nest, Scalar
 
 
 class AdamState(NamedTuple):
+    """The state of `scale_by_adam`."""
+
     count: tf.Tensor  # int32[]: steps taken
     mean: Nest  # as the parameters, and of their dtypes: running mean of gradients
     square: Nest  # as the parameters: running mean of squared gradients

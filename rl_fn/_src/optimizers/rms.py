@@ -15,6 +15,8 @@ from rl_fn.struct import Nest, Scalar
 
 
 class RmsState(NamedTuple):
+    """The state of `scale_by_rms`."""
+
     count: tf.Tensor  # int32[]: steps taken
     square: Nest  # as the parameters, and of their dtypes: running mean of squared gradients
     mean: Nest  # as the parameters: running mean of gradients; the empty tuple unless centred

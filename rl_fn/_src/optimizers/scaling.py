@@ -14,10 +14,14 @@ from rl_fn.struct import Nest, Scalar
 
 
 class ScheduleState(NamedTuple):
+    """The state of what follows a schedule."""
+
     count: tf.Tensor  # int32[]: steps taken
 
 
 class TraceState(NamedTuple):
+    """The state of `trace`."""
+
     velocity: Nest  # as the parameters, and of their dtypes: the decaying sum
 
 

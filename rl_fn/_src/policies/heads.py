@@ -21,6 +21,8 @@ _LARGEST_BOUND = 1e15
 
 
 class PolicyHead(NamedTuple):
+    """From the outputs of a network to a policy over an action space."""
+
     num_outputs: int  # P, of the network
     distribution: Callable[[tf.Tensor], Distribution]  # outputs [..., P] to a distribution over draws
     to_action: Callable[[tf.Tensor], tf.Tensor]  # draws to actions as the environment takes them

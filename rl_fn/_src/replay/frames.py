@@ -15,6 +15,8 @@ from rl_fn.struct import Nest, Transition
 
 
 class FramesState(NamedTuple):
+    """The state of a store that keeps each frame once."""
+
     items: ReplayState  # of a store whose observations are the numbers of their frames
     frames: tf.Tensor  # [capacity + 1, ...]: a ring of frames, and a blank one behind it
     position: tf.Tensor  # int32[]: where the next frame goes

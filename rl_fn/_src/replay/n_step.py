@@ -32,6 +32,8 @@ class NStepTransition(NamedTuple):
 
 
 class NStepState(NamedTuple):
+    """The state of a store of transitions over several steps."""
+
     items: ReplayState  # of NStepTransitions
     pending: Transition  # [n - 1, B, ...]: the last steps, whose successors are still to come
     num_pending: tf.Tensor  # int32[]: how many of these there are, at the end

@@ -21,6 +21,8 @@ _LARGEST = 1e29
 
 
 class PrioritizedState(NamedTuple):
+    """The state of a prioritised buffer."""
+
     items: State  # of the store
     weights: sum_tree.Tree  # its leaves are priority ** alpha by slot, 0 where there is no item
     max_priority: tf.Tensor  # float32[]: the largest priority so far, at least 1; new items get it

@@ -14,6 +14,8 @@ from rl_fn.struct import Nest
 
 
 class Taken(NamedTuple):
+    """What was taken from a queue."""
+
     items: Nest  # [N, ...]
     is_item: tf.Tensor  # bool[N]: false behind the last item of a queue that held fewer than N
 

@@ -4,12 +4,15 @@ from typing import Any, Protocol
 
 from rl_fn.runs.report import Report
 from rl_fn.runs.reporters.films import Films
+from rl_fn.runs.reporters.mlflow import MLflow
 from rl_fn.runs.reporters.profile import Profile
 from rl_fn.runs.reporters.progress import Progress
 from rl_fn.runs.reporters.table import Table
 from rl_fn.runs.reporters.tensorboard import TensorBoard
+from rl_fn.runs.reporters.tracker import Tracker
+from rl_fn.runs.reporters.wandb import WandB
 
-__all__ = ["Films", "Profile", "Progress", "Reporter", "Table", "TensorBoard"]
+__all__ = ["Films", "MLflow", "Profile", "Progress", "Reporter", "Table", "TensorBoard", "Tracker", "WandB", "tracked"]
 
 
 class Reporter(Protocol):
@@ -23,3 +26,18 @@ class Reporter(Protocol):
 
     def close(self) -> None:
         """Is called when the run ends, for whatever reason."""
+
+
+def tracked(track: str, uri: str | None = None) -> list[Reporter]:
+    """Who is told of a run, by the settings of that name.
+
+    Args:
+      track: "mlflow", "wandb" or "none".
+      uri: of MLflow's server or database.
+
+    Raises:
+      ValueError: if a package is not installed, or the URI cannot be.
+    """
+    if uri is not None and track != "mlflow":
+        raise ValueError(f"track_uri is {uri!r}, which belongs to track mlflow, and track is {track}")
+    return [MLflow(uri)] if track == "mlflow" else [WandB()] if track == "wandb" else []

@@ -1,8 +1,9 @@
-"""What a report says of one copy, by the names that TensorBoard and metrics.csv give it."""
+"""What a run says of one copy: its settings, and its curves by the names that TensorBoard and metrics.csv give them."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -34,3 +35,10 @@ def scalars(report: Report, copy: int) -> dict[str, float]:
     if not report.compiled:
         values["time/steps_per_second"] = report.steps_per_second
     return {tag: float(value) for tag, value in values.items()}
+
+
+def settings(config: Any, copy: int) -> dict[str, Any]:
+    """The settings of a copy by name, hyper-parameters and the arguments of the environment among them."""
+    values = config.to_json()
+    hparams, kwargs = values.pop("hparam_override"), values.pop("env_kwargs")
+    return {**values, "seed": config.seed + copy, **hparams, **kwargs}

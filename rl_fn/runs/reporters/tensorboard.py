@@ -16,7 +16,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from rl_fn.runs.report import Report
 from rl_fn.runs.reporters.events import as_os_errors, cut_back
-from rl_fn.runs.reporters.scalars import scalars
+from rl_fn.runs.reporters.scalars import scalars, settings
 
 
 class TensorBoard:
@@ -40,10 +40,10 @@ class TensorBoard:
         self._writers = [tf.summary.create_file_writer(str(folder)) for folder in folders]
         for copy, writer in enumerate(self._writers):
             if not goes_on[copy]:
-                settings = _settings(run.config, copy)
+                told = settings(run.config, copy)
                 with writer.as_default(step=0):
-                    tf.summary.text("config", _table(settings))
-                    hparams_api.hparams({name: _simple(value) for name, value in settings.items()})
+                    tf.summary.text("config", _table(told))
+                    hparams_api.hparams({name: _simple(value) for name, value in told.items()})
 
     @as_os_errors()
     def report(self, report: Report) -> None:
@@ -112,17 +112,11 @@ def _is_gradient(name: str) -> bool:
     return "/opt_state/" in f"/{name}" and "/mean/" in f"{name}/"
 
 
-def _settings(config: Any, copy: int) -> dict[str, Any]:
-    settings = config.to_json()
-    hparams, kwargs = settings.pop("hparam_override"), settings.pop("env_kwargs")
-    return {**settings, "seed": config.seed + copy, **hparams, **kwargs}
-
-
 def _simple(value: Any) -> Any:
     """What the HParams page can hold."""
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 
-def _table(settings: Mapping[str, Any]) -> str:
+def _table(values: Mapping[str, Any]) -> str:
     """Settings in Markdown, which TensorBoard shows as a table."""
-    return "\n".join(["| name | value |", "|---|---|", *[f"| {name} | {value} |" for name, value in settings.items()]])
+    return "\n".join(["| name | value |", "|---|---|", *[f"| {name} | {value} |" for name, value in values.items()]])

@@ -1,0 +1,143 @@
+"""Telling somebody outside of a run about it, without the run waiting for them or failing with them."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from rl_fn.runs.errors import one_line
+from rl_fn.runs.report import Report
+from rl_fn.runs.reporters.outbox import Outbox, Record
+from rl_fn.runs.reporters.scalars import scalars
+
+_PAUSES = (1.0, 30.0)  # seconds between two attempts; after a failure doubled with each, up to the second
+_END = 60.0  # seconds that the end of a run waits at most, while what is left is being sent
+_AT_ONCE = 50  # records
+_FILES = ("config.json", "metrics.csv", "summary.json", "videos/*", "export/**/*")
+
+
+class Artifact(NamedTuple):
+    """A file that is told."""
+
+    copy: int | None  # whose it is; None for one of all copies
+    path: Path
+    name: str  # with folders
+
+
+class Tracker:
+    """A reporter that writes down what it is to tell, and has a thread tell it.
+
+    Where that fails it is said once, and tried again until the run ends; what is left then is told when the run is
+    started again, also where it has come to its end. Subclasses say how it is told.
+
+    Raises:
+      ValueError: if the package is not installed.
+    """
+
+    package: ClassVar[str]  # also the name of the extra, and of the files in the folder of copy 0
+
+    def __init__(self) -> None:
+        spec = importlib.util.find_spec(self.package)
+        if spec is None or spec.origin is None:  # a folder of that name is no package
+            raise ValueError(f'{self.package} is not installed: pip install "rl-fn[{self.package}]"')
+
+    def receiver(self, run: Any) -> str:
+        """Who is told; what one has got, another has not."""
+        raise NotImplementedError
+
+    def open(self, run: Any, name: str) -> None:
+        """Begins to tell of a run, or goes on; `name` is its own, and stays the same when it is resumed."""
+        raise NotImplementedError
+
+    def send(self, records: list[Record]) -> None:
+        """Tells some records, for the second time where the first was not known to succeed."""
+        raise NotImplementedError
+
+    def end(self, artifacts: list[Artifact], is_finished: bool) -> None:
+        """Tells that the process leaves the run, with its files."""
+        raise NotImplementedError
+
+    def start(self, run: Any) -> None:
+        """See Reporter."""
+        self._run, self._is_open, self._is_told = run, False, False
+        self._receiver = self.receiver(run)
+        self._outbox = Outbox(run.folder() / f"{self.package}.jsonl", self._receiver)
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name=self.package, daemon=True)
+        self._thread.start()
+
+    def report(self, report: Report) -> None:
+        """See Reporter."""
+        values = [scalars(report, copy) for copy in range(self._run.config.copies)]
+        self._outbox.put(Record(report.env_steps, time.time(), values))
+        self._wake.set()
+
+    def close(self) -> None:
+        """See Reporter."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(_END)
+
+    def _work(self) -> None:
+        pause = _PAUSES[0]
+        while True:
+            is_last = self._closing.is_set()
+            self._wake.clear()
+            try:
+                self._tell(is_last)
+            except Exception as error:  # whatever the package raises, training goes on
+                self._say(error)
+                self._closing.wait(pause)
+                pause = min(2 * pause, _PAUSES[1])
+            else:
+                pause = _PAUSES[0]
+                if not is_last:
+                    self._wake.wait()
+                    self._closing.wait(pause)  # so that some records come together
+            if is_last:
+                return
+
+    def _tell(self, is_last: bool) -> None:
+        artifacts = [one for copy in range(self._run.config.copies) for one in self._files(copy)]
+        names = [f"run_{one.copy}/{one.name}" for one in artifacts]
+        if not self._outbox.waiting and self._outbox.ended == names:
+            return
+        if not self._is_open:
+            self.open(self._run, self._outbox.id)
+            self._is_open = True
+        while records := self._outbox.waiting[:_AT_ONCE]:
+            self.send(records)
+            self._outbox.sent(len(records))
+        if is_last:
+            with tempfile.TemporaryDirectory() as folder:
+                artifacts += self._drawn(Path(folder))
+                self.end(artifacts, is_finished=self._run.env_steps == self._run.total_steps)
+            self._outbox.end(names)
+
+    def _files(self, copy: int) -> list[Artifact]:
+        folder = self._run.folder(copy)
+        found = [path for pattern in _FILES for path in sorted(folder.glob(pattern)) if path.is_file()]
+        return [Artifact(copy, path, str(path.relative_to(folder))) for path in found]
+
+    def _drawn(self, folder: Path) -> list[Artifact]:
+        """A picture of the returns, where there is something to draw them with."""
+        if importlib.util.find_spec("matplotlib") is None:
+            return []
+        from rl_fn.media import curves, plots
+
+        try:
+            plots.draw_curves(curves.read([self._run.config.output_dir])).save(folder / "returns.png")
+        except ValueError:  # there were no evaluations, or nobody wrote metrics.csv
+            return []
+        return [Artifact(None, folder / "returns.png", "returns.png")]
+
+    def _say(self, error: Exception) -> None:
+        if not self._is_told:
+            self._is_told = True
+            why, kept = one_line(error), self._run.folder() / f"{self.package}.jsonl"
+            later = "sent later, at the latest when the run is started again"
+            self._run.notes.append(f"{self._receiver} cannot be told ({why}): what it misses is in {kept} and {later}")

@@ -1,0 +1,136 @@
+"""What another machine needs to train as this one would: the package, what it stands on, and files of the user's."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from packaging.requirements import Requirement
+
+import rl_fn
+from rl_fn._src import naming
+from rl_fn.envs import registry
+from rl_fn.runs import stores
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PACKAGE = Path(rl_fn.__file__).parent
+# As `make check-tpu` compiles for.
+_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21", "numpy==2.2.*")
+_FILES = ("config", "dataset", "hparams", "init_from")  # flags whose values may be files and folders
+
+Device = Literal["cpu", "gpu", "tpu"]
+
+
+class Job(NamedTuple):
+    """A run as it is handed over."""
+
+    name: str  # lower-case letters, digits and hyphens
+    words: tuple[str, ...]  # of the command line, after `rl-fn`
+    output_dir: Path
+    sends_folder: bool  # whether it needs files of the working folder
+
+    @property
+    def command(self) -> str:
+        """The words, as a shell reads them."""
+        return shlex.join(self.words)
+
+
+def pack(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of flags as they hold elsewhere: files by their way from the working folder, which is sent.
+
+    Raises:
+      ValueError: if a file is not below the working folder.
+    """
+    packed, folder = dict(told), Path.cwd()
+    for name, path in _files(told):
+        path = path.expanduser().absolute()
+        if not path.is_relative_to(folder) or ".." in path.parts:
+            raise ValueError(f"--{name} is {told[name]}, expected something below {folder}, the folder that is sent")
+        packed[name] = str(path.relative_to(folder))
+    return packed
+
+
+def make(words: Iterable[str], told: Mapping[str, Any]) -> Job:
+    """What is handed over.
+
+    Args:
+      words: of the command line.
+      told: the values of its flags, as `pack` returns them.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", Path(str(told.get("hparams") or "run")).stem.lower()).strip("-")
+    own = any(told.get(name) for name in ("imports", "network")) or any(True for _ in _files(told))
+    own |= bool(registry.module_named(str(told.get("env") or "")))
+    return Job(f"rl-fn-{name}"[:40].rstrip("-"), tuple(words), told["output_dir"], own)
+
+
+def requirements(extras: Iterable[str], device: Device) -> tuple[list[str], list[str]]:
+    """What pip installs there, in the versions of this machine.
+
+    Args:
+      extras: of rl-fn.
+      device: for TPUs TensorFlow is a package of another name.
+
+    Returns:
+      Requirements, and those to install without what they need themselves: they would bring the plain TensorFlow.
+
+    Raises:
+      ValueError: for an unknown extra.
+    """
+    declared, theirs = _declared()
+    core = [f"{one.name}=={importlib.metadata.version(one.name)}" for one in declared if _holds(one, "")]
+    more = [str(one) for extra in extras for one in _of_extra(extra, theirs)]
+    if device == "tpu":
+        others = [one for one in core if not re.match(r"(tensorflow|tensorboard|tf_keras|numpy)==", one)]
+        return [*_TPU, *others, *more], ["tf_keras==2.20.*"]
+    if device == "gpu":
+        core = [re.sub(r"^tensorflow==", "tensorflow[and-cuda]==", one) for one in core]
+    return [*core, *more], []
+
+
+def _declared() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
+    """What the package needs, and what each of its extras does, of a clone as it is and not as it was installed."""
+    project = PACKAGE.parent / "pyproject.toml"
+    if project.is_file():
+        told = tomllib.loads(project.read_text("utf-8"))["project"]
+        extras = {name: [Requirement(text) for text in texts] for name, texts in told["optional-dependencies"].items()}
+        return [Requirement(text) for text in told["dependencies"]], extras
+    metadata = importlib.metadata.metadata("rl-fn")
+    needed = [Requirement(text) for text in metadata.get_all("Requires-Dist") or []]
+    core = [one for one in needed if one.marker is None or "extra ==" not in str(one.marker)]
+    names = metadata.get_all("Provides-Extra") or []
+    return core, {name: [one for one in needed if one not in core and _holds(one, name)] for name in names}
+
+
+def _of_extra(extra: str, declared: Mapping[str, list[Requirement]]) -> Iterator[Requirement]:
+    """What an extra needs, also by way of other extras."""
+    if extra not in declared:
+        raise ValueError(naming.unknown("extra", extra, declared))
+    for one in declared[extra]:
+        if one.name == "rl-fn":
+            for other in sorted(one.extras):
+                yield from _of_extra(other, declared)
+        else:
+            one.marker = None if "extra ==" in str(one.marker) else one.marker
+            yield one
+
+
+def _holds(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
+def _files(told: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """The flags that name something on this machine's disk; a set may also have a name, and data be Minari's."""
+    for name in _FILES:
+        path = stores.path(str(told.get(name) or ""))
+        is_named = (name == "hparams" and ".toml" not in str(path)) or str(path).startswith("minari:")
+        if told.get(name) and not is_named and not isinstance(path, stores.Address):
+            yield name, path
