@@ -25,7 +25,7 @@ train: $(READY)
 	$(BIN)/rl-fn train --sys local --hparams ppo_cartpole --output_dir runs/ppo_cartpole $(ARGS)
 
 # In parts, because a program that XLA compiled stays in the memory of its process.
-SWEPT := tests/agents/test_scalars.py tests/agents/test_truncation.py
+SWEPT := tests/agents/test_scalars.py tests/agents/test_shared.py tests/agents/test_truncation.py
 STEPPED := tests/loops tests/envs
 NUMERIC := tests/losses tests/returns tests/policies
 APART := tests/agents tests/replay $(STEPPED) $(NUMERIC) tests/learning tests/parity tests/extras tests/services

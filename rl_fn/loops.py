@@ -26,11 +26,18 @@ Agents that learn from a data set step no environment:
     for chunk in train(compiled, iterations):
         ...
 
+On several devices, each steps a share of the environments and learns from a share of each batch:
+
+    step = SharedStep(agent, env, spec_of(lambda key: init_state(agent, env, key)), devices=2)
+    shared = Lockstep(step, [OnDevice(step, index, f"GPU:{index}") for index in range(2)], init_state(agent, env, key))
+    for chunk in train(shared, iterations):
+        ...
+
 How many environments, how long a rollout and how far behind the acting policy is are the agent's schedule.
 """
 
 from rl_fn._src.loops.chunks import Chunk, EpisodeMeans, StepReport, Stop, Stopped, summarize
-from rl_fn._src.loops.compile import Compiled, compile, vectorize
+from rl_fn._src.loops.compile import Compiled, Running, compile, vectorize
 from rl_fn._src.loops.evaluate import MAX_STEPS, Evaluation, evaluate, host_evaluate
 from rl_fn._src.loops.finite import NonFiniteError, nonfinite
 from rl_fn._src.loops.host_actors import HostActors, HostPlayer
@@ -44,6 +51,7 @@ from rl_fn._src.loops.learners import (
     init_host_state,
     make_learner,
 )
+from rl_fn._src.loops.lockstep import Came, Lockstep, OnDevice, Peer, PeerLost, SharedStep, spec_of
 from rl_fn._src.loops.offline import OfflineState, init_offline_state, offline_step
 from rl_fn._src.loops.rollout import ActorsState, Episodes, act_and_step, init_actors, rollout
 from rl_fn._src.loops.stateful import StatefulAgent
@@ -53,6 +61,7 @@ from rl_fn._src.scan import scan
 __all__ = [
     "MAX_STEPS",
     "ActorsState",
+    "Came",
     "Chunk",
     "Compiled",
     "EpisodeMeans",
@@ -64,8 +73,14 @@ __all__ = [
     "InTurnLearner",
     "LaggingLearner",
     "Learner",
+    "Lockstep",
     "NonFiniteError",
     "OfflineState",
+    "OnDevice",
+    "Peer",
+    "PeerLost",
+    "Running",
+    "SharedStep",
     "StatefulAgent",
     "StepReport",
     "Stop",
@@ -86,6 +101,7 @@ __all__ = [
     "offline_step",
     "rollout",
     "scan",
+    "spec_of",
     "summarize",
     "train",
     "train_step",

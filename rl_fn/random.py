@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from rl_fn._src import shuffle
+from rl_fn._src import shards, shuffle
 from rl_fn._src.shapes import Size, check_broadcasts, sizes_of
 from rl_fn._src.xla.kept import kept
 
@@ -98,11 +98,34 @@ def fold_in(key: Key, data: int | tf.Tensor) -> Key:
 
 def bits(key: Key, shape: Shape = ()) -> tf.Tensor:
     """Independent uniform `uint32` words of the given shape."""
+    return _words(key, (), shape)
+
+
+def _words(key: Key, before: Shape, shape: Shape) -> tf.Tensor:
+    """Words `[*before, *shape]`; where devices share an axis of `shape`, a device's part of the words of all."""
+    if (axis := shards.axis_of_rows(shape)) is not None:
+        return _words_of_rows(key, (*before, *shape), len(before) + axis)
+    shape = (*before, *shape)
     size = math.prod(shape)
     blocks = (size + 1) // 2
     counter = tf.cast(tf.range(blocks), tf.uint32)
     words = kept(tf.concat(threefry_2x32(key, (counter, tf.constant(_BITS, tf.uint32))), axis=0))
     return tf.reshape(words[:size], tuple(shape))
+
+
+def _words_of_rows(key: Key, shape: Sequence[int], axis: int) -> tf.Tensor:
+    """The words at a device's rows along an axis, of those that `bits` has for all devices."""
+    numbers, rows = shards.row_numbers(shape[axis])
+    whole = [*shape[:axis], rows, *shape[axis + 1 :]]
+    place = tf.zeros(shape, tf.int32)  # among the words, row by row
+    for index, size in enumerate(shape):
+        along = numbers if index == axis else tf.range(size)
+        stride = math.prod(whole[index + 1 :])
+        place += tf.reshape(along * stride, [size, *[1] * (len(shape) - index - 1)])
+    blocks = (math.prod(whole) + 1) // 2
+    counter = tf.cast(tf.where(place < blocks, place, place - blocks), tf.uint32)
+    first, second = threefry_2x32(key, (counter, tf.constant(_BITS, tf.uint32)))
+    return kept(tf.where(place < blocks, first, second))
 
 
 def uniform(key: Key, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype: tf.DType = tf.float32) -> tf.Tensor:
@@ -121,7 +144,7 @@ def uniform(key: Key, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype:
     dtype = tf.as_dtype(dtype)
     check_broadcasts("uniform", shape, low=low, high=high)
     if dtype == tf.float64:
-        words = bits(key, (2, *shape))
+        words = _words(key, (2,), shape)
         high_part = tf.cast(_shift_right(words[0], 5), tf.float64) * 2.0**26
         unit = (high_part + tf.cast(_shift_right(words[1], 6), tf.float64)) * 2.0**-53
     elif dtype in _MANTISSA_BITS:
@@ -177,7 +200,7 @@ def randint(key: Key, shape: Shape, low: Any, high: Any, dtype: tf.DType = tf.in
         raise ValueError(f"randint: the range is [{low}, {high}), expected 1 to 2**31 - 1 values")
     check_broadcasts("randint", shape, low=low, high=high)
     span = tf.cast(high, tf.int64) - tf.cast(low, tf.int64)
-    words = tf.cast(bits(key, (2, *shape)), tf.int64)
+    words = tf.cast(_words(key, (2,), shape), tf.int64)
     carry = _shift_right(words[1] * span, 32)
     return tf.cast(tf.cast(low, tf.int64) + _shift_right(words[0] * span + carry, 32), dtype)
 
@@ -192,6 +215,9 @@ def bernoulli(key: Key, p: Any, shape: Shape | None = None) -> tf.Tensor:
 
 def coins(key: Key, shape: Shape) -> tf.Tensor:
     """Fair booleans, 32 from each word, which makes many of them cheaper than `bernoulli` does."""
+    rows = shards.of_rows(lambda whole: coins(key, whole), shape)
+    if rows is not None:
+        return rows
     size = math.prod(shape)
     words = bits(key, ((size + 31) // 32, 1))
     flips = tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, tf.cast(tf.range(32), tf.uint32)), 1)

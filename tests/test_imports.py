@@ -11,7 +11,10 @@ ROOT = Path(__file__).parents[1]
 
 # From the bottom up; what is on one floor may know its neighbours.
 FLOORS = (
-    ("struct", "random", "scan", "signature", "xla", "scalars", "shapes", "shuffle", "spaces", "naming", "other_names"),
+    (
+        *("struct", "random", "scan", "signature", "xla", "scalars", "shapes", "shards", "shuffle", "spaces", "naming"),
+        "other_names",
+    ),
     ("transforms", "updates", "normalization", "intrinsic", "returns", "planning"),
     ("losses", "policies", "optimizers", "replay"),
     ("networks", "envs"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from rl_fn._src import shards
 from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla.ties import false_per_copy, tied
 from rl_fn.struct import Nest
@@ -58,8 +59,11 @@ def scan(
 
     carry_spec = tf.nest.map_structure(tf.TensorSpec.from_tensor, carry)
     x_spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), xs)
+    meetings = shards.meetings()
     one_step = traced.get_concrete_function(carry_spec, x_spec)
     next_spec, y_spec = one_step.structured_outputs
+    # Where devices meet in a step, what lies between must be seen from outside, and not be a function in a function.
+    in_loop = one_step if shards.meetings() == meetings else traced.python_function
     _check_carry(carry_spec, next_spec)
     index_of = (lambda count: length - 1 - count) if reverse else (lambda count: count)
 
@@ -74,7 +78,7 @@ def scan(
 
         def body(count: tf.Tensor, carry: Nest, kept: Nest) -> tuple:
             index = index_of(count)
-            successor, y = one_step(carry, _at(xs, index))
+            successor, y = in_loop(carry, _at(xs, index))
             return count + 1, successor, _put(kept, index, carry if keep_carries else y)
 
         return _repeat(length, body, carry, kept)

@@ -134,4 +134,5 @@ def make(
         return CrossQLearner(acting, trained, log_temperature, count), learned
 
     choose = hparams.make_choose(spec, encoder, actor, policy.act)
-    return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)
+    # The statistics of a batch are not those of its parts.
+    return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step, shared=False)

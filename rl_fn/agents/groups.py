@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from rl_fn import learning, networks, optimizers, random, replay, struct
+from rl_fn._src import shards
 from rl_fn.agents.base import ActorStep, Agent, Mode, stateless
 from rl_fn.agents.hparams import HParams, field
 from rl_fn.learning import Learned, OffPolicyPolicy, OffPolicyState
@@ -165,6 +166,7 @@ class ReplayHParams(HParams):
         *,
         beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
         report: Callable[[OffPolicyState], Metrics] = lambda state: {},
+        shared: bool = True,
     ) -> Agent:
         """Makes an agent that learns from replay.
 
@@ -175,6 +177,7 @@ class ReplayHParams(HParams):
           gradient_step: `(learner, sample, key) -> (learner, learned)`.
           beta: the exponent of the importance weights, by the number of updates so far.
           report: more metrics, of the state before an update.
+          shared: see `learning.update_from_replay`.
         """
 
         def act(
@@ -182,7 +185,8 @@ class ReplayHParams(HParams):
         ) -> ActorStep:
             return ActorStep(choose(policy, observation, key, mode), actor_state, {})
 
-        return self.make_agent_with_state(buffer, init_learner, stateless, act, gradient_step, beta=beta, report=report)
+        more: dict[str, Any] = {"beta": beta, "report": report, "shared": shared}
+        return self.make_agent_with_state(buffer, init_learner, stateless, act, gradient_step, **more)
 
     def make_agent_with_state(
         self,
@@ -196,6 +200,7 @@ class ReplayHParams(HParams):
         to_items: Callable[[Transition], Nest] | None = lambda trajectory: trajectory._replace(extras={}),
         beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
         report: Callable[[OffPolicyState], Metrics] = lambda state: {},
+        shared: bool = True,
     ) -> Agent:
         """As `make_agent`, for actors that carry something from step to step.
 
@@ -209,6 +214,7 @@ class ReplayHParams(HParams):
           to_items: from a trajectory to what the buffer adds.
           beta: as there.
           report: as there.
+          shared: as there.
         """
         learn = learning.update_from_replay(
             buffer,
@@ -218,6 +224,7 @@ class ReplayHParams(HParams):
             min_items=self.learning_starts - self._num_waiting if min_items is None else min_items,
             beta=beta,
             to_items=to_items,
+            shared=shared,
         )
 
         def init(key: random.Key) -> OffPolicyState:
@@ -277,7 +284,8 @@ class EpsilonGreedyHParams(HParams):
         """
         first, last = tf.cast(self.epsilon_initial, tf.float32), tf.cast(self.epsilon_final, tf.float32)
         if self.epsilon_schedule == "per_actor":
-            return _geometric(first, last, tf.range(num_actors, dtype=tf.float32) / max(num_actors - 1, 1))
+            numbers, num_actors = shards.row_numbers(num_actors)
+            return _geometric(first, last, tf.cast(numbers, tf.float32) / max(num_actors - 1, 1))
         steps = tf.maximum(1.0, self.exploration_fraction * self.num_iterations)
         if self.epsilon_schedule == "linear":
             return optimizers.linear_schedule(first, last, steps)(num_updates)

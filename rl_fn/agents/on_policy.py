@@ -163,11 +163,13 @@ class PassesHParams(OnPolicyHParams):
         advantage: tf.Tensor,
         key: random.Key,
         stop: Callable[[Metrics], tf.Tensor] | None = None,
+        *,
+        shared: bool = True,
     ) -> tuple[Nest, Metrics]:
         """Gradient steps on a rollout; see `learning.over_minibatches`."""
         sequences = learning.sequences_of(rollout, advantage, self.sequence_length)
         passes = self.num_epochs, self.num_minibatches
-        return learning.over_minibatches(gradient_step, carry, sequences, key, *passes, stop)
+        return learning.over_minibatches(gradient_step, carry, sequences, key, *passes, stop, shared=shared)
 
 
 def value_metrics(rollout: Rollout, advantage: tf.Tensor) -> Metrics:

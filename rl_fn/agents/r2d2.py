@@ -156,4 +156,5 @@ def make(spec: EnvSpec, hparams: R2D2HParams, *, loss: Callable[..., tuple[tf.Te
         to_items=lambda steps: replay.Sequence(steps._replace(extras={}), steps.extras["recurrent_state"]),
         beta=hparams.beta,
         report=hparams.report_epsilon,
+        shared=False,  # items are sequences, whose second axis is that of the batch
     )

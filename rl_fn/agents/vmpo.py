@@ -126,7 +126,9 @@ def make(spec: EnvSpec, hparams: VMPOHParams, *, loss: Callable[..., tuple[tf.Te
     def learn(learner: VMPOLearner, rollout: Rollout, key: random.Key) -> tuple[VMPOLearner, Metrics]:
         advantage = hparams.advantages(model, learner.params, rollout)
         trained = Trained((learner.params, learner.dual), learner.opt_state)
-        ((params, dual), opt_state), metrics = hparams.passes(gradient_step, trained, rollout, advantage, key)
+        # The best half of a minibatch is not that of its parts.
+        passed, metrics = hparams.passes(gradient_step, trained, rollout, advantage, key, shared=False)
+        (params, dual), opt_state = passed
         metrics = {**tf.nest.map_structure(tf.reduce_mean, metrics), **value_metrics(rollout, advantage)}
         return VMPOLearner(params, dual, opt_state), metrics
 

@@ -13,6 +13,7 @@ from rl_fn.commands import elsewhere, signals
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of
 from rl_fn.runs import RunConfig, stores
+from rl_fn.runs.config import read_json
 from rl_fn.sets import modules
 
 _WHERE, _TEST = "where it runs", "testing what was learned"
@@ -61,7 +62,7 @@ def train(
             refuse("train needs --hparams NAME, the set of hyper-parameters; rl-fn list shows what there is")
         if config is None and not flags.get("imports"):
             sets.find(flags["hparams"])  # a mistake is answered at once, where no module has to be imported before
-        import_tensorflow(compilation_cache)
+        import_tensorflow(compilation_cache, _devices(flags, config))
         settings = _settings(flags, config)
         if settings.sys != "local":
             elsewhere.start(train, told)  # once it is clear that it would train there
@@ -140,6 +141,12 @@ def _settings(flags: dict[str, Any], config: Path | None) -> RunConfig:
             f"hparams is {given['hparams']!r}, and {config} holds all of {theirs.hparams!r}: give one of both"
         )
     return dataclasses.replace(theirs, **{"output_dir": _dated(str(theirs.hparams)), **given})
+
+
+def _devices(flags: dict[str, Any], config: Path | None) -> int:
+    """On how many devices a run is to be, for which TensorFlow has to be told before it starts; 1 for nonsense."""
+    told = flags.get("devices") or (config and read_json(config).get("devices"))
+    return told if isinstance(told, int) and 1 <= told <= 1024 else 1
 
 
 def _dated(hparams: str) -> Path:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random, struct
+from rl_fn._src import shards
 from rl_fn._src.spaces import counts_from_zero, from_zero
 from rl_fn.struct import EnvSpec, Nest
 
@@ -93,7 +94,7 @@ def auto_reset(
         terminated = _checked(f"{spec.name}: terminated", terminated, tf.TensorSpec(time.shape, tf.bool))
         timed_out = time >= spec.max_episode_steps if spec.max_episode_steps else tf.zeros_like(terminated)
         done = terminated | timed_out
-        inner = struct.where(done, start(start_key, time.shape[0]), successor)
+        inner = struct.where(done, start(start_key, shards.rows(time.shape[0])), successor)
         outcome = EnvStep(observe(inner), reward, terminated, timed_out, observe(successor))
         return TimedState(inner, tf.where(done, 0, time)), outcome
 

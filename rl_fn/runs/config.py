@@ -115,6 +115,9 @@ class RunConfig:
         high=10_000,
         group=_WHERE,
     )
+    sync: bool = setting(
+        "Whether workers share each step in lockstep, as devices do, to the result of one process.", False, group=_WHERE
+    )
     ray_address: str | None = setting(
         "A cluster of Ray for the workers, such as auto or 10.0.0.1:6379; else one is started here for the run.",
         None,
@@ -164,6 +167,14 @@ class RunConfig:
         low=1,
         high=10_000,
         group=_WHAT,
+    )
+    devices: int = setting(
+        "GPUs that share the environments and each batch, or CPUs where there is no GPU.",
+        1,
+        metavar="N",
+        low=1,
+        high=1024,
+        group=_WHERE,
     )
     seed: int = setting(
         "The same seed and settings give the same bits.", 0, metavar="N", low=0, high=2**64 - 1, group=_WHAT
@@ -222,6 +233,10 @@ class RunConfig:
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
         if self.seed + self.copies > 2**64:
             raise ValueError(f"seed is {self.seed}, expected at most 2**64 - copies")
+        if self.sync and self.num_workers == 1:
+            raise ValueError("sync is True, expected num_workers of more than 1, which share each step")
+        if self.devices > 1 and self.num_workers > 1:
+            raise ValueError(f"devices is {self.devices}, expected 1 with num_workers = {self.num_workers}")
         for name, instead in _NOT_KWARGS.items():
             if name in self.env_kwargs:
                 raise ValueError(f"env_kwargs cannot have {name}: {instead}")

@@ -9,7 +9,7 @@ from rl_fn import loops
 from rl_fn.struct import Nest
 
 
-def check_chunk(compiled: loops.Compiled, chunk: loops.Chunk, seeds: Sequence[int], where: str) -> None:
+def check_chunk(compiled: loops.Running, chunk: loops.Chunk, seeds: Sequence[int], where: str) -> None:
     """Checks that the metrics of a chunk and the agent's state after it are finite.
 
     Args:

@@ -36,13 +36,13 @@ class Local:
             return loops.init_offline_state(self._agent, key)
         return loops.init_state(self._agent, self._env, key)
 
-    def compile(self, state: Nest) -> loops.Compiled:
+    def compile(self, state: Nest) -> loops.Running:
         """See Runner."""
         offline = self._agent.schedule.is_offline
         step = loops.offline_step(self._agent) if offline else loops.train_step(self._agent, self._env)
         return loops.compile(loops.vectorize(step) if self._copies > 1 else step, state)
 
-    def train(self, compiled: loops.Compiled, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
+    def train(self, compiled: loops.Running, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
         """See Runner."""
         return loops.train(compiled, iterations, **options)
 

@@ -38,6 +38,7 @@ from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard, Tracker, t
 from rl_fn.runs.runner import make_runner
 from rl_fn.runs.storage import Storage
 from rl_fn.runs.summary import Timing, check_summary, summarize
+from rl_fn.runs.synchronous import in_lockstep
 from rl_fn.runs.workers import Workers
 from rl_fn.struct import Nest
 
@@ -64,6 +65,8 @@ class Run:
       train_steps: environment steps of each copy; may be left to `hparams`.
       seed: of copy 0; copy i has the seed `seed + i`.
       copies: how many seeds side by side, in one program; only in compiled environments.
+      devices: how many GPUs share the environments and the batches, or CPUs where there is no GPU; what is learned is
+        what one device would learn, to rounding. Only in compiled environments.
       eval_episodes: whole episodes per evaluation and copy; 0 for no evaluations.
       checkpoint_seconds: the state is saved at least so often, while training goes on; 0 for every chance, before the
         report is handed over.
@@ -93,6 +96,7 @@ class Run:
         train_steps: int | None = None,
         seed: int = 0,
         copies: int = 1,
+        devices: int = 1,
         eval_episodes: int = 100,
         checkpoint_seconds: float = 20.0,
         eval_interval: int | None = None,
@@ -113,6 +117,7 @@ class Run:
             train_steps=agreed_train_steps(train_steps, hparams, agent.schedule),
             seed=seed,
             copies=copies,
+            devices=devices,
             eval_episodes=eval_episodes,
             checkpoint_seconds=checkpoint_seconds,
             eval_interval=eval_interval,
@@ -158,15 +163,17 @@ class Run:
         self.iteration = 0  # rollouts and updates so far
         self.summaries: list[dict[str, Any]] | None = None  # of each copy, once the run has come to its end
         self._iterations = math.ceil((config.train_steps or 0) / agent.schedule.steps)
-        self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes)
+        self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes, config.devices)
         if config.num_workers > 1:
-            self._runner = Workers(agent, env, config, self._runner)
+            self._runner = (in_lockstep if config.sync else Workers)(agent, env, config, self._runner)
         memory.check(self._runner.init, config, env.spec, agent.schedule)
         self._seeds = range(config.seed, config.seed + config.copies)
         self._keys = [random.key(seed) for seed in self._seeds]
         self._owned = owned  # made by the run, and closed with it
         self._storage = Storage(config.output_dir, folder.contents(config), agent.schedule.steps)
-        self._goes_on = isinstance(env, Env) and config.num_workers == 1  # environments are part of the state
+        self._goes_on = isinstance(env, Env) and (
+            config.num_workers == 1 or config.sync
+        )  # environments are part of the state
         self.notes = self._storage.notes  # sentences that people should be told
         interval = config.eval_interval and math.ceil(config.eval_interval / agent.schedule.steps)
         self._pause_every = interval or math.ceil(self._iterations / EVALUATIONS)
@@ -186,7 +193,7 @@ class Run:
         self._stopping = threading.Event()
         self._started = False
         self._state: Nest = None  # to begin with, until it is compiled
-        self._compiled: loops.Compiled | None = None
+        self._compiled: loops.Running | None = None
         self._saved_at = self._made_at
         self._is_beside = config.checkpoint_seconds > 0  # whether files are written while training goes on
         self._evaluation: loops.Evaluation | None = None  # the newest, unless it was broken off
@@ -323,7 +330,7 @@ class Run:
             yield from self._handed_over(chunk)
         self._save()
 
-    def _chunks(self, compiled: loops.Compiled) -> Iterator[loops.Chunk]:
+    def _chunks(self, compiled: loops.Running) -> Iterator[loops.Chunk]:
         """Trains; where environments cannot be gone on with, what was learned before is saved."""
         try:
             yield from self._runner.train(
@@ -384,7 +391,7 @@ class Run:
                 self._best[copy] = float(now)
                 self._storage.save_best(self.iteration, copy, self._of(policy, copy), float(now), self._is_beside)
 
-    def _check_finite(self, compiled: loops.Compiled, chunk: loops.Chunk) -> None:
+    def _check_finite(self, compiled: loops.Running, chunk: loops.Chunk) -> None:
         """What is lost is not saved, and ends the run: the newest checkpoint stays the last good one."""
         saved = f"{self._storage.saved * self.agent.schedule.steps:,} steps in {self.config.output_dir}"
         kept = f"the last good checkpoint is at {saved}" if self._storage.saved else "no checkpoint was written"
@@ -443,7 +450,7 @@ class Run:
         has_lag = hasattr(state, "policies")
         return state._replace(agent=agent, policies=policies) if has_lag else state._replace(agent=agent)
 
-    def _compile(self) -> loops.Compiled:
+    def _compile(self) -> loops.Running:
         if self._compiled is None:
             self.start()
             if self._state is None:  # where the run was finished before

@@ -13,6 +13,7 @@ from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
 from rl_fn.envs.host.failures import Failures
+from rl_fn.runs.devices import Devices
 from rl_fn.runs.host import Host
 from rl_fn.runs.local import Local
 from rl_fn.struct import Nest
@@ -24,10 +25,10 @@ class Runner(Protocol):
     def init(self, key: random.Key) -> Nest:
         """The state of one copy at the start."""
 
-    def compile(self, state: Nest) -> loops.Compiled:
+    def compile(self, state: Nest) -> loops.Running:
         """The training step with its state."""
 
-    def train(self, compiled: loops.Compiled, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
+    def train(self, compiled: Any, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
         """Trains in chunks; the options are those of `loops.train`."""
 
     def evaluate(self, policy: Nest, keys: list[random.Key], stop: loops.Stop) -> loops.Evaluation:
@@ -55,18 +56,28 @@ def make_runner(
     eval_env: Env | HostEnv | Callable[[int], HostEnv] | None,
     copies: int,
     eval_episodes: int,
+    devices: int = 1,
 ) -> Runner:
     """Makes the runner that fits the environment; see `Run` for the arguments.
 
     Raises:
-      ValueError: for several copies of host environments, or where there is nothing to evaluate in.
+      ValueError: for several copies or devices of host environments, for several copies on several devices, for devices
+        that are not there or cannot share the run equally, or where there is nothing to evaluate in.
     """
     name = env.spec.name
     if isinstance(env, Env):
         eval_env = env if eval_env is None else eval_env
         if not isinstance(eval_env, Env):
             raise ValueError(f"{name} is compiled, expected an eval_env that is compiled, too")
-        return Local(agent, env, eval_env, copies, eval_episodes)
+        if devices > 1 and agent.schedule.is_offline:
+            raise ValueError(f"devices is {devices}, expected 1: the agent learns from a data set")
+        if devices == 1:
+            return Local(agent, env, eval_env, copies, eval_episodes)
+        if copies > 1:
+            raise ValueError(f"copies is {copies}, expected 1 on {devices} devices, which share one run")
+        return Devices(agent, env, eval_env, eval_episodes, devices)
+    if devices > 1:
+        raise ValueError(f"devices is {devices}, expected 1: {name} is stepped on the host")
     if copies > 1:
         raise ValueError(f"copies is {copies}, expected 1: {name} is stepped on the host")
     if isinstance(eval_env, Env):

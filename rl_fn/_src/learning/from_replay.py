@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random, replay, struct
+from rl_fn._src import shards
 from rl_fn._src.scan import scan
 from rl_fn.struct import Metrics, Nest, Transition
 
@@ -48,6 +49,7 @@ def update_from_replay(
     min_items: int = 1,
     beta: Callable[[tf.Tensor], Any] = lambda num_updates: 1.0,
     to_items: Callable[[Transition], Nest] | None = lambda trajectory: trajectory._replace(extras={}),
+    shared: bool = True,
 ) -> Callable[[OffPolicyState, Transition, random.Key], tuple[OffPolicyState, Metrics]]:
     """Makes an agent's `update`: adds the trajectory to the replay and takes gradient steps on samples.
 
@@ -60,10 +62,21 @@ def update_from_replay(
       beta: from the number of updates so far to the exponent of the importance weights.
       to_items: from a trajectory to what the buffer adds; without the extras of acting unless given. None where nothing
         is added, because the buffer holds a data set.
+      shared: whether several devices share each batch, each taking a part of the N items. For that items are
+        `[N, ...]`, and the losses and metrics of a step weighted means over them; where they are not, each device takes
+        the whole step.
 
     Returns:
       `(state, trajectory, key) -> (state, metrics)`; before the first gradient step there are no metrics to report.
     """
+
+    def shared_step(learner: Any, sample: replay.Sample, key: random.Key) -> tuple[Any, Learned]:
+        if not shared or shards.count() == 1:
+            return gradient_step(learner, sample, key)
+        shards.check_shared("a batch", batch_size, shards.count())
+        with shards.rows_of(batch_size // shards.count()):
+            learner, learned = gradient_step(learner, shards.mine(sample), key)
+        return learner, Learned(learned.metrics, shards.gathered(learned.priorities))
 
     def update(state: OffPolicyState, trajectory: Transition, key: random.Key) -> tuple[OffPolicyState, Metrics]:
         stored = buffer.add(state.replay, to_items(trajectory)) if to_items else state.replay
@@ -75,11 +88,12 @@ def update_from_replay(
             learner, stored = carry
             sample_key, step_key = tf.unstack(random.split(key))
             sample = buffer.sample(stored, sample_key, batch_size, beta(state.num_updates))
-            learner, learned = gradient_step(learner, sample, step_key)
+            learner, learned = shared_step(learner, sample, step_key)
             slots = tf.where(ready, sample.slots, -1)  # -1 is none
             return (learner, buffer.update(stored, slots, learned.priorities)), learned.metrics
 
         (learner, stored), metrics = scan(one, (state.learner, stored), random.split(key, gradient_steps))
+        metrics = shards.mean(metrics) if shared else metrics
         learner = struct.where(ready, learner, state.learner)
         weight = tf.cast(ready, tf.float32)
         metrics = {name: struct.Mean(tf.where(ready, tf.reduce_mean(x), 0.0), weight) for name, x in metrics.items()}

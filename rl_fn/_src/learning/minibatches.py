@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from rl_fn import random, struct
+from rl_fn._src import shards
 from rl_fn._src.scan import scan
 from rl_fn.struct import Nest
 
@@ -30,6 +31,8 @@ def over_minibatches(
     num_epochs: int,
     num_minibatches: int,
     stop: Callable[[Nest], tf.Tensor] | None = None,
+    *,
+    shared: bool = True,
 ) -> tuple[Nest, Nest]:
     """Takes a step on each minibatch of each pass over the sequences, which are shuffled anew for every pass.
 
@@ -41,6 +44,8 @@ def over_minibatches(
       num_epochs: passes.
       num_minibatches: per pass; divides N.
       stop: from a step's output to whether that step and all that would follow change nothing, `bool[]`.
+      shared: whether several devices share each minibatch, each taking a part of the N. For that the loss and each
+        output of a step are means over the sequences; where they are not, each device takes the whole step.
 
     Returns:
       The last carry; and the outputs, stacked, also of steps that changed nothing.
@@ -49,15 +54,22 @@ def over_minibatches(
     orders = random.permutation(key, num_sequences, [num_epochs])
     rows_per_step = tf.reshape(orders, [num_epochs * num_minibatches, num_sequences // num_minibatches])
 
+    if shared:
+        shards.check_shared("a minibatch", num_sequences // num_minibatches, shards.count())
+
     def one(carry: Nest, rows: tf.Tensor) -> tuple[Nest, Nest]:
-        return step(carry, tf.nest.map_structure(lambda x: tf.gather(x, rows, axis=1), sequences))
+        rows = shards.mine(rows) if shared else rows
+        with shards.rows_of(rows.shape[0] if shared else None):
+            return step(carry, tf.nest.map_structure(lambda x: tf.gather(x, rows, axis=1), sequences))
 
     if stop is None:
-        return scan(one, carry, rows_per_step)
+        carry, outputs = scan(one, carry, rows_per_step)
+        return carry, shards.mean(outputs) if shared else outputs
 
     def one_or_none(carry: tuple[Nest, tf.Tensor], rows: tf.Tensor) -> tuple[tuple[Nest, tf.Tensor], Nest]:
         before, stopped = carry
         after, output = one(before, rows)
+        output = shards.mean(output) if shared else output  # all stop together
         stopped |= stop(output)
         return (struct.where(stopped, before, after), stopped), output
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import optimizers, struct
+from rl_fn._src import shards
 from rl_fn.struct import Metrics, Nest
 
 
@@ -29,7 +30,7 @@ def minimise(
     trained: Trained,
     prefix: str = "",
 ) -> tuple[Trained, Nest]:
-    """One gradient step on a loss.
+    """One gradient step on a loss; where devices share a batch, on the mean of their losses.
 
     Args:
       loss: `params -> (scalar, more)`; what more it has to say is handed through. To a dict in it, of metrics, are
@@ -43,6 +44,7 @@ def minimise(
       The parameters and the optimiser's state after the step, and `more`.
     """
     (_, more), grads = struct.value_and_gradient(loss, trained.params)
+    grads = shards.mean(grads)
     updates, opt_state = optimizer.update(grads, trained.opt_state, trained.params)
     measured = {f"{prefix}grad_norm": optimizers.global_norm(grads)}
     if optimizer.learning_rate:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import networks, returns, struct
+from rl_fn._src import shards
 from rl_fn._src.learning.critics import successor_values
 from rl_fn._src.learning.minibatches import in_sequences
 from rl_fn.normalization import RewardNormalizer, RunningMoments
@@ -85,8 +86,15 @@ def sequences_of(rollout: Rollout, advantage: tf.Tensor, length: int) -> Sequenc
 
 
 def normalized(x: tf.Tensor) -> tf.Tensor:
-    """Of mean 0 and deviation 1 over all elements."""
-    return (x - tf.reduce_mean(x)) / (tf.math.reduce_std(x) + 1e-8)
+    """Of mean 0 and deviation 1 over all elements, also those of other devices where they share a batch."""
+    if not shards.has_rows():
+        return (x - tf.reduce_mean(x)) / (tf.math.reduce_std(x) + 1e-8)
+    # They exchange moments and meet once: the variance of the whole is the mean of theirs, and that of the means.
+    mine = tf.stack([[tf.reduce_mean(x)], [tf.math.reduce_variance(x)]])
+    means, variances = tf.unstack(shards.gathered(mine, axis=1))
+    mean = tf.reduce_mean(means)
+    deviation = tf.sqrt(tf.reduce_mean(variances + (means - mean) ** 2))
+    return (x - mean) / (deviation + 1e-8)
 
 
 def approx_kl(log_ratio: tf.Tensor) -> tf.Tensor:

@@ -111,13 +111,26 @@ class Held:
             variable.assign(leaf, read_value=False)
 
 
-class Compiled(Held):
+class Running(Held):
+    """A state together with a step that runs on it."""
+
+    graph: tf.Graph | None = None  # of the step, once it was traced
+
+    def run(self, iterations: int) -> Nest:
+        """Runs that many iterations of a step without inputs.
+
+        Returns:
+          The sum of each output over them, as arrays; integers and truths are summed as float32.
+        """
+        raise NotImplementedError
+
+
+class Compiled(Running):
     """A step compiled by XLA, with its state on the device, updated in place. Made by `compile`."""
 
     def __init__(self, step: Callable[..., tuple[Nest, Nest]], state: Nest):
         super().__init__(state)
         self.trace_count = 0
-        self.graph: tf.Graph | None = None  # of the step, once it was traced
 
         def traced(inputs: tuple) -> Any:
             self.trace_count += 1
@@ -172,11 +185,7 @@ class Compiled(Held):
         return self._programs[kind](leaves)
 
     def run(self, iterations: int) -> Nest:
-        """Runs that many iterations of a step without inputs.
-
-        Returns:
-          The sum of each output over them, as arrays; integers and truths are summed as float32.
-        """
+        """See Running."""
         sums = self._run(tf.constant(iterations, tf.int32))
         return tf.nest.map_structure(lambda leaf: leaf.numpy(), sums)
 

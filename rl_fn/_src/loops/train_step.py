@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random, struct
+from rl_fn._src import shards
 from rl_fn._src.loops.chunks import Chunk, StepReport, Stop, iterations_done, never, nonfinite_metrics, summarize
-from rl_fn._src.loops.compile import Compiled, check_specs
+from rl_fn._src.loops.compile import Running, check_specs
 from rl_fn._src.loops.rollout import ActorsState, Episodes, init_actors, rollout
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env
@@ -70,8 +71,9 @@ def train_step(agent: Agent, env: Env) -> Callable[[TrainState], tuple[TrainStat
         rollout_key, update_key = tf.unstack(random.split(random.fold_in(state.key, state.iteration)))
         acting = tf.nest.map_structure(lambda leaf: leaf[0], state.policies) if actor_lag else state.agent.policy
         actors, (trajectory, episodes) = rollout(agent, env, acting, state.actors, rollout_key)
+        trajectory = shards.gathered(trajectory, axis=1)
         agent_state, metrics = agent.update(state.agent, trajectory, update_key)
-        totals = Episodes(*[tf.cast(tf.reduce_sum(total), tf.float32) for total in episodes])
+        totals = shards.total(Episodes(*[tf.cast(tf.reduce_sum(total), tf.float32) for total in episodes]))
         policies = _pushed(state.policies, state.agent.policy) if actor_lag else ()
         after = TrainState(agent_state, actors, state.key, state.iteration + 1, policies)
         return after, StepReport(metrics, totals)
@@ -84,7 +86,7 @@ def _pushed(policies: Nest, newest: Nest) -> Nest:
 
 
 def train(
-    compiled: Compiled,
+    compiled: Running,
     iterations: int,
     *,
     start: int | None = None,
@@ -118,7 +120,7 @@ def train(
 
 
 def _chunks(
-    compiled: Compiled,
+    compiled: Running,
     done: int,
     iterations: int,
     chunk_seconds: float,
@@ -148,6 +150,7 @@ def _check_compiled(label: str, env: Any) -> None:
 
 def _check_state(state: TrainState, agent: Agent, env: Env) -> None:
     num_envs, _, lag = agent.schedule
+    num_envs //= shards.count()
     if (given := state.actors.episode_return.shape[0]) != num_envs:
         raise ValueError(f"train_step: the state has {given} environments, expected the schedule's num_envs {num_envs}")
     waiting = tf.nest.flatten(state.policies)

@@ -24,8 +24,13 @@ _UNREADABLE = ("Serialized cache", "Read less bytes", "Failed to parse serialize
 _folder_in_use: Path | None = None
 
 
-def import_tensorflow(compilation_cache: bool) -> None:
-    """Imports TensorFlow quietly, with XLA's persistent compilation cache if wanted; logs why there is none."""
+def import_tensorflow(compilation_cache: bool, devices: int = 1) -> None:
+    """Imports TensorFlow quietly.
+
+    Args:
+      compilation_cache: whether with XLA's persistent compilation cache; logs why there is none.
+      devices: how many logical devices a CPU becomes where there is no GPU.
+    """
     global _folder_in_use
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # results of uncompiled operations vary with it
@@ -37,6 +42,10 @@ def import_tensorflow(compilation_cache: bool) -> None:
     with _silenced_stderr(), collected_later():
         import tensorflow as tf
 
+        if devices > 1 and not tf.config.list_physical_devices("GPU"):
+            one, *_ = tf.config.list_physical_devices("CPU")
+            parts = [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
+            tf.config.set_logical_device_configuration(one, parts)
         tf.constant(0)  # looks for devices
 
 

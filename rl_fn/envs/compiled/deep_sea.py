@@ -15,6 +15,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random
+from rl_fn._src import shards
 from rl_fn.envs import arguments
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.envs.drawing import grids
@@ -89,7 +90,7 @@ def dynamics(
     reward = tf.where(right, tf.where(state.column == size - 1, 1.0, 0.0) - unscaled_move_cost / size, 0.0)
     moves_right = right
     if not deterministic:
-        noise, wind = tf.unstack(random.normal(key, [2, *state.row.shape]))
+        noise, wind = tf.unstack(random.normal(key, [2, shards.rows(state.row.shape[0])]))
         corner = (state.row == size - 1) & ((state.column == 0) | (state.column == size - 1))
         reward += tf.where(corner, noise, 0.0)
         moves_right &= wind > NormalDist().inv_cdf(1 / size)  # false with probability 1 / size

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import random, struct
+from rl_fn._src import shards
 from rl_fn.envs import arguments
 from rl_fn.envs.base import Env, EnvStep, TimedState
 from rl_fn.envs.wrappers.base import changes_task
@@ -49,7 +50,7 @@ def time_limit(env: Env, max_episode_steps: int) -> Env:
         timed_out = time >= max_episode_steps
         begun = outcome.terminated | outcome.truncated
         # Where the environment has not begun a new episode by itself.
-        fresh, first = env.reset(reset_key, time.shape[0])
+        fresh, first = env.reset(reset_key, shards.rows(time.shape[0]))
         cut = timed_out & ~begun
         outcome = outcome._replace(
             observation=struct.where(cut, first, outcome.observation), truncated=outcome.truncated | timed_out

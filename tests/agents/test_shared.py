@@ -1,0 +1,31 @@
+"""Every agent that is shared by two devices comes to what it comes to on one."""
+
+import numpy as np
+import pytest
+
+from rl_fn import loops, random, struct
+from tests.agents.test_loops import AGENTS, made
+
+FOUR = {"num_envs": 4}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_two_devices_come_to_what_one_does(name):
+    env, agent, _ = made(name, **FOUR)
+    start = loops.init_state(agent, env, random.key(1))
+    step = loops.SharedStep(agent, env, loops.spec_of(lambda key: loops.init_state(agent, env, key)), 2)
+    peers = [loops.OnDevice(step, index, "/CPU:0") for index in range(2)]
+    two = loops.Lockstep(step, peers, start)
+    one = loops.compile(loops.train_step(agent, env), start)
+    one.run(4)
+    two.run(4)
+    for peer in peers:
+        peer.close()
+    moved = 0
+    pairs = zip(
+        struct.named_leaves(one.read()), struct.named_leaves(two.read()), struct.named_leaves(start), strict=True
+    )
+    for (leaf, expected), (_, actual), (_, before) in pairs:
+        moved += leaf.startswith("agent/") and np.any(np.asarray(expected) != np.asarray(before))
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4, err_msg=leaf)
+    assert moved > 1
