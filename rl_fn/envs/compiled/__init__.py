@@ -42,6 +42,23 @@ ENVIRONMENTS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
         "SimpleBandit-bsuite": (f"{_HERE}.bandit:make", {}),
     },
     "grids": {"FourRooms-misc": (f"{_HERE}.four_rooms:make", {})},
+    "from pixels": {
+        **{
+            name: (f"{_HERE}.from_pixels:make", {"base": base})
+            for name, base in (
+                ("CartPolePixels-v1", "CartPole-v1"),
+                ("PendulumPixels-v1", "Pendulum-v1"),
+                ("CatchPixels-bsuite", "Catch-bsuite"),
+                ("DeepSeaPixels-bsuite", "DeepSea-bsuite"),
+                ("FourRoomsPixels-misc", "FourRooms-misc"),
+            )
+        },
+        **{
+            f"MinAtarPixels/{game}-v{version}": (f"{_HERE}.from_pixels:make", {"base": f"MinAtar/{game}-v{version}"})
+            for game in ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
+            for version in (0, 1)
+        },
+    },
     "for tests of agents": {
         "ConstantReward-truncated": (f"{_HERE}.constant_reward:make", {"end": "truncated"}),
         "ConstantReward-terminated": (f"{_HERE}.constant_reward:make", {"end": "terminated"}),
