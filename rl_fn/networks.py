@@ -6,6 +6,7 @@ Parameters are nests of dicts whose names explain themselves: `{"layer_0": {"ker
 
 from rl_fn._src.networks.action_values import action_values, dueling
 from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
+from rl_fn._src.networks.autoencoder import Posterior, VariationalAutoencoder, variational_autoencoder
 from rl_fn._src.networks.base import (
     ACTIVATIONS,
     KeyedNetwork,
@@ -29,6 +30,7 @@ from rl_fn._src.networks.feedforward import (
     shared,
 )
 from rl_fn._src.networks.keras import from_keras
+from rl_fn._src.networks.mixture_density import Mixture, MixtureDensityMemory, Prediction, mixture_density_memory
 from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
 from rl_fn._src.networks.normalized import BatchNormNetwork, batch_norm_mlp, dropout_mlp
 from rl_fn._src.networks.observations import flatten, image
@@ -49,10 +51,15 @@ __all__ = [
     "BatchNormNetwork",
     "Encoder",
     "KeyedNetwork",
+    "Mixture",
+    "MixtureDensityMemory",
     "Network",
     "NoisyNetwork",
+    "Posterior",
+    "Prediction",
     "RecurrentNetwork",
     "RecurrentValues",
+    "VariationalAutoencoder",
     "action_values",
     "actor_critic",
     "batch_norm_mlp",
@@ -73,6 +80,7 @@ __all__ = [
     "lecun_uniform",
     "lstm",
     "memory",
+    "mixture_density_memory",
     "mlp",
     "noisy",
     "noisy_features",
@@ -86,4 +94,5 @@ __all__ = [
     "sequential",
     "shared",
     "torso",
+    "variational_autoencoder",
 ]
