@@ -12,12 +12,15 @@ them; `normalized` advantages; and what to say of an update: `approx_kl`, `clip_
 The natural gradient: `trust_region_step`, by the method of `conjugate_gradient`.
 Critics: `critics` and `keyed_critics` side by side, `with_action`, `successor_values`. Policies: `soft_policy` and
 `squashed_policy` of maximum-entropy control, `direct_policy` and `action_critic` of deterministic policy gradients.
+World models: a `Recording` of the newest steps, with its `sample_windows`; `dream`s of a recurrent model; and
+`repeat`, for steps that may be none.
 Images: `random_shift`. Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
 """
 
 from rl_fn._src.learning.augmentation import random_shift
 from rl_fn._src.learning.critics import critics, keyed_critics, keyless, successor_values
 from rl_fn._src.learning.direct_policies import DirectPolicy, action_critic, direct_policy
+from rl_fn._src.learning.dreams import Dream, dream
 from rl_fn._src.learning.exploration import HeldNoise, held_noise, no_noise, uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
 from rl_fn._src.learning.minibatches import in_sequences, over_minibatches
@@ -34,6 +37,8 @@ from rl_fn._src.learning.on_policy import (
     normalized,
     sequences_of,
 )
+from rl_fn._src.learning.recordings import Recording, empty_recording, record, sample_windows
+from rl_fn._src.learning.repeat import repeat
 from rl_fn._src.learning.soft_policies import SoftPolicy, SquashedPolicy, soft_policy, squashed_policy, with_action
 from rl_fn._src.learning.targets import (
     TargetLearner,
@@ -47,12 +52,14 @@ from rl_fn._src.learning.trust_region import TrustRegionStep, conjugate_gradient
 
 __all__ = [
     "DirectPolicy",
+    "Dream",
     "HeldNoise",
     "Learned",
     "OffPolicyPolicy",
     "OffPolicyState",
     "OnPolicyPolicy",
     "OnPolicyState",
+    "Recording",
     "Rollout",
     "Sequences",
     "SoftPolicy",
@@ -68,6 +75,8 @@ __all__ = [
     "conjugate_gradient",
     "critics",
     "direct_policy",
+    "dream",
+    "empty_recording",
     "explained_variance",
     "held_noise",
     "in_sequences",
@@ -82,6 +91,9 @@ __all__ = [
     "over_minibatches",
     "periodic",
     "random_shift",
+    "record",
+    "repeat",
+    "sample_windows",
     "sequences_of",
     "soft_policy",
     "squashed_policy",
