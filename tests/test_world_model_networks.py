@@ -72,7 +72,8 @@ def test_an_unroll_is_its_steps_and_begins_anew_with_episodes(memory):
     whole, last = tf.function(network.unroll, jit_compile=True)(
         params, network.initial_state(B), latents, actions, is_first
     )
-    assert whole.latent.logits.shape == (T, B, Z, K) and whole.reward.shape == whole.end_logit.shape == (T, B)
+    assert whole.latent.logits.shape == (T, B, Z, K)
+    assert whole.reward.shape == whole.end_logit.shape == (T, B)
     state = network.initial_state(B)
     for t in range(T):
         state = struct.where(is_first[t], network.initial_state(B), state)

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import gymnasium
+import numpy as np
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn import networks, policies, random
+from rl_fn import networks, optimizers, policies, random
 from rl_fn._src.shapes import sizes_of
-from rl_fn.agents.groups import AdamHParams, Inputs
+from rl_fn.agents.groups import AdamHParams
 from rl_fn.agents.hparams import field
+from rl_fn.envs.drawing.pixels import shares
 from rl_fn.struct import EnvSpec, Scalar
 
 STAGES = ("collection", "vision", "memory", "controller")
@@ -28,6 +30,7 @@ class WorldModelsHParams(AdamHParams):
     stage_shares: tuple[int, ...] = field((1, 2, 3, 4), "Shares of a round: collection, V, M and C.")
     recording_rows: int = field(1_000, "Newest steps of each environment that are kept.", low=2)
     persistence: Scalar = field(0.8, "Probability that a random action is the last one again.", low=0.0, high=1.0)
+    image_size: int = field(64, "Height and width that pictures are brought to.", low=1)
     latent_size: int = field(16, "Of what V makes of a picture.", low=1)
     features: tuple[int, ...] = field((8, 16, 32, 64), "Channels of V's convolutions.")
     pixel_deviation: Scalar = field(0.1, "Deviation of a pixel's brightness, of 0 to 1, from V's picture.", above=0.0)
@@ -56,9 +59,8 @@ class WorldModelsHParams(AdamHParams):
         if len(self.stage_shares) != len(STAGES):
             raise ValueError(f"stage_shares is {self.stage_shares}, expected {len(STAGES)} positive integers")
         if self.recording_rows % self.rollout_length:
-            raise ValueError(
-                f"recording_rows is {self.recording_rows}, expected a multiple of rollout_length = {self.rollout_length}"
-            )
+            expected = f"expected a multiple of rollout_length = {self.rollout_length}"
+            raise ValueError(f"recording_rows is {self.recording_rows}, {expected}")
         needed = max(self.sequence_length, self.warm_up) + 1
         begins = [0, *self._ends]
         if any(end <= begin for begin, end in zip(begins, [*self._ends, self._updates], strict=True)):
@@ -98,21 +100,59 @@ class WorldModelsHParams(AdamHParams):
         """Whether steps are collected at random: until there is a controller."""
         return num_updates < self._ends[-1]
 
-    def make_parts(
-        self, spec: EnvSpec
-    ) -> tuple[networks.VariationalAutoencoder, networks.MixtureDensityMemory, Inputs, Controls]:
-        """Makes V, M, what turns observations into V's images, and the controllers.
+    def make_parts(self, spec: EnvSpec) -> Parts:
+        """Makes what the agent is put together from.
 
         Raises:
-          ValueError: if observations are no pictures that V takes, or actions neither Discrete nor a Box.
+          ValueError: if observations are no pictures, or actions neither Discrete nor a Box.
         """
-        image_spec, to_image = networks.image(spec.observation_space)
-        vision = networks.variational_autoencoder(image_spec.shape.as_list(), self.latent_size, self.features)
+        picture_spec, to_picture = pictures(spec.observation_space, self.image_size)
+        vision = networks.variational_autoencoder(picture_spec.shape.as_list(), self.latent_size, self.features)
         control = controls(spec.action_space, self.latent_size + self.memory_units)
         memory = networks.mixture_density_memory(
             self.latent_size, control.size, self.memory_units, self.mixture_components
         )
-        return vision, memory, to_image, control
+        strategy = optimizers.cma_es(self.population, self.initial_step_size)
+        return Parts(vision, memory, control, picture_spec, to_picture, self.make_optimizer(), strategy)
+
+
+class Parts(NamedTuple):
+    """What the agent is put together from."""
+
+    vision: networks.VariationalAutoencoder
+    memory: networks.MixtureDensityMemory
+    control: Controls
+    picture_spec: tf.TensorSpec  # uint8[image_size, image_size, C]
+    to_picture: Callable[[tf.Tensor], tf.Tensor]  # from observations [B, ...]
+    optimizer: optimizers.Optimizer  # of V and of M
+    strategy: optimizers.EvolutionStrategy
+
+
+def to_image(pictures: tf.Tensor) -> tf.Tensor:
+    """Bytes as V takes them, brightness of 0 to 1."""
+    return tf.cast(pictures, tf.float32) / 255
+
+
+def pictures(space: gymnasium.Space, size: int) -> tuple[tf.TensorSpec, Callable[[tf.Tensor], tf.Tensor]]:
+    """Makes square pictures of bytes of observations: each pixel is the mean of what it covers.
+
+    Raises:
+      ValueError: if the space is not a Box `[H, W, C]` of bytes, or of truths or shares of 0 to 1.
+    """
+    spec, _ = networks.image(space)
+    is_bytes = space.dtype == np.uint8
+    if not is_bytes and (np.any(space.low != 0) or np.any(space.high != 1)):
+        raise ValueError(f"world_models needs pictures of bytes or of 0 to 1, given {space}")
+    height, width, channels = spec.shape
+
+    def to_picture(observation: tf.Tensor) -> tf.Tensor:
+        if is_bytes and height == width == size:
+            return observation
+        x = tf.cast(observation, tf.float32) * (1.0 if is_bytes else 255.0)
+        x = tf.einsum("yh,bhwc->bywc", shares(height, size), x)
+        return tf.cast(tf.round(tf.einsum("xw,bywc->byxc", shares(width, size), x)), tf.uint8)
+
+    return tf.TensorSpec([size, size, channels], tf.uint8), to_picture
 
 
 class Controls(NamedTuple):

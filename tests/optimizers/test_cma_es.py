@@ -34,7 +34,8 @@ def test_it_finds_the_least_of_an_ellipsoid_alone_and_among_copies():
 
     alone = tf.function(search, jit_compile=True)(random.key(0))
     np.testing.assert_allclose(alone.mean, np.ones(4), atol=1e-3)
-    assert alone.step_size < 1e-2 and int(alone.generation) == 150
+    assert alone.step_size < 1e-2
+    assert int(alone.generation) == 150
     deviations = np.sqrt(np.diag(alone.covariance))
     assert deviations[0] > 8 * deviations[3]  # 32 at the end of learning
     both = tf.function(lambda keys: tf.vectorized_map(search, keys, fallback_to_while_loop=False), jit_compile=True)

@@ -25,6 +25,11 @@ SMALL = {
     "ppg_cartpole": "rollout_length=16,hidden_sizes=(16,),policy_phase=3",
     "vmpo_cartpole": "rollout_length=16,hidden_sizes=(16,)",
     "vpg_cartpole": "rollout_length=16,hidden_sizes=(16,)",
+    "world_models_pendulum": (
+        "rollout_length=10,num_envs=4,recording_rows=20,rounds=2,stage_shares=(1,1,1,1),features=(2,2,2,2),latent_size=2,"
+        "vision_steps=1,vision_batch=2,memory_units=2,memory_steps=1,memory_batch=2,sequence_length=3,population=4,"
+        "generations=1,dream_starts=2,dream_length=3,warm_up=1,mixture_components=2"
+    ),
     "ppo_recurrent_memory_chain": "memory_units=8,hidden_sizes=(16,),rollout_length=16,sequence_length=8",
 }
 # Their states are those of another agent, and so are their updates.

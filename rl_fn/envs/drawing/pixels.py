@@ -63,12 +63,15 @@ def paint_grid(observation: tf.Tensor, size: int) -> tf.Tensor:
     empty, colors = np.float32(grids.EMPTY), np.float32(CHANNELS[: cells.shape[-1]])
     crowd = tf.maximum(tf.reduce_sum(cells, axis=-1, keepdims=True), 1.0)
     shown = empty + tf.einsum("bhwc,cn->bhwn", cells / crowd, colors - empty)
-    shown = tf.einsum("yh,bhwn->bywn", _shares(cells.shape[1], size), shown)
-    return _bytes(tf.einsum("xw,bywn->byxn", _shares(cells.shape[2], size), shown))
+    shown = tf.einsum("yh,bhwn->bywn", shares(cells.shape[1], size), shown)
+    return _bytes(tf.einsum("xw,bywn->byxn", shares(cells.shape[2], size), shown))
 
 
-def _shares(cells: int, size: int) -> np.ndarray:
-    """How much of each of `size` pixels is covered by each of the cells beside each other, `float32[size, cells]`."""
+def shares(cells: int, size: int) -> np.ndarray:
+    """How much of each of `size` pixels is covered by each of the cells beside each other, `float32[size, cells]`.
+
+    Rows sum to 1, so that they are weights of a mean too: of larger pictures that are made smaller.
+    """
     edges = np.arange(cells + 1) * size / cells
     pixels = np.arange(size)[:, np.newaxis]
     covered = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)

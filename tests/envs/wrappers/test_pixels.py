@@ -19,9 +19,12 @@ def drawn(paint, observations):
 
 def test_the_rod_of_a_pendulum_points_where_it_stands():
     up, left, down = drawn(paint_pendulum, [[1, 0, 0], [0, 1, 0], [-1, 0, 0]])
-    assert up.shape == (64, 64, 3) and up.dtype == np.uint8
-    assert up[10, 32].tolist() == ROD and up[50, 32].tolist() == EMPTY
-    assert left[32, 10].tolist() == ROD and left[10, 32].tolist() == EMPTY
+    assert up.shape == (64, 64, 3)
+    assert up.dtype == np.uint8
+    assert up[10, 32].tolist() == ROD
+    assert up[50, 32].tolist() == EMPTY
+    assert left[32, 10].tolist() == ROD
+    assert left[10, 32].tolist() == EMPTY
     np.testing.assert_array_equal(down, up[::-1])
     assert up[32, 32].tolist() == EMPTY  # the axle
     # The rod is 3.2 to each side of 32: its last pixel, of which the middle is 2.5 or 3.5 away, is covered in part.
@@ -34,8 +37,11 @@ def test_a_cart_moves_by_less_than_a_pixel_and_its_pole_leans():
     assert middle[53, 28].tolist() == CART
     # 0.256 of a pixel to the right: the pixels at the edges 25.6 and 38.4 of the cart.
     share = lambda picture, column: (picture[53, column, 0] - EMPTY[0]) / (CART[0] - EMPTY[0])
-    assert share(middle, 38) == pytest.approx(0.4, abs=0.02) and share(moved, 38) == pytest.approx(0.656, abs=0.02)
-    assert middle[14, 32].tolist() == ROD and leaning[14, 40].tolist() == ROD and leaning[14, 32].tolist() == EMPTY
+    assert share(middle, 38) == pytest.approx(0.4, abs=0.02)
+    assert share(moved, 38) == pytest.approx(0.656, abs=0.02)
+    assert middle[14, 32].tolist() == ROD
+    assert leaning[14, 40].tolist() == ROD
+    assert leaning[14, 32].tolist() == EMPTY
 
 
 def test_cells_have_the_colours_of_their_channels():
@@ -54,7 +60,8 @@ def test_rooms_show_walls_agent_and_goal():
     (picture,) = drawn(paint_rooms, [[4, 1, 8, 9]])
     assert picture[22, 7].tolist() == list(grids.ORANGE)
     assert picture[41, 46].tolist() == list(grids.GREEN)
-    assert picture[1, 1].tolist() == list(grids.SKY_BLUE) and picture[22, 20].tolist() == EMPTY
+    assert picture[1, 1].tolist() == list(grids.SKY_BLUE)
+    assert picture[22, 20].tolist() == EMPTY
 
 
 @pytest.mark.parametrize("name", ["Pendulum-v1", "Catch-bsuite"])
