@@ -26,7 +26,7 @@ SMALL = {
     "vmpo_cartpole": "rollout_length=16,hidden_sizes=(16,)",
     "vpg_cartpole": "rollout_length=16,hidden_sizes=(16,)",
     "world_models_pendulum": (
-        "rollout_length=10,num_envs=4,recording_rows=20,rounds=2,stage_shares=(1,1,1,1),features=(2,2,2,2),latent_size=2,"
+        "rollout_length=10,num_envs=4,recording_rows=20,stage_shares=(1,1,1,1),image_size=8,features=(2,),latent_size=2,"
         "vision_steps=1,vision_batch=2,memory_units=2,memory_steps=1,memory_batch=2,sequence_length=3,population=4,"
         "generations=1,dream_starts=2,dream_length=3,warm_up=1,mixture_components=2"
     ),
