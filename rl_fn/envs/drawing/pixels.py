@@ -60,7 +60,7 @@ def paint_grid(observation: tf.Tensor, size: int) -> tf.Tensor:
     cells = cells[..., tf.newaxis] if cells.shape.rank == 3 else cells
     if cells.shape[-1] > len(CHANNELS):
         raise ValueError(f"pixels: a grid has {cells.shape[-1]} channels, expected at most {len(CHANNELS)}")
-    empty, colors = np.float32(grids.EMPTY), np.float32(CHANNELS[: cells.shape[-1]])
+    empty, colors = (np.array(table, np.float32) for table in (grids.EMPTY, CHANNELS[: cells.shape[-1]]))
     crowd = tf.maximum(tf.reduce_sum(cells, axis=-1, keepdims=True), 1.0)
     shown = empty + tf.einsum("bhwc,cn->bhwn", cells / crowd, colors - empty)
     shown = tf.einsum("yh,bhwn->bywn", shares(cells.shape[1], size), shown)
