@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -133,7 +133,7 @@ def to_image(pictures: tf.Tensor) -> tf.Tensor:
     return tf.cast(pictures, tf.float32) / 255
 
 
-def pictures(space: gymnasium.Space, size: int) -> tuple[tf.TensorSpec, Callable[[tf.Tensor], tf.Tensor]]:
+def pictures(space: Any, size: int) -> tuple[tf.TensorSpec, Callable[[tf.Tensor], tf.Tensor]]:
     """Makes square pictures of bytes of observations: each pixel is the mean of what it covers.
 
     Raises:

@@ -156,7 +156,8 @@ def search_in_dreams(
         imagined = learning.dream(
             parts.memory,
             params,
-            *tf.nest.map_structure(alike, (latents[-1], begin)),
+            alike(latents[-1]),
+            tf.nest.map_structure(alike, begin),
             lambda latent, hidden: parts.control.choose(search.candidates, latent, hidden),
             dream_key,
             hparams.dream_length,

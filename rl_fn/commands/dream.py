@@ -28,8 +28,8 @@ def dream(
         modules.import_named(modules.names(imports))
         videos = copy_folders(run)[0] / "videos"
         try:
-            options = {"checkpoint": checkpoint, "length": length, "temperature": temperature, "seed": seed}
-            for path in dreaming.write(dreaming.imagine(run, **options), videos):
+            imagined = dreaming.imagine(run, checkpoint=checkpoint, length=length, temperature=temperature, seed=seed)
+            for path in dreaming.write(imagined, videos):
                 print(path)
         except KeyboardInterrupt:
             raise SystemExit(EXIT_INTERRUPTED) from None

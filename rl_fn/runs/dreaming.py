@@ -93,7 +93,9 @@ def _imagined(loaded: Loaded, parts: Parts, length: int, temperature: float, key
         return picture, vision.decode(params.vision, latent), latent, acted.action, acted.actor_state
 
     compiled = tf.function(step, jit_compile=True, autograph=False)
-    world, seen, dreamer = [], [], None
+    world: list[tf.Tensor] = []
+    seen: list[tf.Tensor] = []
+    dreamer: Any = None
     actor, play = loaded.agent.init_actor(1), _player(loaded.env, begin_key)
     observation, ended = play(None)
     while not ended and len(world) < length:

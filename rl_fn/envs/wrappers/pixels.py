@@ -65,10 +65,8 @@ def pixels(env: Env, paint: Paint | None = None, *, size: int = 64) -> Env:
 
 def _grid_painter(env: Env) -> Paint:
     space = env.spec.observation_space
-    is_grid = isinstance(space, spaces.Box) and len(space.shape) in (2, 3) and space.dtype in (bool, np.float32)
-    if not (is_grid and np.all(space.low == 0) and np.all(space.high == 1)):
-        known = ", ".join(PAINTERS)
-        raise ValueError(
-            f"pixels cannot draw {env.spec.name}, expected {known}, a grid of 0 to 1, or paint to be given"
-        )
-    return paint_grid
+    if isinstance(space, spaces.Box) and len(space.shape) in (2, 3) and space.dtype in (bool, np.float32):
+        if np.all(space.low == 0) and np.all(space.high == 1):
+            return paint_grid
+    known = ", ".join(PAINTERS)
+    raise ValueError(f"pixels cannot draw {env.spec.name}, expected {known}, a grid of 0 to 1, or paint to be given")
