@@ -13,7 +13,14 @@ from rl_fn.learning import Recording, Trained
 from rl_fn.struct import Metrics, Nest, Transition
 
 VISION_METRICS = ("vision_loss", "elbo", "pixel_error", "kl", "used_latents")
-MEMORY_METRICS = ("memory_loss", "latent_likelihood", "reward_loss", "end_loss")
+MEMORY_METRICS = (
+    "memory_loss",
+    "latent_likelihood",
+    "reward_loss",
+    "end_loss",
+    "memory_grad_norm",
+    "memory_learning_rate",
+)
 SEARCH_METRICS = ("search_return", "search_best", "step_size")
 
 
@@ -98,9 +105,9 @@ def learn_vision(
         window_key, sample_key = tf.unstack(random.split(key))
         images = learning.sample_windows(recording, frames, window_key, hparams.vision_batch, 1)[0]
         loss = lambda params: vision_loss(parts, params, to_image(images), sample_key, hparams)
-        return learning.minimise(loss, parts.optimizer, trained)
+        return learning.minimise(loss, parts.optimizer, trained, "vision_")
 
-    return learning.repeat(step, trained, count, key, VISION_METRICS)
+    return learning.repeat(step, trained, count, key, (*VISION_METRICS, "vision_grad_norm", "vision_learning_rate"))
 
 
 def seen_again(parts: Parts, params: Nest, recording: Recording, count: tf.Tensor, length: int) -> Recording:
@@ -128,7 +135,7 @@ def learn_memory(
         window_key, sample_key = tf.unstack(random.split(key))
         steps = _windows(recording, window_key, hparams.memory_batch, hparams.sequence_length + 1)
         loss = lambda params: memory_loss(parts, params, steps, sample_key, hparams)
-        return learning.minimise(loss, parts.optimizer, trained)
+        return learning.minimise(loss, parts.optimizer, trained, "memory_")
 
     return learning.repeat(step, trained, count, key, MEMORY_METRICS)
 

@@ -129,7 +129,8 @@ def make(spec: EnvSpec, hparams: WorldModelsHParams) -> Agent:
         anew = Trial(search.candidates, trial.returns, trajectory.is_last[-1], zeros, zeros)
         trial = struct.where(is_new | (search.strategy.generation != strategy.generation), anew, trial)
 
-        metrics = {"stage": tf.cast(stage, tf.float32), "held_out_elbo": unseen["elbo"]}
+        size = tf.cast(recording.num_rows * num_envs, tf.float32)
+        metrics = {"stage": tf.cast(stage, tf.float32), "replay/size": size, "held_out_elbo": unseen["elbo"]}
         after = WorldModelsState(vision, memory, search.strategy, trial, recording, state.num_updates + 1)
         return after, {**metrics, **seeing, **knowing, **searching}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -64,9 +64,9 @@ def pixels(env: Env, paint: Paint | None = None, *, size: int = 64) -> Env:
 
 
 def _grid_painter(env: Env) -> Paint:
-    space = env.spec.observation_space
-    if isinstance(space, spaces.Box) and len(space.shape) in (2, 3) and space.dtype in (bool, np.float32):
-        if np.all(space.low == 0) and np.all(space.high == 1):
-            return paint_grid
+    space: Any = env.spec.observation_space
+    is_of_cells = isinstance(space, spaces.Box) and len(space.shape) in (2, 3) and space.dtype in (bool, np.float32)
+    if is_of_cells and np.all(space.low == 0) and np.all(space.high == 1):
+        return paint_grid
     known = ", ".join(PAINTERS)
     raise ValueError(f"pixels cannot draw {env.spec.name}, expected {known}, a grid of 0 to 1, or paint to be given")
