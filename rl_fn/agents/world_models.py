@@ -63,11 +63,10 @@ def make(spec: EnvSpec, hparams: WorldModelsHParams) -> Agent:
         scalar, flag = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.bool)
         latent, action = tf.TensorSpec([hparams.latent_size]), tf.TensorSpec([control.size])
         step = Step(parts.picture_spec, action, scalar, flag, flag, networks.Posterior(latent, latent))
+        image = tf.TensorSpec(parts.picture_spec.shape)
         search, zeros = parts.strategy.init(tf.zeros([control.num_weights])), tf.zeros([num_envs])
         return WorldModelsState(
-            vision=learning.init_trained(
-                vision.init(keys[0], tf.TensorSpec(parts.picture_spec.shape)), parts.optimizer
-            ),
+            vision=learning.init_trained(vision.init(keys[0], image), parts.optimizer),
             memory=learning.init_trained(memory.init(keys[1]), parts.optimizer),
             search=search,
             trial=Trial(parts.strategy.ask(search, keys[2]), zeros, tf.zeros([num_envs], tf.bool), zeros, zeros),
@@ -114,9 +113,7 @@ def make(spec: EnvSpec, hparams: WorldModelsHParams) -> Agent:
         count = is_in["memory"] * hparams.memory_steps
         memory, knowing = stages.learn_memory(parts, state.memory, recording, count, keys[2], hparams)
 
-        is_new = (
-            begins_in["controller"] > 0
-        )  # V and M are others than in the last round, and so is what is searched for
+        is_new = begins_in["controller"] > 0  # V and M are others than before, and so is what is searched for
         strategy = struct.where(is_new, parts.strategy.init(state.search.mean), state.search)
         search, count = Search(strategy, state.trial.candidates), is_in["controller"]
         trial = stages.tried(state.trial._replace(began=state.trial.began & ~is_new), trajectory)
