@@ -74,6 +74,7 @@ def test_an_unroll_is_its_steps_and_begins_anew_with_episodes(memory):
     )
     assert whole.latent.logits.shape == (T, B, Z, K)
     assert whole.reward.shape == whole.end_logit.shape == (T, B)
+    assert np.max(tf.sigmoid(whole.end_logit)) < 0.1  # before it has learned
     state = network.initial_state(B)
     for t in range(T):
         state = struct.where(is_first[t], network.initial_state(B), state)

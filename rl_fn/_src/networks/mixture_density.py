@@ -14,6 +14,7 @@ from rl_fn._src.shapes import sizes_of
 from rl_fn.struct import Nest, Scalar
 
 _SMALLEST, _LARGEST = -5.0, 2.0  # log-deviations: a latent that does not move must not weigh without a bound
+_RARE = -5.0  # the logit of an end to begin with: ends that M is not sure of would shorten dreams
 
 
 class Mixture(NamedTuple):
@@ -79,10 +80,10 @@ def mixture_density_memory(
 
     def init(key: random.Key) -> Nest:
         memory_key, head_key = tf.unstack(random.split(key))
-        return {
-            "memory": memory.init(memory_key, tf.TensorSpec([latent_size + action_size])),
-            "head": head.init(head_key, tf.TensorSpec([units])),
-        }
+        memory_params = memory.init(memory_key, tf.TensorSpec([latent_size + action_size]))
+        head_params = head.init(head_key, tf.TensorSpec([units]))
+        bias = head_params["bias"] + _RARE * tf.one_hot(head_params["bias"].shape[0] - 1, head_params["bias"].shape[0])
+        return {"memory": memory_params, "head": {**head_params, "bias": bias}}
 
     def predict(params: Nest, hidden: tf.Tensor, latent: tf.Tensor) -> Prediction:
         outputs = head.apply(params["head"], hidden)
