@@ -12,13 +12,15 @@ them; `normalized` advantages; and what to say of an update: `approx_kl`, `clip_
 The natural gradient: `trust_region_step`, by the method of `conjugate_gradient`.
 Critics: `critics` and `keyed_critics` side by side, `with_action`, `successor_values`. Policies: `soft_policy` and
 `squashed_policy` of maximum-entropy control, `direct_policy` and `action_critic` of deterministic policy gradients.
-Images: `random_shift`. World models: `remember`, `world_model_loss`, `imagine`.
-Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
+Images: `random_shift`. Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
+World models: of Dreamer `remember`, `world_model_loss`, `imagine`; a `Recording` of the newest steps, with its
+`sample_windows`; `dream`s of a recurrent model; and `repeat`, for steps that may be none.
 """
 
 from rl_fn._src.learning.augmentation import random_shift
 from rl_fn._src.learning.critics import critics, keyed_critics, keyless, successor_values
 from rl_fn._src.learning.direct_policies import DirectPolicy, action_critic, direct_policy
+from rl_fn._src.learning.dreams import Dream, dream
 from rl_fn._src.learning.exploration import HeldNoise, held_noise, no_noise, uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
 from rl_fn._src.learning.imagination import (
@@ -45,6 +47,8 @@ from rl_fn._src.learning.on_policy import (
     normalized,
     sequences_of,
 )
+from rl_fn._src.learning.recordings import Recording, empty_recording, record, sample_windows
+from rl_fn._src.learning.repeat import repeat
 from rl_fn._src.learning.soft_policies import SoftPolicy, SquashedPolicy, soft_policy, squashed_policy, with_action
 from rl_fn._src.learning.targets import (
     TargetLearner,
@@ -58,6 +62,7 @@ from rl_fn._src.learning.trust_region import TrustRegionStep, conjugate_gradient
 
 __all__ = [
     "DirectPolicy",
+    "Dream",
     "HeldNoise",
     "Imagined",
     "Learned",
@@ -66,6 +71,7 @@ __all__ = [
     "OffPolicyState",
     "OnPolicyPolicy",
     "OnPolicyState",
+    "Recording",
     "Remembered",
     "Rollout",
     "Sequences",
@@ -83,6 +89,8 @@ __all__ = [
     "conjugate_gradient",
     "critics",
     "direct_policy",
+    "dream",
+    "empty_recording",
     "explained_variance",
     "held_noise",
     "imagine",
@@ -99,7 +107,10 @@ __all__ = [
     "over_minibatches",
     "periodic",
     "random_shift",
+    "record",
     "remember",
+    "repeat",
+    "sample_windows",
     "sequences_of",
     "soft_policy",
     "squashed_policy",

@@ -81,6 +81,12 @@ from rl_fn._src.losses.value import (
     sarsa,
     td_learning,
 )
+from rl_fn._src.losses.world_models import (
+    VariationalLoss,
+    mixture_log_likelihood,
+    standard_gaussian_kl,
+    variational_loss,
+)
 
 __all__ = [
     "BalancedKL",
@@ -90,6 +96,7 @@ __all__ = [
     "MPOLoss",
     "MPOWeights",
     "VMPOWeights",
+    "VariationalLoss",
     "adaptive_kl_coefficient",
     "advantage_weighted_regression_loss",
     "advantage_weights",
@@ -127,6 +134,7 @@ __all__ = [
     "likelihood",
     "log_loss",
     "masked_mean",
+    "mixture_log_likelihood",
     "mpo_loss",
     "mpo_weights",
     "munchausen_q_learning",
@@ -152,12 +160,14 @@ __all__ = [
     "sampled_cql_loss",
     "sarsa",
     "sarsa_lambda",
+    "standard_gaussian_kl",
     "symexp_bins",
     "target_policy_smoothing",
     "td_lambda",
     "td_learning",
     "twohot_loss",
     "twohot_values",
+    "variational_loss",
     "vmpo_loss",
     "vmpo_weights",
 ]

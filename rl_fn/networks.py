@@ -6,6 +6,7 @@ Parameters are nests of dicts whose names explain themselves: `{"layer_0": {"ker
 
 from rl_fn._src.networks.action_values import action_values, dueling
 from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
+from rl_fn._src.networks.autoencoder import Posterior, VariationalAutoencoder, variational_autoencoder
 from rl_fn._src.networks.base import (
     ACTIVATIONS,
     KeyedNetwork,
@@ -30,6 +31,7 @@ from rl_fn._src.networks.feedforward import (
 )
 from rl_fn._src.networks.keras import from_keras
 from rl_fn._src.networks.latent_model import LatentModel, latent_model
+from rl_fn._src.networks.mixture_density import Mixture, MixtureDensityMemory, Prediction, mixture_density_memory
 from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
 from rl_fn._src.networks.normalized import BatchNormNetwork, batch_norm_mlp, dropout_mlp
 from rl_fn._src.networks.observations import flatten, image
@@ -66,12 +68,17 @@ __all__ = [
     "KeyedNetwork",
     "Latent",
     "LatentModel",
+    "Mixture",
+    "MixtureDensityMemory",
     "ModelSize",
     "Network",
     "NoisyNetwork",
     "ObservationModel",
+    "Posterior",
+    "Prediction",
     "RecurrentNetwork",
     "RecurrentValues",
+    "VariationalAutoencoder",
     "action_values",
     "actor_critic",
     "batch_norm_mlp",
@@ -94,6 +101,7 @@ __all__ = [
     "lstm",
     "memory",
     "mix_uniform",
+    "mixture_density_memory",
     "mlp",
     "noisy",
     "noisy_features",
@@ -111,5 +119,6 @@ __all__ = [
     "shared",
     "straight_through",
     "torso",
+    "variational_autoencoder",
     "zero_init",
 ]

@@ -15,6 +15,7 @@ Updates are added to the parameters: a plain gradient step returns `-learning_ra
       chain(clip(1.0), scale_by_adam(), add_decayed_weights(1e-4, mask), scale_by_learning_rate(schedule))
 
 - Groups of parameters: `masked` applies a transformation to some of them, `partition` gives each group its own.
+- Searches without gradients: `cma_es`, whose candidates are asked for and told what they cost.
 - Speed: `flatten` runs an optimiser on all small parameters as one vector.
 - Schedules: `constant_schedule`, `linear_schedule`, `polynomial_schedule`, `cosine_schedule`,
   `exponential_schedule`, `piecewise_constant_schedule`; `join_schedules` has one follow the other, and `staircase`
@@ -27,6 +28,7 @@ of these, of `tf.keras.optimizers.schedules`, or one's own. Other numbers may be
 from rl_fn._src.optimizers.adam import AdamState, adam, adamw, scale_by_adam
 from rl_fn._src.optimizers.base import Optimizer, ScalarOrSchedule, Schedule, apply_updates, chain, global_norm
 from rl_fn._src.optimizers.clipping import adaptive_grad_clip, clip, clip_by_global_norm
+from rl_fn._src.optimizers.cma_es import CMAState, EvolutionStrategy, cma_es
 from rl_fn._src.optimizers.flatten import flatten
 from rl_fn._src.optimizers.groups import Labels, add_decayed_weights, masked, partition
 from rl_fn._src.optimizers.laprop import LaPropState, laprop
@@ -53,6 +55,8 @@ from rl_fn._src.optimizers.schedules import (
 
 __all__ = [
     "AdamState",
+    "CMAState",
+    "EvolutionStrategy",
     "LaPropState",
     "Labels",
     "Optimizer",
@@ -69,6 +73,7 @@ __all__ = [
     "chain",
     "clip",
     "clip_by_global_norm",
+    "cma_es",
     "constant_schedule",
     "cosine_schedule",
     "exponential_schedule",

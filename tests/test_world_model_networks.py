@@ -1,138 +1,106 @@
-"""The parts of a world model: latents, their recurrence, and what reads and draws observations."""
+"""The networks of world models: images to latents and back, and what follows a latent."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from gymnasium import spaces
 
-from rl_fn import networks, random
+from rl_fn import networks, random, struct
 from tests.support import assert_modes_agree
 
-RNG = np.random.default_rng(2)
-RSSM = networks.rssm(6, blocks=3, hidden=4, latents=2, classes=3, unimix=0.1)
-PARAMS = RSSM.init(random.key(0), 2, 5)
-DETER, STOCH = RNG.normal(size=(7, 6)).astype(np.float32), np.eye(3, dtype=np.float32)[RNG.integers(0, 3, (7, 2))]
-ACTION, EMBEDDING = (RNG.normal(size=(7, size)).astype(np.float32) for size in (2, 5))
+SHAPE, Z, A, K, UNITS, T, B = (16, 16, 3), 4, 2, 3, 5, 6, 2
+RNG = np.random.default_rng(0)
 
 
-def silu_of_normed(x):
-    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
-    return x / (1 + np.exp(-x))
+def test_an_autoencoder_keeps_the_shape_of_images_and_any_batch_axes():
+    network = networks.variational_autoencoder(SHAPE, Z, (4, 8))
+    params = network.init(random.key(0), tf.TensorSpec(SHAPE))
+    images = tf.constant(RNG.random((3, 2, *SHAPE)), tf.float32)
+    mean, log_variance = network.encode(params, images)
+    assert mean.shape == log_variance.shape == (3, 2, Z)
+    decoded = network.decode(params, mean)
+    assert decoded.shape == images.shape
+    assert 0 < np.min(decoded) < np.max(decoded) < 1
+    np.testing.assert_allclose(network.decode(params, mean[1, 1]), decoded[1, 1], rtol=1e-4, atol=1e-6)
+    leaves = [leaf.numpy() for leaf in tf.nest.flatten(params)]
+
+    def gradient(*leaves):
+        def loss(params):
+            mean, log_variance = network.encode(params, images[0])
+            return tf.reduce_mean(tf.square(network.decode(params, mean) - images[0])) + tf.reduce_mean(
+                log_variance
+            ), ()
+
+        return tf.nest.flatten(struct.value_and_gradient(loss, tf.nest.pack_sequence_as(params, leaves))[1])
+
+    assert all(np.any(part) for part in gradient(*map(tf.constant, leaves)))
+    assert_modes_agree(gradient, *leaves, rtol=1e-3, atol=1e-4)
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
+def test_a_decoder_puts_four_channels_beside_each_other():
+    # One layer, no weights: each quarter of the 2 x 2 picture is the sigmoid of one of four biases.
+    network = networks.variational_autoencoder((2, 2, 1), 1, (1,))
+    with pytest.raises(ValueError, match="layer 0 has filters of 4, its input is 2 x 2"):
+        network.init(random.key(0), tf.TensorSpec((2, 2, 1)))
+    biases = tf.constant([-1.0, 0.0, 1.0, 2.0])
+    seed = {"kernel": tf.zeros([1, 1]), "bias": tf.zeros([1])}
+    layer = {"kernel": tf.zeros([9, 4]), "bias": biases}
+    picture = network.decode({"decoder": {"seed": seed, "layer_0": layer}}, tf.zeros([1]))
+    np.testing.assert_allclose(picture[:, :, 0], tf.sigmoid([[-1.0, 0.0], [1.0, 2.0]]), rtol=1e-6)
 
 
-def test_a_share_of_the_uniform_keeps_every_probability_from_zero():
-    logits = networks.mix_uniform(tf.constant([100.0, 0.0, 0.0, 0.0]), 0.2)
-    np.testing.assert_allclose(tf.exp(logits), [0.85, 0.05, 0.05, 0.05], rtol=1e-5)
+def test_samples_of_a_posterior_have_its_moments():
+    posterior = networks.Posterior(tf.fill([20_000], 2.0), tf.fill([20_000], np.log(0.25).astype(np.float32)))
+    sample = posterior.sample(random.key(0))
+    np.testing.assert_allclose([np.mean(sample), np.std(sample)], [2.0, 0.5], atol=0.02)
 
 
-def test_draws_are_the_class_in_whose_share_the_noise_lies():
-    logits = tf.math.log([[0.2, 0.5, 0.3]] * 5)
-    draws = networks.straight_through(logits, tf.constant([0.0, 0.19, 0.21, 0.69, 0.9999999]))
-    np.testing.assert_allclose(draws, np.eye(3)[[0, 0, 1, 1, 2]], atol=1e-6)
+def test_sizes_that_cannot_be_halved_are_refused():
+    with pytest.raises(ValueError, match=r"the image is 96 x 84, expected multiples of 2 \*\* 3"):
+        networks.variational_autoencoder((96, 84, 3), Z, (4, 8, 8))
 
 
-def test_draws_have_the_gradient_of_the_probabilities():
-    logits, weights = RNG.normal(size=(4, 3)), RNG.normal(size=3)
-    noise = tf.constant(RNG.random(4))
-    with tf.GradientTape(persistent=True) as tape:
-        x = tf.Variable(logits)
-        through = tf.reduce_sum(weights * networks.straight_through(x, noise))
-        directly = tf.reduce_sum(weights * tf.nn.softmax(x))
-    np.testing.assert_allclose(tape.gradient(through, x), tape.gradient(directly, x))
+@pytest.fixture(scope="module")
+def memory():
+    network = networks.mixture_density_memory(Z, A, UNITS, K)
+    return network, network.init(random.key(1))
 
 
-def test_a_step_of_the_recurrence_is_its_definition():
-    numbers = tf.nest.map_structure(lambda leaf: leaf.numpy().astype(np.float64), PARAMS)
-    layer = lambda name, x: x @ numbers[name]["kernel"] + numbers[name]["bias"]
-    seen = [("from_deter", DETER), ("from_stoch", STOCH.reshape(7, 6)), ("from_action", ACTION)]
-    summary = np.concatenate([silu_of_normed(layer(name, x)) for name, x in seen], axis=-1)
-    own = DETER.reshape(7, 3, 2)
-    mixed = np.concatenate(
-        [np.concatenate([own[:, b], summary], -1) @ numbers["mixed"]["kernel"][b] for b in range(3)], -1
+def test_an_unroll_is_its_steps_and_begins_anew_with_episodes(memory):
+    network, params = memory
+    latents, actions = (tf.constant(RNG.normal(size=(T, B, size)), tf.float32) for size in (Z, A))
+    is_first = tf.constant([[t == 3, t == 4] for t in range(T)])
+    whole, last = tf.function(network.unroll, jit_compile=True)(
+        params, network.initial_state(B), latents, actions, is_first
     )
-    hidden = silu_of_normed(mixed + numbers["mixed"]["bias"]).reshape(7, 3, 2)
-    gates = [
-        hidden[:, b] @ numbers["gates"]["kernel"][b] + numbers["gates"]["bias"][6 * b : 6 * b + 6] for b in range(3)
-    ]
-    reset, candidate, update = (np.concatenate([g[:, 2 * i : 2 * i + 2] for g in gates], -1) for i in range(3))
-    update = sigmoid(update - 1)
-    expected = update * np.tanh(sigmoid(reset) * candidate) + (1 - update) * DETER
-    actual = RSSM.advance(PARAMS, networks.Latent(tf.constant(DETER), tf.constant(STOCH)), tf.constant(ACTION))
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+    assert whole.latent.logits.shape == (T, B, Z, K)
+    assert whole.reward.shape == whole.end_logit.shape == (T, B)
+    assert np.max(tf.sigmoid(whole.end_logit)) < 0.1  # before it has learned
+    state = network.initial_state(B)
+    for t in range(T):
+        state = struct.where(is_first[t], network.initial_state(B), state)
+        one, state = network.step(params, state, latents[t], actions[t])
+        for step, unrolled in zip(tf.nest.flatten(one), tf.nest.flatten(whole), strict=True):
+            np.testing.assert_allclose(step, unrolled[t], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(state[0], last[0], rtol=1e-4, atol=1e-5)
 
 
-def test_latents_are_distributions_and_the_posterior_has_seen_the_observation():
-    prior = RSSM.prior(PARAMS, tf.constant(DETER))
-    np.testing.assert_allclose(tf.reduce_sum(tf.exp(prior), axis=-1), np.ones([7, 2]), rtol=1e-5)
-    assert prior.shape == (7, 2, 3)
-    assert tf.reduce_min(tf.exp(prior)) > 0.1 / 3 - 1e-6
-    seen = [RSSM.posterior(PARAMS, tf.constant(DETER), tf.constant(x)) for x in (EMBEDDING, -EMBEDDING)]
-    assert np.abs(seen[0] - seen[1]).max() > 0.01
-    assert RSSM.initial_state(3).shape == (3, 6)
-    assert RSSM.num_features == networks.Latent(tf.constant(DETER), tf.constant(STOCH)).features.shape[-1] == 12
+def test_samples_of_a_mixture_follow_its_weights_and_the_temperature():
+    logits = tf.math.log(tf.fill([4_000, 1, 2], 1.0) * tf.constant([0.8, 0.2]))
+    mean = tf.fill([4_000, 1, 2], 1.0) * tf.constant([-3.0, 3.0])
+    mixture = networks.Mixture(logits, mean, tf.fill([4_000, 1, 2], np.log(0.5).astype(np.float32)))
+    warm, cold = (mixture.sample(random.key(0), temperature).numpy() for temperature in (1.0, 0.1))
+    assert np.mean(warm > 0) == pytest.approx(0.2, abs=0.03)
+    assert np.std(warm[warm < 0]) == pytest.approx(0.5, abs=0.03)
+    assert np.all(cold < 0)  # 4 to 1 is a million to 1 at a tenth of the temperature
+    assert np.std(cold) == pytest.approx(0.5 * np.sqrt(0.1), abs=0.02)
 
 
-def test_blocks_must_divide_the_units():
-    with pytest.raises(ValueError, match="units is 6, expected a multiple of blocks = 4"):
-        networks.rssm(6, blocks=4)
-
-
-def test_a_step_of_the_world_model_agrees_in_all_modes():
-    def step(deter, stoch, action, embedding, noise):
-        deter = RSSM.advance(PARAMS, networks.Latent(deter, stoch), action)
-        logits = RSSM.posterior(PARAMS, deter, embedding)
-        return deter, logits, networks.straight_through(RSSM.prior(PARAMS, deter), noise)
-
-    noise = RNG.random((7, 2)).astype(np.float32)
-    assert_modes_agree(step, DETER, STOCH, ACTION, EMBEDDING, noise, rtol=1e-4, atol=1e-5)
-
-
-def test_vectors_are_seen_on_a_logarithmic_scale():
-    model = networks.observation_model(spaces.Box(-1e6, 1e6, (2,)), width=8, depth=2)
-    assert model.embedding_size == 8
-    # Half the squares of 1 - log(1 + (e - 1)) = 0 and of 0 - -log(1 + 999).
-    observation = tf.constant([[np.e - 1, -999.0]])
-    np.testing.assert_allclose(model.loss(tf.constant([[1.0, 0.0]]), observation), [np.log(1000) ** 2 / 2], rtol=1e-5)
-
-
-IMAGES = {"bytes": spaces.Box(0, 255, (32, 24, 3), np.uint8), "small": spaces.Box(0, 1, (10, 13, 2), bool)}
-
-
-@pytest.mark.parametrize("kind", IMAGES)
-def test_images_of_any_size_are_embedded_and_drawn_again(kind):
-    space = IMAGES[kind]
-    model = networks.observation_model(space, width=8, depth=2)
-    encoder, decoder = model.encoder_init(random.key(0)), model.decoder_init(random.key(1), 5)
-    space.seed(0)
-    images = tf.constant(np.stack([[space.sample() for _ in range(3)]] * 2))
-    embedding = tf.function(model.encode, jit_compile=True)(encoder, images)
-    assert embedding.shape == (2, 3, model.embedding_size)
-    drawn = tf.function(model.decode, jit_compile=True)(decoder, tf.random.stateless_normal([2, 3, 5], [0, 1]))
-    assert drawn.shape == (2, 3, *space.shape)
-    full = 0.5 * np.sum(np.square(tf.cast(images, tf.float32) / tf.cast(space.high.max(), tf.float32)), axis=(2, 3, 4))
-    np.testing.assert_allclose(model.loss(tf.zeros([2, 3, *space.shape]), images), full, rtol=1e-4)
-
-
-def test_a_decoder_learns_to_draw_what_it_is_shown():
-    model = networks.observation_model(IMAGES["small"], width=8, depth=4)
-    params = model.decoder_init(random.key(1), 3)
-    target = tf.constant(RNG.random((1, 10, 13, 2)) < 0.5)
-
-    @tf.function(jit_compile=True)
-    def step(params):
-        with tf.GradientTape() as tape:
-            tape.watch(tf.nest.flatten(params))
-            loss = tf.reduce_sum(model.loss(model.decode(params, tf.ones([1, 3])), target))
-        gradients = tape.gradient(loss, tf.nest.flatten(params))
-        moved = [p - 0.1 * g for p, g in zip(tf.nest.flatten(params), gradients, strict=True)]
-        return tf.nest.pack_sequence_as(params, moved), loss
-
-    seen = []
-    for _ in range(100):
-        params, loss = step(params)
-        seen.append(float(loss))
-    assert seen[-1] < 0.2 * seen[0]
+def test_samples_may_share_their_random_numbers(memory):
+    network, params = memory
+    alike = tf.ones([3, 2, Z])
+    prediction, _ = network.step(
+        params, tf.nest.map_structure(lambda x: tf.zeros([3, 2, UNITS]), (0, 0)), alike, alike[..., :A]
+    )
+    sample = prediction.latent.sample(random.key(0), leading=1)
+    np.testing.assert_array_equal(sample[0], sample[2])
+    assert np.any(sample[:, 0] != sample[:, 1])

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from rl_fn.commands import completing, helping, parser
 from rl_fn.commands.compare import compare
+from rl_fn.commands.dream import dream
 from rl_fn.commands.elsewhere import manifest
 from rl_fn.commands.envs import envs
 from rl_fn.commands.evaluate import evaluate
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "plot": plot,
     "compare": compare,
+    "dream": dream,
     "export": export,
     "record": record,
     "manifest": manifest,

@@ -44,6 +44,7 @@ from rl_fn.sets import (
     variants,
     vmpo,
     vpg,
+    world_models,
 )
 from rl_fn.sets.agents import agent_module, hparams_struct, make
 from rl_fn.sets.lookup import find, read_toml
@@ -100,4 +101,5 @@ __all__ = [
     "variants",
     "vmpo",
     "vpg",
+    "world_models",
 ]

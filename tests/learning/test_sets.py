@@ -106,6 +106,8 @@ NOT_RUN = {
     "td3_lunar_lander_continuous",
     "vpg_mountaincar",
     "vpg_pong",
+    "world_models_cartpole",
+    "world_models_pendulum",
 }
 
 

@@ -29,6 +29,11 @@ SMALL = {
     "vpg_cartpole": "rollout_length=16,hidden_sizes=(16,)",
     "alphazero_tictactoe": f"{REPLAY},num_simulations=4,num_envs=8,rollout_length=4,batch_size=8",
     "muzero_catch": f"{REPLAY},num_simulations=4,n_step=2,unroll_steps=2,model_sizes=(16,),batch_size=8",
+    "world_models_pendulum": (
+        "rollout_length=10,num_envs=4,recording_rows=20,stage_shares=(1,1,1,1),image_size=8,features=(2,),latent_size=2,"
+        "vision_steps=1,vision_batch=2,memory_units=2,memory_steps=1,memory_batch=2,sequence_length=3,population=4,"
+        "generations=1,dream_starts=2,dream_length=3,warm_up=1,mixture_components=2"
+    ),
     "ppo_recurrent_memory_chain": "memory_units=8,hidden_sizes=(16,),rollout_length=16,sequence_length=8",
 }
 # Their states are those of another agent, and so are their updates.

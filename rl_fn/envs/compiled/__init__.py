@@ -46,6 +46,23 @@ ENVIRONMENTS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
         "TicTacToe-v0": (f"{_HERE}.in_a_row:make", {"game": "tic_tac_toe"}),
         "ConnectFour-v0": (f"{_HERE}.in_a_row:make", {"game": "connect_four"}),
     },
+    "from pixels": {
+        **{
+            name: (f"{_HERE}.from_pixels:make", {"base": base})
+            for name, base in (
+                ("CartPolePixels-v1", "CartPole-v1"),
+                ("PendulumPixels-v1", "Pendulum-v1"),
+                ("CatchPixels-bsuite", "Catch-bsuite"),
+                ("DeepSeaPixels-bsuite", "DeepSea-bsuite"),
+                ("FourRoomsPixels-misc", "FourRooms-misc"),
+            )
+        },
+        **{
+            f"MinAtarPixels/{game}-v{version}": (f"{_HERE}.from_pixels:make", {"base": f"MinAtar/{game}-v{version}"})
+            for game in ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
+            for version in (0, 1)
+        },
+    },
     "for tests of agents": {
         "ConstantReward-truncated": (f"{_HERE}.constant_reward:make", {"end": "truncated"}),
         "ConstantReward-terminated": (f"{_HERE}.constant_reward:make", {"end": "terminated"}),

@@ -19,6 +19,7 @@ from rl_fn.envs.wrappers.observations import (
     normalize_observation,
     one_hot_observation,
 )
+from rl_fn.envs.wrappers.pixels import PixelsState, pixels
 from rl_fn.envs.wrappers.rewards import (
     NormalizedRewardState,
     ShapedState,
@@ -31,6 +32,7 @@ from rl_fn.envs.wrappers.rewards import (
 
 __all__ = [
     "NormalizedRewardState",
+    "PixelsState",
     "ShapedState",
     "StackedState",
     "StickyState",
@@ -43,6 +45,7 @@ __all__ = [
     "normalize_observation",
     "normalize_reward",
     "one_hot_observation",
+    "pixels",
     "scale_reward",
     "shape_reward",
     "sticky_actions",

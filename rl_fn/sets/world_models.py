@@ -1,0 +1,72 @@
+"""Sets for `rl_fn.agents.world_models`."""
+
+from rl_fn.sets.registry import register
+
+register(
+    "world_models_pendulum",
+    agent="world_models",
+    env="PendulumPixels-v1",
+    values={
+        "train_steps": 100_000,
+        "num_envs": 20,
+        "rollout_length": 50,
+        "rounds": 2,
+        "stage_shares": (2, 5, 8, 15),
+        "recording_rows": 500,
+        "latent_size": 8,
+        "pixel_deviation": 0.2,
+        "vision_steps": 100,
+        "memory_steps": 200,
+        "reward_scale": 0.2,
+        "generations": 10,
+        "dream_length": 80,
+    },
+    doc="World models on Pendulum from pixels, the controller from dreams, in two rounds.",
+)
+
+register(
+    "world_models_cartpole",
+    agent="world_models",
+    env="CartPolePixels-v1",
+    values={
+        "train_steps": 100_000,
+        "num_envs": 20,
+        "rollout_length": 50,
+        "rounds": 2,
+        "stage_shares": (2, 5, 8, 15),
+        "recording_rows": 500,
+        "latent_size": 8,
+        "pixel_deviation": 0.2,
+        "vision_steps": 100,
+        "memory_steps": 200,
+        "generations": 10,
+        "dream_length": 150,
+    },
+    doc="World models on CartPole from pixels, the controller from dreams, in two rounds.",
+)
+
+register(
+    "world_models_carracing",
+    agent="world_models",
+    env="gymnasium:CarRacing-v3",
+    values={
+        "train_steps": 2_400_000,
+        "num_envs": 16,
+        "rollout_length": 100,
+        "stage_shares": (1, 1, 1, 27),
+        "recording_rows": 3_000,
+        "persistence": 0.95,
+        "latent_size": 32,
+        "features": (16, 32, 64, 128),
+        "pixel_deviation": 0.2,
+        "vision_batch": 100,
+        "vision_steps": 200,
+        "memory_units": 64,
+        "memory_steps": 100,
+        "reward_scale": 0.1,
+        "controller_training": "environment",
+        "population": 16,
+        "initial_step_size": 0.1,
+    },
+    doc="World models on CarRacing, the controller from the race itself: about four hours on two cores.",
+)
