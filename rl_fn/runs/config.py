@@ -108,7 +108,7 @@ class RunConfig:
         group=_WHERE,
     )
     num_workers: int = setting(
-        "Processes that share out num_envs and act in them, while this one learns; 1 for all of it in this one.",
+        "Processes that share out num_envs and act in them, while this one learns.",
         1,
         metavar="N",
         low=1,
