@@ -28,12 +28,16 @@ train: $(READY)
 SWEPT := tests/agents/test_scalars.py tests/agents/test_shared.py tests/agents/test_truncation.py
 STEPPED := tests/loops tests/envs
 NUMERIC := tests/losses tests/returns tests/policies
-APART := tests/agents tests/replay $(STEPPED) $(NUMERIC) tests/learning tests/parity tests/extras tests/services
+STARTED := tests/commands tests/search tests/media tests/xla
+ELSEWHERE := tests/learning tests/parity tests/extras tests/services
+APART := tests/agents tests/replay tests/runs $(STEPPED) $(NUMERIC) $(STARTED) $(ELSEWHERE)
 test: $(READY)
 	$(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) -n auto $(ARGS)
 	$(BIN)/python -m pytest $(STEPPED) -n auto $(ARGS)
 	$(BIN)/python -m pytest tests/replay -n auto $(ARGS)
 	$(BIN)/python -m pytest $(NUMERIC) -n auto $(ARGS)
+	$(BIN)/python -m pytest tests/runs -n auto $(ARGS)
+	$(BIN)/python -m pytest $(STARTED) -n auto $(ARGS)
 	$(BIN)/python -m pytest tests $(APART:%=--ignore %) -n auto $(ARGS)
 
 # The packages compared with bring nightly builds of some of our dependencies, so they have an environment of their own.
