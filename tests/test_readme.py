@@ -41,4 +41,4 @@ def test_the_commands_name_sets_that_exist():
 
 def test_every_set_with_an_environment_has_a_row_of_results():
     rows = re.findall(r"^\| `(\w+)` \| ", RESULTS, re.MULTILINE)
-    assert set(rows) == {name for name, content in sets.SETS.items() if content.env}
+    assert set(rows) == {name for name, content in sets.SETS.items() if content.env and "." not in content.agent}

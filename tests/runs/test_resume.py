@@ -44,7 +44,7 @@ OFFLINE = {"awr", "bc", "cql", "iql", "td3bc"}  # see test_datasets.py
 
 def test_every_agent_is_here():
     there = {sets.SETS[name].agent for name in SMALL} | LIKE_OTHERS | OFFLINE
-    assert there == {named.agent for named in sets.SETS.values()}
+    assert there == {named.agent for named in sets.SETS.values() if "." not in named.agent}
 
 
 @pytest.mark.parametrize("hparams", SMALL)
