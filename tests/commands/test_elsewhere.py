@@ -109,7 +109,8 @@ def test_what_would_be_written_where_nobody_looks_or_be_ignored_is_refused(
     with pytest.raises(SystemExit, match="2"):
         main(args.split())
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("rl-fn: error: ") and sentence in line
+    assert line.startswith("rl-fn: error: ")
+    assert sentence in line
     assert not list(tmp_path.iterdir())
 
 

@@ -40,8 +40,8 @@ def tracked(track: str, uri: str | None, output_dir: Path) -> list[Reporter]:
       output_dir: of the run.
 
     Raises:
-      ValueError: if a package is not installed, the URI cannot be, or files would be beside an output folder on a store,
-        where nothing could write them.
+      ValueError: if a package is not installed, the URI cannot be, or files would be beside an output folder that is on a
+        store, where nothing could write them.
     """
     if uri is not None and track != "mlflow":
         raise ValueError(f"track_uri is {uri!r}, which belongs to track mlflow, and track is {track}")

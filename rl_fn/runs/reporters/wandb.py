@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from rl_fn.runs import stores
 from rl_fn.runs.reporters.outbox import Record
 from rl_fn.runs.reporters.scalars import settings
 from rl_fn.runs.reporters.tracker import Artifact, Tracker
