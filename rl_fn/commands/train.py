@@ -58,6 +58,9 @@ def train(
         for name, value in elsewhere_only.items():
             if value:
                 refuse(f"{name} is about another system: name one, such as --sys gcp")
+        for name in ("ray_address", "max_policy_lag"):
+            if name in flags and config is None and flags.get("num_workers", 1) == 1:
+                refuse(f"{name} is about workers: say how many, such as --num_workers 2")
     elif is_test:
         refuse("a test happens on this machine, also of a run on an object store: leave out --sys")
     if is_test:

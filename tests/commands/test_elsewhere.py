@@ -98,6 +98,8 @@ def test_a_manifest_holds_the_command(capsys):
         ("dream s3://bucket/run", "dream writes to the folder of the run, expected one of this machine"),
         ("train --hparams ppo_cartpole --accelerator H100:1", "accelerator is about another system: name one, such as"),
         ("train --hparams ppo_cartpole --spot", "spot is about another system: name one, such as --sys gcp"),
+        ("train --hparams ppo_cartpole --ray_address auto", "ray_address is about workers: say how many, such as"),
+        ("train --hparams ppo_cartpole --max_policy_lag 3", "max_policy_lag is about workers: say how many, such as"),
         ("train --test_only --sys gcp --output_dir gs://bucket/run", "a test happens on this machine"),
     ],
 )

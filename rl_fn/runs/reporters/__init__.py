@@ -40,7 +40,7 @@ def tracked(track: str, uri: str | None, output_dir: Path) -> list[Reporter]:
       output_dir: of the run.
 
     Raises:
-      ValueError: if a package is not installed, the URI cannot be, or files would be beside an output folder that is on a
+      ValueError: if a package is not installed, or the URI cannot be, or files would be beside an output folder on a
         store, where nothing could write them.
     """
     if uri is not None and track != "mlflow":
