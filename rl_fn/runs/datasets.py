@@ -23,6 +23,7 @@ from rl_fn.runs.loading import load
 from rl_fn.struct import EnvSpec, Nest, Transition
 
 MINARI = "minari:"  # before the name of a data set in Minari's folder
+_INDEX = "leaves.json"  # of a folder that holds one
 _NUM_ENVS = 10  # side by side, of compiled environments
 _CALL = 100  # steps of each in a compiled call
 
@@ -129,9 +130,10 @@ def read(name: str, spec: EnvSpec) -> Transition:
     observation, action = struct.space_spec(spec.observation_space), struct.space_spec(spec.action_space)
     flag, number = tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.float32)
     try:
-        data = replay.import_steps(
-            stores.local(name), Transition(observation, action, number, flag, flag, observation, {})
-        )
+        folder = stores.local(name)
+        if not (folder / _INDEX).is_file():
+            raise ValueError(f"there is no {_INDEX} in it, as rl-fn record writes one")
+        data = replay.import_steps(folder, Transition(observation, action, number, flag, flag, observation, {}))
     except (OSError, ValueError) as error:
         raise ValueError(f"dataset {name} cannot be read: {one_line(error)}") from None
     return in_one_stream(data)

@@ -45,9 +45,7 @@ def import_tensorflow(compilation_cache: bool, devices: int = 1) -> None:
         if devices > 1 and not tf.config.list_physical_devices("GPU"):
             one, *_ = tf.config.list_physical_devices("CPU")
             parts = [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
-            with contextlib.suppress(
-                RuntimeError
-            ):  # it runs already: who wants the devices says that they are not there
+            with contextlib.suppress(RuntimeError):  # it runs already: who wants them says so
                 tf.config.set_logical_device_configuration(one, parts)
         tf.constant(0)  # looks for devices
 
