@@ -246,7 +246,12 @@ class RunConfig:
         if self.is_named:
             if (self.env or self._named().env) is None:
                 raise ValueError(f"set {self.hparams!r} names no environment; name one with --env")
-            self.make_hparams()
+            hparams = self.make_hparams()
+            if not hparams.schedule.is_offline and hparams.num_envs % self.num_workers:
+                raise ValueError(
+                    f"num_workers is {self.num_workers}, expected a divisor of num_envs = {hparams.num_envs}, the "
+                    "environments that they share out"
+                )
 
     @property
     def is_named(self) -> bool:

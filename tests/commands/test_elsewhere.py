@@ -122,3 +122,20 @@ def test_trackers_need_a_server_where_the_output_folder_is_on_a_store(track, mon
     monkeypatch.delenv("WANDB_MODE", raising=False)
     with pytest.raises(ValueError, match=f"track {track} needs .* cannot be beside s3://bucket/run"):
         reporters.tracked(track, None, stores.path("s3://bucket/run"))
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["--num_workers", "3"], "num_workers is 3, expected a divisor of num_envs = 4"),
+        (["--cpus", "two"], "cpus is 'two', expected such as 2 or 500m"),
+        (["--memory", "lots"], "memory is 'lots', expected such as 8Gi or 500M"),
+        (["--namespace", "A B"], "namespace is 'A B', expected such as default"),
+    ],
+)
+def test_a_manifest_that_no_cluster_would_take_is_refused(args, sentence, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["manifest", *ASKED, "--image", "rl-fn:1", *args])
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert not said.out
