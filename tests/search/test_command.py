@@ -22,7 +22,7 @@ def evolution(folder, **settings):
         ([], "search needs --hparams"),
         (["--hparams", "tunes"], "search needs --output_dir"),
         (["--hparams", "tune"], "unknown hyper-parameter set 'tune'; the nearest is 'tunes'"),
-        (["--hparams", "bc_cartpole"], "hparams bc_cartpole learns from a data set"),
+        (["--hparams", "bc_cartpole", "--trials", "2"], "hparams bc_cartpole learns from a data set"),
         (["--hparams", "tunes", "--trials", "0"], "trials is 0, expected"),
         (["--hparams", "tunes", "--method", "bayes"], "unknown method 'bayes'"),
         (["--hparams", "tunes", "--method", "pbt", "--space", "digits"], "digits makes a program for each value"),
