@@ -7,6 +7,7 @@ from typing import Annotated
 from rl_fn._src.xla.startup import import_tensorflow
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals
 from rl_fn.commands.flags import Checkpoint, Imports, RunFolder, flag
+from rl_fn.runs import stores
 from rl_fn.sets import modules
 
 
@@ -26,6 +27,7 @@ def dream(
 
     with refusals(run):
         modules.import_named(modules.names(imports))
+        stores.refuse_to_write(run, "dream")
         videos = copy_folders(run)[0] / "videos"
         try:
             imagined = dreaming.imagine(run, checkpoint=checkpoint, length=length, temperature=temperature, seed=seed)

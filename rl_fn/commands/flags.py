@@ -94,9 +94,12 @@ class Flag(NamedTuple):
                 raise ValueError(naming.unknown(self.name, text, self.choices))
             return text
         try:
-            return _READERS[self.kind](text)
+            value = _READERS[self.kind](text)
         except (ValueError, OverflowError):
             raise ValueError(f"{self.name} is {text!r}, expected {_WORDS[self.kind]}") from None
+        if isinstance(value, Path) and not self.described.positional:  # folders of runs are read from stores, too
+            stores.refuse(value, self.name)
+        return value
 
 
 def flags_of(command: Callable[..., None]) -> list[Flag]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from rl_fn._src.xla.startup import import_tensorflow
@@ -27,4 +28,5 @@ def record(
     with refusals(run):
         modules.import_named(modules.names(imports))
         mean = datasets.record(run, output, steps=steps, checkpoint=checkpoint, deterministic=deterministic, seed=seed)
-    say(f"recorded to {output}: mean return {mean:.1f} over the episodes that ended")
+    ended = "no episode ended" if math.isnan(mean) else f"mean return {mean:.1f} over the episodes that ended"
+    say(f"recorded to {output}: {ended}")

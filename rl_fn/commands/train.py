@@ -52,9 +52,18 @@ def train(
 ) -> None:
     """Train an agent. Started again on the same output folder, a run goes on from its newest checkpoint."""
     told = {name: value for name, value in {**locals(), **flags}.items() if name != "flags"}
-    if dry_run and flags.get("sys", "local") == "local":
-        refuse("dry_run shows what another system would be asked for: name one, such as --sys gcp")
-    if test_only or not training:
+    elsewhere_only = {"accelerator": accelerator, "spot": spot, "extras": extras, "dry_run": dry_run}
+    is_test = test_only or not training
+    if flags.get("sys", "local") == "local":
+        for name, value in elsewhere_only.items():
+            if value:
+                refuse(f"{name} is about another system: name one, such as --sys gcp")
+        for name in ("ray_address", "max_policy_lag"):
+            if name in flags and config is None and flags.get("num_workers", 1) == 1:
+                refuse(f"{name} is about workers: say how many, such as --num_workers 2")
+    elif is_test:
+        refuse("a test happens on this machine, also of a run on an object store: leave out --sys")
+    if is_test:
         _test(flags, test_episodes, compilation_cache)
         return
     with refusals():

@@ -235,6 +235,8 @@ class RunConfig:
             raise ValueError(f"seed is {self.seed}, expected at most 2**64 - copies")
         if self.sync and self.num_workers == 1:
             raise ValueError("sync is True, expected num_workers of more than 1, which share each step")
+        if self.sync and self.max_policy_lag is not None:
+            raise ValueError(f"max_policy_lag is {self.max_policy_lag}, expected none with sync, where nothing is old")
         if self.devices > 1 and self.num_workers > 1:
             raise ValueError(f"devices is {self.devices}, expected 1 with num_workers = {self.num_workers}")
         for name, instead in _NOT_KWARGS.items():
@@ -244,7 +246,12 @@ class RunConfig:
         if self.is_named:
             if (self.env or self._named().env) is None:
                 raise ValueError(f"set {self.hparams!r} names no environment; name one with --env")
-            self.make_hparams()
+            hparams = self.make_hparams()
+            if not hparams.schedule.is_offline and hparams.num_envs % self.num_workers:
+                raise ValueError(
+                    f"num_workers is {self.num_workers}, expected a divisor of num_envs = {hparams.num_envs}, the "
+                    "environments that they share out"
+                )
 
     @property
     def is_named(self) -> bool:

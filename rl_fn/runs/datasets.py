@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from rl_fn import loops, random, replay, sets, struct
 from rl_fn.agents.base import Agent, sampled
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
+from rl_fn.runs import stores
 from rl_fn.runs.config import RunConfig, hparam_values
 from rl_fn.runs.errors import one_line
 from rl_fn.runs.loading import load
 from rl_fn.struct import EnvSpec, Nest, Transition
 
 MINARI = "minari:"  # before the name of a data set in Minari's folder
+_INDEX = "leaves.json"  # of a folder that holds one
 _NUM_ENVS = 10  # side by side, of compiled environments
 _CALL = 100  # steps of each in a compiled call
 
@@ -83,8 +86,7 @@ def record(
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}, expected at least 1")
-    if not str(output).startswith(MINARI) and Path(output).exists():
-        raise ValueError(f"output {output} exists, expected a new folder")
+    _check_new(str(output))
     loaded = load(run, checkpoint=checkpoint)
     agent = loaded.agent if deterministic else sampled(loaded.agent)
     try:
@@ -128,7 +130,10 @@ def read(name: str, spec: EnvSpec) -> Transition:
     observation, action = struct.space_spec(spec.observation_space), struct.space_spec(spec.action_space)
     flag, number = tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.float32)
     try:
-        data = replay.import_steps(name, Transition(observation, action, number, flag, flag, observation, {}))
+        folder = stores.local(name)
+        if not (folder / _INDEX).is_file():
+            raise ValueError(f"there is no {_INDEX} in it, as rl-fn record writes one")
+        data = replay.import_steps(folder, Transition(observation, action, number, flag, flag, observation, {}))
     except (OSError, ValueError) as error:
         raise ValueError(f"dataset {name} cannot be read: {one_line(error)}") from None
     return in_one_stream(data)
@@ -176,6 +181,23 @@ def _mean_return(data: Transition) -> float:
         returns += sums[is_last].tolist()
         sums[is_last] = 0
     return float(np.mean(returns)) if returns else math.nan
+
+
+def _check_new(output: str) -> None:
+    """Raises ValueError where nothing can be written under that name, before anything is recorded."""
+    if not output.startswith(MINARI):
+        stores.refuse(output, "output")
+        if Path(output).exists():
+            raise ValueError(f"output {output} exists, expected a new folder")
+        return
+    _needs_minari(output)
+    name = output.removeprefix(MINARI)
+    if not re.fullmatch(r"([\w-][\w/-]*[\w-]/)?[\w-]+-v\d+", name, re.ASCII):
+        raise ValueError(f"output is {output!r}, expected a name such as minari:cartpole/dqn-v0")
+    from minari.storage.datasets_root_dir import get_dataset_path
+
+    if get_dataset_path(name).exists():
+        raise ValueError(f"output {output} exists, expected a new name")
 
 
 def _needs_minari(name: str) -> None:

@@ -182,7 +182,7 @@ class Run:
             limit = f"{loops.MAX_STEPS:,} steps"
             self.notes.append(f"{env.spec.name} sets its episodes no limit: evaluations cut them off after {limit}")
         self.reporters: list[Reporter] = [TensorBoard(), Table()] if reporters is None else list(reporters)
-        self.reporters += tracked(config.track, config.track_uri)
+        self.reporters += tracked(config.track, config.track_uri, config.output_dir)
         if config.record_video or config.render:
             shown = films.single(env)
             self._owned += [] if isinstance(shown, Env) else [shown]

@@ -56,6 +56,12 @@ def local(folder: Path | str) -> Path:
     return _read[-1].folder
 
 
+def refuse(where: Path | str, name: str) -> None:
+    """Raises ValueError where `name` is on a store, which would be a folder of this machine with an odd name."""
+    if isinstance(path(str(where)), Address):
+        raise ValueError(f"{name} is {str(where)!r}, expected a file or folder of this machine")
+
+
 def refuse_to_write(run: Path, what: str) -> None:
     """Raises ValueError where something would be written to the folder of a run, and that is on a store."""
     if isinstance(run, Address):

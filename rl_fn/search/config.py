@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rl_fn.runs import stores
 from rl_fn.runs.config import RunConfig, checked, setting
 
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
@@ -98,7 +99,11 @@ class SearchConfig:
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
-        self.run()  # which checks the rest
+        stores.refuse(self.output_dir, "output_dir")
+        if self.run().make_hparams().schedule.is_offline:  # run() checks the rest
+            raise ValueError(
+                f"hparams {self.hparams} learns from a data set, and trials need an environment to learn in"
+            )
 
     def run(self, **values: Any) -> RunConfig:
         """The settings of one run with the set's values, and with others where they are given."""

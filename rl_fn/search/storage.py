@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import os
 import socket
 import warnings
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from rl_fn.search.locks import FileLock, first_free, is_alive
 
 FILE = "study.journal"
 NAME = "rl-fn"  # of the study in its storage
+_JOURNAL = b'{"op_code":'  # how one begins
 _WHAT, _WORKER = "what", "worker"  # what a study and a trial remember
 _UNCLAIMED_SECONDS = 600.0  # after which a trial that nobody has put their name to is nobody's
 
@@ -59,11 +61,26 @@ def open_storage(place: str | None, folder: Path) -> Any:
             raise ValueError("there is no such folder, or it is one" if path.is_dir() else "its folder is not there")
         journal = optuna.storages.journal
         lock: Any = FileLock(path.with_name(f"{path.name}.lock"))  # Optuna's own stays locked after a kill
+        _cut_torn(path, lock)
         return optuna.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=lock))
     except ModuleNotFoundError as error:
         raise ValueError(f"storage {place} needs {error.name}, which is not installed") from None
     except Exception as error:  # of any kind, as the drivers of databases raise them
         raise ValueError(f"storage {place or folder / FILE} cannot be opened: {one_line(error)}") from None
+
+
+def _cut_torn(path: Path, lock: FileLock) -> None:
+    """Cuts a last line of which a full disk or a power loss has left a part: what is added to it could not be read.
+
+    Raises:
+      ValueError: if the file holds something else than a journal, which nothing is to be added to.
+    """
+    with lock:
+        content = path.read_bytes() if path.exists() else b""
+        if not _JOURNAL.startswith(content[: len(_JOURNAL)]):
+            raise ValueError("it holds no journal of Optuna's")
+        if (whole := content.rfind(b"\n") + 1) < len(content):
+            os.truncate(path, whole)
 
 
 class Shelf:

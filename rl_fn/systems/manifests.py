@@ -10,6 +10,11 @@ from rl_fn.systems.packing import Job
 _RUNS = "/runs"  # where a volume is, in a pod
 _GRACE_SECONDS = 120  # to save in, once a pod is told to stop
 _MISTAKES = [2, 3]  # exit codes of what comes out the same again
+_FORMS = {  # of what is passed on, and examples
+    "cpus": (r"[1-9]\d*(\.\d+)?m?|0?\.\d+", "2 or 500m"),
+    "memory": (r"[1-9]\d*(\.\d+)?([KMGT]i|[kMGT])?", "8Gi or 500M"),
+    "namespace": (r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "default, in lower-case letters, digits and hyphens"),
+}
 _TOPOLOGIES = {"1": "1x1", "4": "2x2", "8": "2x4"}
 _TPUS = {"v5litepod": "tpu-v5-lite-podslice", "v6e": "tpu-v6e-slice"}  # as Google's clusters call them
 
@@ -40,8 +45,12 @@ def make(
       volume: a claim of a volume that is put at /runs.
 
     Raises:
-      ValueError: for an accelerator that cannot be asked for.
+      ValueError: for what Kubernetes would refuse, such as an accelerator that cannot be asked for.
     """
+    for setting, value in {"cpus": cpus, "memory": memory, "namespace": namespace}.items():
+        form, example = _FORMS[setting]
+        if not re.fullmatch(form, value):
+            raise ValueError(f"{setting} is {value!r}, expected such as {example}")
     asked, node = _accelerator(accelerator)
     size = {"cpu": cpus, "memory": memory}
     told: dict[str, Any] = {"image": image, "secret": secret, "volume": volume}

@@ -5,7 +5,10 @@ import signal
 import time
 
 import numpy as np
+import pytest
 
+from rl_fn._src.xla.startup import import_tensorflow
+from rl_fn.runs import devices
 from tests.commands.processes import finish, start, summary, train
 
 SHARED = ["--devices", "2", "--checkpoint_seconds", "0", "--quiet"]
@@ -28,3 +31,10 @@ def test_killed_and_started_again_on_two_devices(tmp_path):
     assert "going on from the checkpoint" in error
     assert summary(tmp_path / "killed")["state_digest"] == summary(tmp_path / "whole")["state_digest"]
     assert np.isfinite(summary(tmp_path / "whole")["env_steps_per_second"])
+
+
+def test_where_tensorflow_runs_already_missing_devices_are_told_in_a_sentence():
+    import_tensorflow(compilation_cache=False)
+    import_tensorflow(compilation_cache=False, devices=2)
+    with pytest.raises(ValueError, match="devices is 2, expected at most 1, which is how many CPUs there are"):
+        devices.named(2)

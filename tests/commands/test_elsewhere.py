@@ -11,7 +11,7 @@ from rl_fn.commands.flags import words_of
 from rl_fn.commands.parser import read
 from rl_fn.commands.table import COMMANDS
 from rl_fn.commands.train import train
-from rl_fn.runs import stores
+from rl_fn.runs import datasets, reporters, stores
 
 ASKED = ["--hparams", "ppo_cartpole", "--output_dir", "s3://bucket/run"]
 
@@ -77,3 +77,65 @@ def test_a_manifest_holds_the_command(capsys):
     assert made["kind"] == "Job"
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert container["args"] == ["train", "--hparams=ppo_cartpole", "--output_dir=s3://bucket/run", "--seed=3"]
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (
+            "record runs/mine --output s3://bucket/data",
+            "output is 's3://bucket/data', expected a file or folder of this",
+        ),
+        ("export runs/mine --output s3://bucket/out", "output is 's3://bucket/out', expected a file or folder of this"),
+        (
+            "plot runs/mine --csv gs://bucket/a.csv",
+            "csv is 'gs://bucket/a.csv', expected a file or folder of this machine",
+        ),
+        (
+            "record runs/mine --output minari:unnumbered",
+            "output is 'minari:unnumbered', expected a name such as minari:",
+        ),
+        ("dream s3://bucket/run", "dream writes to the folder of the run, expected one of this machine"),
+        ("train --hparams ppo_cartpole --accelerator H100:1", "accelerator is about another system: name one, such as"),
+        ("train --hparams ppo_cartpole --spot", "spot is about another system: name one, such as --sys gcp"),
+        ("train --hparams ppo_cartpole --ray_address auto", "ray_address is about workers: say how many, such as"),
+        ("train --hparams ppo_cartpole --max_policy_lag 3", "max_policy_lag is about workers: say how many, such as"),
+        ("train --test_only --sys gcp --output_dir gs://bucket/run", "a test happens on this machine"),
+    ],
+)
+def test_what_would_be_written_where_nobody_looks_or_be_ignored_is_refused(
+    args, sentence, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "_needs_minari", lambda name: None)
+    with pytest.raises(SystemExit, match="2"):
+        main(args.split())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("rl-fn: error: ")
+    assert sentence in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("track", ["mlflow", "wandb"])
+def test_trackers_need_a_server_where_the_output_folder_is_on_a_store(track, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    with pytest.raises(ValueError, match=f"track {track} needs .* cannot be beside s3://bucket/run"):
+        reporters.tracked(track, None, stores.path("s3://bucket/run"))
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["--num_workers", "3"], "num_workers is 3, expected a divisor of num_envs = 4"),
+        (["--cpus", "two"], "cpus is 'two', expected such as 2 or 500m"),
+        (["--memory", "lots"], "memory is 'lots', expected such as 8Gi or 500M"),
+        (["--namespace", "A B"], "namespace is 'A B', expected such as default"),
+    ],
+)
+def test_a_manifest_that_no_cluster_would_take_is_refused(args, sentence, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["manifest", *ASKED, "--image", "rl-fn:1", *args])
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert not said.out

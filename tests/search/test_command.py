@@ -22,6 +22,7 @@ def evolution(folder, **settings):
         ([], "search needs --hparams"),
         (["--hparams", "tunes"], "search needs --output_dir"),
         (["--hparams", "tune"], "unknown hyper-parameter set 'tune'; the nearest is 'tunes'"),
+        (["--hparams", "bc_cartpole", "--trials", "2"], "hparams bc_cartpole learns from a data set"),
         (["--hparams", "tunes", "--trials", "0"], "trials is 0, expected"),
         (["--hparams", "tunes", "--method", "bayes"], "unknown method 'bayes'"),
         (["--hparams", "tunes", "--method", "pbt", "--space", "digits"], "digits makes a program for each value"),
@@ -37,6 +38,14 @@ def test_mistakes_are_told_in_one_sentence(words, said, tmp_path, capsys):
     assert line.startswith("rl-fn: error: ")
     assert said in line
     assert not (tmp_path / "new").exists()
+
+
+def test_a_store_is_no_place_for_a_search(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        commands.main(["search", "--hparams", "tunes", "--output_dir", "s3://bucket/search"])
+    assert "output_dir is 's3://bucket/search', expected a file or folder of this machine" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_optuna_it_says_what_to_install(tmp_path, monkeypatch, capsys):

@@ -238,3 +238,21 @@ def test_500_malformed_spaces_and_storages_are_refused_in_one_sentence(tmp_path,
 def test_a_storage_that_is_a_file_of_ones_own(tmp_path):
     storage = open_storage(str(tmp_path / "mine.log"), tmp_path)
     assert import_optuna().create_study(storage=storage).trials == []
+
+
+def test_a_torn_last_line_costs_a_study_that_line_alone(tmp_path):
+    study = import_optuna().create_study(storage=open_storage(None, tmp_path), study_name="one")
+    study.ask()
+    with (tmp_path / "study.journal").open("ab") as file:
+        file.write(b'{"op_code":4,"worker')  # as a full disk leaves it
+    for count in (2, 3):
+        study = import_optuna().load_study(storage=open_storage(None, tmp_path), study_name="one")
+        study.ask()
+        assert len(study.trials) == count
+
+
+def test_a_file_that_holds_something_else_is_left_as_it_is(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="it holds no journal of Optuna's"):
+        open_storage(str(tmp_path / "notes.txt"), tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -45,7 +45,8 @@ def import_tensorflow(compilation_cache: bool, devices: int = 1) -> None:
         if devices > 1 and not tf.config.list_physical_devices("GPU"):
             one, *_ = tf.config.list_physical_devices("CPU")
             parts = [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
-            tf.config.set_logical_device_configuration(one, parts)
+            with contextlib.suppress(RuntimeError):  # it runs already: who wants them says so
+                tf.config.set_logical_device_configuration(one, parts)
         tf.constant(0)  # looks for devices
 
 

@@ -1,7 +1,10 @@
 """What watches a run. A reporter is anything with these three functions; a run has a list of them."""
 
+import os
+from pathlib import Path
 from typing import Any, Protocol
 
+from rl_fn.runs import stores
 from rl_fn.runs.report import Report
 from rl_fn.runs.reporters.films import Films
 from rl_fn.runs.reporters.mlflow import MLflow
@@ -28,16 +31,23 @@ class Reporter(Protocol):
         """Is called when the run ends, for whatever reason."""
 
 
-def tracked(track: str, uri: str | None = None) -> list[Reporter]:
+def tracked(track: str, uri: str | None, output_dir: Path) -> list[Reporter]:
     """Who is told of a run, by the settings of that name.
 
     Args:
       track: "mlflow", "wandb" or "none".
       uri: of MLflow's server or database.
+      output_dir: of the run.
 
     Raises:
-      ValueError: if a package is not installed, or the URI cannot be.
+      ValueError: if a package is not installed, or the URI cannot be, or files would be beside an output folder on a
+        store, where nothing could write them.
     """
     if uri is not None and track != "mlflow":
         raise ValueError(f"track_uri is {uri!r}, which belongs to track mlflow, and track is {track}")
+    if isinstance(output_dir, stores.Address):
+        if track == "mlflow" and not (uri or os.environ.get("MLFLOW_TRACKING_URI")):
+            raise ValueError(f"track mlflow needs a track_uri, since a database cannot be beside {output_dir}")
+        if track == "wandb" and os.environ.get("WANDB_MODE") != "online":
+            raise ValueError(f"track wandb needs WANDB_MODE=online, since its files cannot be beside {output_dir}")
     return [MLflow(uri)] if track == "mlflow" else [WandB()] if track == "wandb" else []

@@ -8,7 +8,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from rl_fn.runs import folder
+from rl_fn.runs import folder, stores
 from rl_fn.runs.reporters.outbox import Record
 from rl_fn.runs.reporters.scalars import settings
 from rl_fn.runs.reporters.tracker import Artifact, Tracker
@@ -47,6 +47,8 @@ class MLflow(Tracker):
         beside = run.config.output_dir.absolute().parent
         # A server knows where artefacts go; with a database alone they would go to the current folder.
         self._artifacts = None if self._uri.startswith("http") else (beside / "mlflow_artifacts").as_uri()
+        if isinstance(run.config.output_dir, stores.Address) and self._artifacts:
+            self._artifacts = str(run.config.output_dir.parent / "mlflow_artifacts")
         self._uri = self._uri or f"sqlite:///{beside / 'mlflow.db'}"
         return re.sub(r"//[^/]*@", "//", self._uri)  # without a password
 

@@ -130,7 +130,7 @@ class Tracker:
         from rl_fn.media import curves, plots
 
         try:
-            plots.draw_curves(curves.read([self._run.config.output_dir])).save(folder / "returns.png")
+            plots.draw_curves(curves.read([self._run.folder().parent])).save(folder / "returns.png")
         except ValueError:  # there were no evaluations, or nobody wrote metrics.csv
             return []
         return [Artifact(None, folder / "returns.png", "returns.png")]

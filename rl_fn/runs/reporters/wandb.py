@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from rl_fn.runs import stores
 from rl_fn.runs.reporters.outbox import Record
 from rl_fn.runs.reporters.scalars import settings
 from rl_fn.runs.reporters.tracker import Artifact, Tracker
@@ -33,11 +34,12 @@ class WandB(Tracker):
         import wandb
 
         output_dir, copies = run.config.output_dir.absolute(), run.config.copies
+        on_store = isinstance(output_dir, stores.Address)  # of whose copies the run's own are temporary
         quiet = wandb.Settings(console="off", silent=True)
         self._runs = [
             wandb.init(
                 project=os.environ.get("WANDB_PROJECT", "rl_fn"),
-                dir=output_dir.parent,
+                dir=run.folder().parent.parent if on_store else output_dir.parent,
                 id=f"{name}-{copy}",
                 name=f"{output_dir.name}/run_{copy}" if copies > 1 else output_dir.name,
                 group=output_dir.name if copies > 1 else None,
