@@ -161,5 +161,6 @@ def test_a_win_is_found_that_the_policy_hardly_thinks_of(search):
     board = np.zeros([1, 3, 3, 3], np.float32)
     board[0, 0, :2, 0] = board[0, 1, :2, 1] = 1  # each has two stones in a row
     board[0, ..., 2] = 1 - board[0].sum(axis=-1)
-    found = agent.act(agent.init(random.key(0)).policy, (), tf.constant(board), random.key(0), "eval")
+    policy = agent.init(random.key(0)).policy
+    found = tf.function(agent.act, autograph=False)(policy, (), tf.constant(board), random.key(0), "eval")
     np.testing.assert_array_equal(found.action, [2])
