@@ -17,7 +17,8 @@ negative where the other player moves next: a value is always that of the one wh
 - Their steps, for searches of one's own: `search`, of `plant`, `simulate`, `expand` and `backward`.
 - What chooses: `puct`, `uct`, `gumbel_root`, `gumbel_interior`, and what they are made of. They see a `Node` of each
   tree.
-- What action values are compared on: `by_parent_and_siblings`, `by_bounds`, `completed_by_mixed_value`.
+- What action values are compared on: `by_parent_and_siblings`, `by_bounds`, `unscaled`,
+  `completed_by_mixed_value`.
 
 Trees are tensors `[N, B, ...]`, a row per node. All that is random comes from the key. Searches have no gradient.
 """
@@ -29,6 +30,7 @@ from rl_fn._src.planning.q_transforms import (
     by_parent_and_siblings,
     completed_by_mixed_value,
     mixed_value,
+    unscaled,
 )
 from rl_fn._src.planning.search import Edge, backward, expand, search, simulate
 from rl_fn._src.planning.selection import (
@@ -92,5 +94,6 @@ __all__ = [
     "search",
     "simulate",
     "uct",
+    "unscaled",
     "with_noise",
 ]

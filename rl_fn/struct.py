@@ -70,7 +70,7 @@ class Model(NamedTuple):
     valid_actions: Callable[[Nest], tf.Tensor]
     # (state, action, key) -> (state, reward float32[B] of who moved, terminated bool[B])
     step: Callable[[Nest, tf.Tensor, tf.Tensor], tuple[Nest, tf.Tensor, tf.Tensor]]
-    num_players: int = 1  # of two, who move in turns, one wins what the other loses
+    num_players: int = 1  # of two, who move in turns, one wins what the other loses, 1 at most
 
 
 class EnvSpec(NamedTuple):

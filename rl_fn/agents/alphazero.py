@@ -131,7 +131,9 @@ def make(spec: EnvSpec, hparams: AlphaZeroHParams, *, loss: Callable[..., tuple[
     model: Model = spec.model
     network, input_spec, to_inputs = hparams.make_network(spec)
     optimizer = hparams.make_optimizer(hparams.gradient_steps)
-    sign = -1.0 if model.num_players == 2 else 1.0
+    sign, q_transform = 1.0, planning.by_parent_and_siblings
+    if model.num_players == 2:
+        sign, q_transform = -1.0, planning.unscaled
 
     def evaluated(params: Nest, state: Nest) -> tuple[tf.Tensor, tf.Tensor]:
         (logits, value), _ = network.step(params, (), to_inputs(model.observe(state)))
@@ -148,7 +150,7 @@ def make(spec: EnvSpec, hparams: AlphaZeroHParams, *, loss: Callable[..., tuple[
     def act(policy: OffPolicyPolicy, actor_state: Nest, observation: Nest, key: random.Key, mode: Mode) -> ActorStep:
         state = model.state(observation)
         root = planning.Root(*evaluated(policy.params, state), state)
-        found = hparams.find(policy.params, key, root, recurrent_fn, mode)
+        found = hparams.find(policy.params, key, root, recurrent_fn, mode, q_transform)
         if mode == "eval":
             return ActorStep(found.action, actor_state, {})
         child = of_action(planning.root_node(found.tree).children, found.action)

@@ -21,6 +21,8 @@ from rl_fn.agents.value_based import TargetHParams
 from rl_fn.learning import Learned, OffPolicyPolicy
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
+_SMALLEST_PRIORITY = 1e-3  # a value that is right is no reason never to see a reward and a policy again
+
 
 @dataclasses.dataclass(frozen=True)
 class MuZeroHParams(SearchHParams, PrioritizedReplayHParams, TorsoHParams, TargetHParams):
@@ -132,7 +134,8 @@ def loss(
     parts = {"policy_loss": of_policy, "value_loss": of_value, "reward_loss": of_reward, "value": first_value}
     metrics = {name: tf.reduce_mean(part) for name, part in parts.items()}
     mean = tf.reduce_mean(sample.weights * total)
-    return mean, Learned({"loss": mean, **metrics}, tf.abs(tf.stop_gradient(first_value) - target[0]))
+    error = tf.abs(tf.stop_gradient(first_value) - target[0])
+    return mean, Learned({"loss": mean, **metrics}, error + _SMALLEST_PRIORITY)
 
 
 def _action_weights(
@@ -143,16 +146,21 @@ def _action_weights(
     key: random.Key,
     hparams: MuZeroHParams,
 ) -> tf.Tensor:
-    """The policies `[unroll_steps + 1, N, A]` to learn from, those of the first sequences searched again."""
+    """The policies `[unroll_steps + 1, N, A]` to learn from, those of some sequences searched again."""
     length, old = hparams.unroll_steps + 1, steps.extras["action_weights"][: hparams.unroll_steps + 1]
-    again = round(hparams.reanalyse_fraction * hparams.batch_size)
+    size = old.shape[1]
+    again = round(hparams.reanalyse_fraction * size)
     if not again:
         return old
-    inputs = to_inputs(tf.nest.map_structure(lambda leaf: leaf[:length, :again], steps.observation))
+    # A batch is in the order of its slots; always the first of it would be always the same part of the replay.
+    first_key, search_key = tf.unstack(random.split(key))
+    place = (tf.range(size) - random.randint(first_key, [], 0, size)) % size
+    rows = tf.argsort(place)[:again]
+    inputs = to_inputs(tf.nest.map_structure(lambda leaf: tf.gather(leaf[:length], rows, axis=1), steps.observation))
     inputs = tf.nest.map_structure(lambda leaf: tf.reshape(leaf, [length * again, *leaf.shape[2:]]), inputs)
-    new = hparams.look(model, params, inputs, key, "train").action_weights
+    new = hparams.look(model, params, inputs, search_key, "train").action_weights
     new = tf.stop_gradient(tf.reshape(new, [length, again, new.shape[-1]]))
-    return tf.concat([new, old[:, again:]], axis=1)
+    return tf.where(place[:, tf.newaxis] < again, tf.gather(new, tf.minimum(place, again - 1), axis=1), old)
 
 
 def _reached(is_last: tf.Tensor, truncated: tf.Tensor, unroll: int) -> tuple[tf.Tensor, tf.Tensor]:

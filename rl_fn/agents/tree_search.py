@@ -26,9 +26,15 @@ class SearchHParams(HParams):
     temperature: Scalar = field(1.0, "Of actions drawn by visits (puct).", low=0.0)
 
     def find(
-        self, params: Nest, key: random.Key, root: planning.Root, recurrent_fn: planning.RecurrentFn, mode: Mode
+        self,
+        params: Nest,
+        key: random.Key,
+        root: planning.Root,
+        recurrent_fn: planning.RecurrentFn,
+        mode: Mode,
+        q_transform: planning.QTransform = planning.by_parent_and_siblings,
     ) -> planning.PolicyOutput:
-        """Searches for what to do at B roots, without noise in mode "eval"."""
+        """Searches for what to do at B roots, without noise in mode "eval"; q_transform is that of PUCT."""
         explores = mode == "train"
         if self.search == "gumbel":
             return planning.gumbel_muzero_policy(
@@ -46,6 +52,7 @@ class SearchHParams(HParams):
             root,
             recurrent_fn,
             self.num_simulations,
+            q_transform=q_transform,
             dirichlet_fraction=self.dirichlet_fraction if explores else 0.0,
             dirichlet_alpha=self.dirichlet_alpha,
             temperature=self.temperature if explores else 0.0,

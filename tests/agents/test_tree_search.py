@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, networks, random, replay, sets
+from rl_fn import envs, networks, planning, random, replay, sets
 from rl_fn.agents import alphazero, muzero
 from rl_fn.envs import wrappers
 from rl_fn.struct import Transition
@@ -102,7 +102,26 @@ def test_muzero_loss():
     np.testing.assert_allclose(learned.metrics["value_loss"], 2 * math.log(3), rtol=1e-5)
     np.testing.assert_allclose(learned.metrics["reward_loss"], math.log(3), rtol=1e-5)
     np.testing.assert_allclose(value, 2 * (LN_2 + 0.5 * 2 * math.log(3) + math.log(3)), rtol=1e-5)
-    np.testing.assert_allclose(learned.priorities, [0], atol=1e-6)
+    np.testing.assert_allclose(learned.priorities, [0.001], atol=1e-6)  # not 0, which would never be drawn again
+
+
+class Seen(muzero.MuZeroHParams):
+    def look(self, model, params, inputs, key, mode):
+        return planning.PolicyOutput(None, tf.concat([inputs, inputs], axis=-1), None, None)
+
+
+def test_each_sequence_has_its_turn_to_be_searched_again():
+    hparams = Seen(unroll_steps=1, reanalyse_fraction=0.5, batch_size=8)  # of 8, which two devices share
+    observation = tf.reshape(tf.range(1.0, 13.0), [3, 4, 1])
+    steps = Transition(observation, *[None] * 5, {"action_weights": tf.zeros([3, 4, 2])})
+    counts = np.zeros(4)
+    for seed in range(60):
+        weights = muzero._action_weights(None, lambda x: x, None, steps, random.key(seed), hparams).numpy()
+        again = weights[0, :, 0] > 0
+        np.testing.assert_array_equal(weights, np.where(again[:, np.newaxis], observation[:2], 0) * np.ones(2))
+        assert again.sum() == 2
+        counts += again
+    assert (counts >= 15).all()  # 30 are expected
 
 
 def test_the_states_of_a_model_are_from_0_to_1_and_its_heads_begin_at_zero():
@@ -123,3 +142,25 @@ def test_the_sets_are_searched_as_they_say():
     assert sets.make(sets.SETS["alphazero_tictactoe"]).search == "gumbel"
     with pytest.raises(ValueError, match="search is 'beam', expected one of gumbel, puct"):
         muzero.MuZeroHParams(search="beam")
+
+
+class OfOnePolicy(alphazero.AlphaZeroHParams):
+    """Every state is worth a little less than nothing, and the last cell is the one to take."""
+
+    def make_network(self, spec, policy=None):
+        def step(params, state, x):
+            return (params + tf.zeros([x.shape[0], 1]), tf.fill([x.shape[0]], -0.01)), state
+
+        init = lambda key, spec: tf.constant([0.0, 0, 0, 0, 0, 0, 0, 0, 2])
+        return networks.ActorCritic(init, lambda batch_size: (), step, None), tf.TensorSpec([27]), lambda x: x
+
+
+@pytest.mark.parametrize("search", ["gumbel", "puct"])
+def test_a_win_is_found_that_the_policy_hardly_thinks_of(search):
+    agent = alphazero.make(envs.make("TicTacToe-v0").spec, OfOnePolicy(num_simulations=25, search=search))
+    board = np.zeros([1, 3, 3, 3], np.float32)
+    board[0, 0, :2, 0] = board[0, 1, :2, 1] = 1  # each has two stones in a row
+    board[0, ..., 2] = 1 - board[0].sum(axis=-1)
+    policy = agent.init(random.key(0)).policy
+    found = tf.function(agent.act, autograph=False)(policy, (), tf.constant(board), random.key(0), "eval")
+    np.testing.assert_array_equal(found.action, [2])

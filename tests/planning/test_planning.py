@@ -93,6 +93,7 @@ def test_ties_are_decided_by_the_key():
 
 def test_action_values_are_brought_to_a_scale():
     np.testing.assert_allclose(planning.by_bounds(node(), -1, 3), [[0, 0.75, 0]])
+    np.testing.assert_allclose(planning.unscaled(node()), [[0, 2, -1]])
     # The prior of those visited is 0.2 and 0.3: 0.4 * 2 - 0.6 * 1 = 0.2, over four visits.
     np.testing.assert_allclose(planning.mixed_value(node()), [(0.25 + 4 * 0.2) / 5], rtol=1e-5)
     plain = planning.completed_by_mixed_value(node(), value_scale=0.1, visit_offset=50, rescale=False)

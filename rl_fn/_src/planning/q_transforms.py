@@ -29,6 +29,22 @@ def by_bounds(node: Node, low: Scalar, high: Scalar) -> tf.Tensor:
     return tf.where(node.child_visits > 0, (node.q_values - low) / (high - low), tf.zeros_like(node.q_values))
 
 
+def unscaled(node: Node) -> tf.Tensor:
+    """Values as they are, 0 for an action without a visit: for games whose results are from -1 to 1.
+
+    Silver et al. (2018), "A general reinforcement learning algorithm that masters chess, shogi, and Go through
+    self-play", supplementary material. On the scale of the siblings, a first child that looks better than its parent by
+    ever so little would count a whole game more than what was not tried, which then never is.
+
+    Args:
+      node: B nodes.
+
+    Returns:
+      `[B, A]`.
+    """
+    return node.q_values
+
+
 def by_parent_and_siblings(node: Node) -> tf.Tensor:
     """Values from the range of those of the node and its children to [0, 1]; 0 for an action without a visit.
 
