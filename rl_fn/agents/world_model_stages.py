@@ -151,8 +151,11 @@ def search_in_dreams(
 ) -> tuple[Search, Metrics]:
     """Generations of controllers that are tried in dreams of M: Ha and Schmidhuber (2018), section 4.
 
-    All candidates dream from the same beginnings, recorded ones, and with the same random numbers.
+    All candidates dream from the same beginnings, recorded ones, and with the same random numbers. Where no recorded
+    step ended an episode, no dream ends: M's small probability of it would be what a candidate seeks where rewards are
+    negative.
     """
+    can_end = tf.cast(tf.reduce_any(recording.steps.terminated), tf.float32)
     alike = lambda x: tf.broadcast_to(x, [hparams.population, *x.shape])
 
     def generation(search: Search, key: random.Key) -> tuple[Search, Metrics]:
@@ -171,6 +174,7 @@ def search_in_dreams(
             hparams.temperature,
             leading=1,
         )
+        imagined = imagined._replace(end_probability=can_end * imagined.end_probability)
         scores = tf.reduce_mean(imagined.returns(hparams.gamma), axis=-1) / hparams.reward_scale
         return _told(parts, search, scores, ask_key)
 

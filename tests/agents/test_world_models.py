@@ -160,3 +160,26 @@ def test_candidates_come_to_the_returns_of_the_episodes_that_began_under_them():
     assert after.total.numpy().tolist() == [5.0, 6.0]  # 2 + 3 anew, and 5 + 1 that had begun
     assert after.count.numpy().tolist() == [1.0, 1.0]
     assert after.returns.numpy().tolist() == [0.0, 5.0]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_dreams_end_only_where_a_recorded_episode_did(ended):
+    spec = envs.make("PendulumPixels-v1").spec
+    hparams = WorldModelsHParams(
+        **{**SMALL, "latent_size": 2, "memory_units": 3, "population": 4, "dream_starts": 2, "dream_length": 3}
+    )
+    parts = hparams.make_parts(spec)
+    params = parts.memory.init(random.key(0))
+    bias = params["head"]["bias"].numpy()
+    bias[-2:] = -1.0, 20.0  # every step costs one, and is the last for certain
+    kernel = tf.zeros_like(params["head"]["kernel"])
+    params = {**params, "head": {"kernel": kernel, "bias": tf.constant(bias)}}
+    number, flag = tf.zeros([20, 2]), tf.zeros([20, 2], tf.bool)
+    latents = networks.Posterior(tf.zeros([20, 2, 2]), tf.zeros([20, 2, 2]))
+    terminated = tf.tensor_scatter_nd_update(flag, [[7, 1]], [ended])
+    steps = stages.Step((), tf.zeros([20, 2, 1]), number, terminated, flag, latents)
+    strategy = parts.strategy.init(tf.zeros([parts.control.num_weights]))
+    search = stages.Search(strategy, parts.strategy.ask(strategy, random.key(1)))
+    recording = learning.Recording(steps, tf.constant(20))
+    _, metrics = stages.search_in_dreams(parts, search, params, recording, tf.constant(1), random.key(2), hparams)
+    assert float(metrics["search_return"].total) == pytest.approx(-1.0 if ended else -3.0, abs=1e-4)
