@@ -13,14 +13,19 @@ register(
     agent="dqn",
     env="CartPole-v1",
     values={
-        "train_steps": 100_000,
+        "train_steps": 50_000,
         "num_envs": 4,
         "rollout_length": 4,
-        "hidden_sizes": (120, 84),
+        "hidden_sizes": (256, 256),
         "replay_capacity": 20_000,
+        "batch_size": 128,
         "gradient_steps": 16,
+        "learning_rate": 1.3e-3,
+        "target_period": 1,
+        "target_step_size": 0.0066,
+        "epsilon_final": 0.04,
     },
-    doc="Double DQN on CartPole, one gradient step per environment step.",
+    doc="Double DQN on CartPole, one gradient step per environment step, with targets that follow slowly.",
 )
 
 register(
