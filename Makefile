@@ -25,7 +25,7 @@ train: $(READY)
 	$(BIN)/rl-fn train --sys local --hparams ppo_cartpole --output_dir runs/ppo_cartpole $(ARGS)
 
 # In parts, because a program that XLA compiled stays in the memory of its process.
-SWEPT := tests/agents/test_scalars.py tests/agents/test_shared.py tests/agents/test_truncation.py
+SWEPT := $(patsubst %,tests/agents/test_%.py,loops scalars shared truncation) tests/runs/test_resume.py
 STEPPED := tests/loops tests/envs
 NUMERIC := tests/losses tests/returns tests/policies
 STARTED := tests/commands tests/search tests/media tests/xla
@@ -36,7 +36,7 @@ test: $(READY)
 	$(BIN)/python -m pytest $(STEPPED) -n auto $(ARGS)
 	$(BIN)/python -m pytest tests/replay -n auto $(ARGS)
 	$(BIN)/python -m pytest $(NUMERIC) -n auto $(ARGS)
-	$(BIN)/python -m pytest tests/runs -n auto $(ARGS)
+	$(BIN)/python -m pytest tests/runs $(SWEPT:%=--ignore %) -n auto $(ARGS)
 	$(BIN)/python -m pytest $(STARTED) -n auto $(ARGS)
 	$(BIN)/python -m pytest tests $(APART:%=--ignore %) -n auto $(ARGS)
 
