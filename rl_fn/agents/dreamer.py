@@ -251,4 +251,5 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
         gradient_step,
         min_items=hparams.min_sequences,
         to_items=lambda steps: replay.Sequence(steps._replace(extras={}), steps.extras["deter"]),
+        shared=False,  # items are sequences, whose second axis is that of the batch
     )

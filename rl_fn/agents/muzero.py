@@ -209,4 +209,5 @@ def make(spec: EnvSpec, hparams: MuZeroHParams, *, loss: Callable[..., tuple[tf.
         min_items=hparams.min_sequences,
         to_items=lambda steps: steps,
         beta=hparams.beta,
+        shared=False,  # items are sequences, whose second axis is that of the batch
     )

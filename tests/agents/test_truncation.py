@@ -71,6 +71,7 @@ AGENTS = {
             "batch_size": 8,
             "horizon": 5,
             "learning_rate": 2e-3,
+            "train_steps": 32_000,
         },
     ),
     "mpo": ("q_value", {**OFF_POLICY, "critic_learning_rate": 5e-3, "target_period": 5, "num_samples": 2}),
