@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from rl_fn import loops, random, struct
-from tests.agents.test_loops import AGENTS, made
+from tests.agents.test_loops import AGENTS, ALIKE, made
 
 FOUR = {"num_envs": 4}
 HEAVY = {"dreamer", "muzero"}  # their parts compile for minutes
 REFUSED = {"ppg"}
 
 
-@pytest.mark.parametrize("name", sorted(set(AGENTS) - HEAVY - REFUSED))
+@pytest.mark.parametrize("name", sorted(set(AGENTS) - ALIKE - HEAVY - REFUSED))
 def test_two_devices_come_to_what_one_does(name):
     later = {"learning_starts": 16} if "learning_starts" in AGENTS[name][1] else {}
     env, agent, _ = made(name, **FOUR, **later)
