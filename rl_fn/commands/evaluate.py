@@ -43,6 +43,8 @@ def evaluate(
     from rl_fn.runs import judging
 
     with refusals(run):
+        if output is not None and not output.parent.is_dir():
+            raise ValueError(f"output is {output}, expected a file in a folder that is there")
         modules.import_named(modules.names(imports))
         if record_video:
             stores.refuse_to_write(run, "--record_video")
