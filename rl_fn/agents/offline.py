@@ -13,7 +13,7 @@ from rl_fn.agents.base import Agent, Mode, Schedule
 from rl_fn.agents.groups import ActorCriticHParams, Inputs, ReplayHParams
 from rl_fn.agents.hparams import HParams, field
 from rl_fn.learning import OffPolicyPolicy
-from rl_fn.struct import EnvSpec, Nest, Transition
+from rl_fn.struct import EnvSpec, Nest, Scalar, Transition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,7 @@ class ImitationHParams(OfflineHParams, ActorCriticHParams):
 
     hidden_sizes: tuple[int, ...] = (256, 256)
     activation: str = "relu"
-    entropy_cost: float = 0.0
+    entropy_cost: Scalar = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -44,7 +44,7 @@ def evaluate(
 
     with refusals(run):
         if output is not None and not output.parent.is_dir():
-            raise ValueError(f"output is {output}, expected a file in a folder that is there")
+            raise ValueError(f"output {output} cannot be used: there is no folder {output.parent}")
         modules.import_named(modules.names(imports))
         if record_video:
             stores.refuse_to_write(run, "--record_video")

@@ -62,7 +62,7 @@ def record(
     run: Path | str,
     output: Path | str,
     *,
-    steps: int = 10_000,
+    steps: int = 100_000,
     checkpoint: str | int = "newest",
     deterministic: bool = False,
     seed: int = 0,

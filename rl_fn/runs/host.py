@@ -17,7 +17,7 @@ from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.struct import Nest
 
 PATIENCE_SECONDS = 5.0  # with an environment, before it is told that a run cannot stop because of it
-_NUM_ENVS = 8  # to evaluate in, where the training has none
+NUM_ENVS = 8  # to evaluate in, where the training has none
 _LOG = logging.getLogger(__name__)
 
 
@@ -64,7 +64,7 @@ class Host:
             env: Any = self._eval_env
             if callable(env):
                 try:
-                    env = env(min(self._eval_episodes, self._agent.schedule.num_envs or _NUM_ENVS))
+                    env = env(min(self._eval_episodes, self._agent.schedule.num_envs or NUM_ENVS))
                 except ValueError as error:
                     raise EnvFailed("environments to evaluate in could not be made", str(error)) from error
                 self._made.append(env)

@@ -12,6 +12,7 @@ from rl_fn.agents.base import sampled
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.media import films
+from rl_fn.runs import host
 from rl_fn.runs.config import RunConfig
 from rl_fn.runs.loading import Loaded, copy_folders, copy_number, load
 
@@ -66,7 +67,7 @@ def evaluate(
         if isinstance(place, Env):
             play = loops.evaluate(agent, place, episodes)
         else:
-            many = registry.judged_like(place, min(episodes, agent.schedule.num_envs or 8))
+            many = registry.judged_like(place, min(episodes, agent.schedule.num_envs or host.NUM_ENVS))
             made.append(many)
             play = loops.host_evaluate(agent, many, episodes)
         for folder in copies:

@@ -195,7 +195,6 @@ class Run:
         self._state: Nest = None  # to begin with, until it is compiled
         self._compiled: loops.Running | None = None
         self._saved_at = self._made_at
-        self._is_beside = config.checkpoint_seconds > 0  # whether files are written while training goes on
         self._evaluation: loops.Evaluation | None = None  # the newest, unless it was broken off
         self._due: loops.Chunk | None = None  # is in the state and was not reported yet
 
@@ -223,6 +222,11 @@ class Run:
     def summary(self) -> dict[str, Any] | None:
         """What summary.json of the first copy says, once the run has come to its end."""
         return self.summaries[0] if self.summaries else None
+
+    @property
+    def _is_beside(self) -> bool:
+        """Whether files are written while training goes on."""
+        return self.config.checkpoint_seconds > 0
 
     @property
     def policy(self) -> Nest:

@@ -2,25 +2,26 @@
 
 from rl_fn.sets.registry import register
 
+# Of environments that the compiled program draws
+_DRAWN = {
+    "train_steps": 100_000,
+    "num_envs": 20,
+    "rollout_length": 50,
+    "rounds": 2,
+    "stage_shares": (2, 5, 8, 15),
+    "recording_rows": 500,
+    "latent_size": 8,
+    "pixel_deviation": 0.2,
+    "vision_steps": 100,
+    "memory_steps": 200,
+    "generations": 10,
+}
+
 register(
     "world_models_pendulum",
     agent="world_models",
     env="PendulumPixels-v1",
-    values={
-        "train_steps": 100_000,
-        "num_envs": 20,
-        "rollout_length": 50,
-        "rounds": 2,
-        "stage_shares": (2, 5, 8, 15),
-        "recording_rows": 500,
-        "latent_size": 8,
-        "pixel_deviation": 0.2,
-        "vision_steps": 100,
-        "memory_steps": 200,
-        "reward_scale": 0.2,
-        "generations": 10,
-        "dream_length": 80,
-    },
+    values={**_DRAWN, "reward_scale": 0.2, "dream_length": 80},
     doc="World models on Pendulum from pixels, the controller from dreams, in two rounds.",
 )
 
@@ -28,20 +29,7 @@ register(
     "world_models_cartpole",
     agent="world_models",
     env="CartPolePixels-v1",
-    values={
-        "train_steps": 100_000,
-        "num_envs": 20,
-        "rollout_length": 50,
-        "rounds": 2,
-        "stage_shares": (2, 5, 8, 15),
-        "recording_rows": 500,
-        "latent_size": 8,
-        "pixel_deviation": 0.2,
-        "vision_steps": 100,
-        "memory_steps": 200,
-        "generations": 10,
-        "dream_length": 150,
-    },
+    values={**_DRAWN, "dream_length": 150},
     doc="World models on CartPole from pixels, the controller from dreams, in two rounds.",
 )
 
@@ -68,5 +56,5 @@ register(
         "population": 16,
         "initial_step_size": 0.1,
     },
-    doc="World models on CarRacing, the controller from the race itself: about four hours on two cores.",
+    doc="World models on CarRacing, the controller from the race itself.",
 )

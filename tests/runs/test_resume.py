@@ -7,6 +7,7 @@ import pytest
 
 from rl_fn import sets
 from rl_fn.runs import Run, RunConfig
+from rl_fn.sets import modules
 
 REPLAY = "hidden_sizes=(16,),learning_starts=64,gradient_steps=2,replay_capacity=700"
 SMALL = {
@@ -39,12 +40,13 @@ SMALL = {
 # Their states are those of another agent, and so are their updates.
 LIKE_OTHERS = {"a2c", "appo", "dpo", "rnd", "trpo", "c51", "iqn", "munchausen", "qrdqn", "d4pg", "droq", "redq", "tqc"}
 
-OFFLINE = {"awr", "bc", "cql", "iql", "td3bc"}  # see test_datasets.py
+# See test_datasets.py.
+OFFLINE = {named.agent for named in sets.SETS.values() if sets.make(named).schedule.is_offline}
 
 
 def test_every_agent_is_here():
     there = {sets.SETS[name].agent for name in SMALL} | LIKE_OTHERS | OFFLINE
-    assert there == {named.agent for named in sets.SETS.values() if "." not in named.agent}
+    assert there == {named.agent for named in sets.SETS.values() if modules.is_ours(named.agent)}
 
 
 @pytest.mark.parametrize("hparams", SMALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -111,18 +112,18 @@ class Held:
             variable.assign(leaf, read_value=False)
 
 
-class Running(Held):
+class Running(Held, ABC):
     """A state together with a step that runs on it."""
 
     graph: tf.Graph | None = None  # of the step, once it was traced
 
+    @abstractmethod
     def run(self, iterations: int) -> Nest:
         """Runs that many iterations of a step without inputs.
 
         Returns:
           The sum of each output over them, as arrays; integers and truths are summed as float32.
         """
-        raise NotImplementedError
 
 
 class Compiled(Running):

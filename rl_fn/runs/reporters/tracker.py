@@ -6,6 +6,7 @@ import importlib.util
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,7 +29,7 @@ class Artifact(NamedTuple):
     name: str  # with folders
 
 
-class Tracker:
+class Tracker(ABC):
     """A reporter that writes down what it is to tell, and has a thread tell it.
 
     Where that fails it is said once, and tried again until the run ends; what is left then is told when the run is
@@ -45,21 +46,21 @@ class Tracker:
         if spec is None or spec.origin is None:  # a folder of that name is no package
             raise ValueError(f'{self.package} is not installed: pip install "rl-fn[{self.package}]"')
 
+    @abstractmethod
     def receiver(self, run: Any) -> str:
         """Who is told; what one has got, another has not."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open(self, run: Any, name: str) -> None:
         """Begins to tell of a run, or goes on; `name` is its own, and stays the same when it is resumed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def send(self, records: list[Record]) -> None:
         """Tells some records, for the second time where the first was not known to succeed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, artifacts: list[Artifact], is_finished: bool) -> None:
         """Tells that the process leaves the run, with its files."""
-        raise NotImplementedError
 
     def start(self, run: Any) -> None:
         """See Reporter."""
