@@ -101,14 +101,7 @@ def measure(name: str, folder: Path) -> None:
         "steps": summaries[0]["env_steps"],
         "returns": [summary["eval_return_mean"] for summary in summaries],
         "seconds": round(sum(summary["train_seconds"] for summary in summaries) / (len(SEEDS) if is_compiled else 1)),
-        "command": " ".join(
-            [
-                "rl-fn",
-                *command(name)[1:],
-                *(["--dataset", f"runs/results/{folder_of_data(named.env)}"] if data else []),
-                *(["--copies", str(len(SEEDS))] if is_compiled else []),
-            ]
-        ),
+        "command": shown(name),
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "curve": {"env_steps": curve.env_steps.tolist(), "returns": np.round(curve.values, 3).tolist()},
@@ -147,6 +140,21 @@ def curve_of(name: str, row: dict[str, Any]) -> curves.Curve:
 def command(name: str) -> list[str]:
     """What trains a set, without where to."""
     return ["rl_fn", "train", "--hparams", name]
+
+
+def shown(name: str) -> str:
+    """What people type to train a set over the seeds; without where to, and for a set of any environment without which."""
+    named = sets.find(name)
+    data = ["--dataset", f"runs/results/{folder_of_data(named.env)}" if named.env else "FOLDER"]
+    return " ".join(
+        [
+            "rl-fn",
+            *command(name)[1:],
+            *([] if named.env else ["--env", "NAME"]),
+            *(data if is_offline(name) else []),
+            *(["--copies", str(len(SEEDS))] if named.env in envs.names("compiled") else []),
+        ]
+    )
 
 
 def commit() -> str:
@@ -188,25 +196,33 @@ def section(env: str, names: list[str], rows: dict[str, Any], published: dict[st
     measured = sorted((name for name in names if name in rows), key=lambda name: -np.median(rows[name]["returns"]))
     for name in measured:
         row = rows[name]
-        returns = np.array(row["returns"])
-        iqm = statistics.of(statistics.iqm, [returns])
-        low, high = statistics.interval(statistics.iqm, [returns])
-        lines.append(
-            f"| `{name}` | {row['steps']:,} | {np.median(returns):.1f} | {iqm:.1f} ({low:.1f} to {high:.1f}) | "
-            f"{returns.min():.1f} | {row['seconds']:,} | {published.get(row['agent'], '')} | {row['commit']} |"
-        )
+        cells = [*scores(row), f"{row['seconds']:,}", published.get(row["agent"], ""), row["commit"]]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
     lines += [f"| `{name}` | {steps_of(name):,} | not measured | | | | | |" for name in names if name not in rows]
     if measured:
-        picture = PICTURES / f"{re.sub(r'[^A-Za-z0-9]+', '_', env)}.png"
         drawn = [
             curves.Curve(
                 name, env, np.array(rows[name]["curve"]["env_steps"]), np.array(rows[name]["curve"]["returns"])
             )
             for name in measured
         ]
-        plots.draw_curves(drawn).save(picture)
-        lines += ["", f"![Learning curves in {env}](results/{picture.name})"]
+        plots.draw_curves(drawn).save(picture(env))
+        lines += ["", f"![Learning curves in {env}](results/{picture(env).name})"]
     return "\n".join([*lines, ""])
+
+
+def scores(row: dict[str, Any]) -> list[str]:
+    """Steps, median, IQM with its interval, and worst of a row, as text."""
+    returns = np.array(row["returns"])
+    iqm = statistics.of(statistics.iqm, [returns])
+    low, high = statistics.interval(statistics.iqm, [returns])
+    median, worst = f"{np.median(returns):.1f}", f"{returns.min():.1f}"
+    return [f"{row['steps']:,}", median, f"{iqm:.1f} ({low:.1f} to {high:.1f})", worst]
+
+
+def picture(env: str) -> Path:
+    """Where the learning curves of an environment are drawn."""
+    return PICTURES / f"{re.sub(r'[^A-Za-z0-9]+', '_', env)}.png"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from rl_fn.agents.ranges import FIRST, Choices, Linear, Log, Range
 from rl_fn.sets import overrides
 
 USUAL = "usual"
-_NEVER = {"train_steps": "it is the length of a trial", "actor_lag": "it says how a run is run"}
+NEVER = {"train_steps": "it is the length of a trial", "actor_lag": "it says how a run is run"}
 _FUNCTION = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
 _KINDS = ("log", "linear")
 _FORMS = "name=log(LOW,HIGH), name=linear(LOW,HIGH), name=[VALUE,...] or a name alone"
@@ -105,7 +105,7 @@ def parse(text: str, hparams: HParams, fixed: Iterable[str] = ()) -> Space:
             raise ValueError(f"cannot read {part!r} in space, expected {_FORMS}")
         if name not in fields:
             raise ValueError(naming.unknown("hyper-parameter in space", name, fields))
-        for reason in filter(None, [_NEVER.get(name), "it is given a value" if name in fixed else None]):
+        for reason in filter(None, [NEVER.get(name), "it is given a value" if name in fixed else None]):
             raise ValueError(f"{name} cannot be searched: {reason}")
         if name in found:
             raise ValueError(f"{name} is twice in space")
