@@ -143,7 +143,7 @@ def command(name: str) -> list[str]:
 
 
 def shown(name: str) -> str:
-    """What people type to train a set over the seeds; without where to, and for a set of any environment without which."""
+    """What people type to train a set over the seeds, without where to; NAME stands for any environment."""
     named = sets.find(name)
     data = ["--dataset", f"runs/results/{folder_of_data(named.env)}" if named.env else "FOLDER"]
     return " ".join(

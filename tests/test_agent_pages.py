@@ -1,4 +1,4 @@
-"""Every agent has a page in docs/agents, which names only what exists, and a line that is right in the table of agents."""
+"""Every agent has a page in docs/agents that names only what exists, and a line in their table that is right."""
 
 import functools
 import re

@@ -1,20 +1,21 @@
-"""What the pages of agents have beside what is written: formulas drawn, names linked, hyper-parameters, sets and scores."""
+"""What pages of agents have beside what is written: drawn formulas, links, hyper-parameters, sets and scores."""
 
 import html
 import inspect
 import logging
 import re
 from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+from xml.sax.saxutils import unescape
 
-from benchmarks import learning
 from latex2mathml import converter
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
 from rl_fn import sets
-from rl_fn.agents.hparams import described
-from rl_fn.search import space
+from rl_fn._src.xla.startup import import_tensorflow
 from rl_fn.sets import modules
 
 LOG = logging.getLogger("mkdocs.plugins.agents")  # warnings fail a strict build
@@ -22,6 +23,8 @@ AGENTS = {named.agent for named in sets.SETS.values() if modules.is_ours(named.a
 _NAME = re.compile(r"(?<!\[)`rl\.([\w.]+)`")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 _SPELLED = {r"\arg": r"\text{arg}", r"\sim": "\N{TILDE OPERATOR}"}  # what the converter has no operator for
+_BELOW = {"msub": "munder", "msubsup": "munderover"}  # where limits of these stand in a formula on lines of its own
+_WITH_LIMITS = ("&#x02211;", "&#x0220F;", "max", "min")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -35,6 +38,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         if "Agents" in section:
             section["Agents"][:0] = ["agents/index.md", *families]
     return config
+
+
+def on_pre_build(config: MkDocsConfig) -> None:
+    """Imports TensorFlow, which structs of hyper-parameters need, before anything does so less quietly."""
+    import_tensorflow(compilation_cache=False)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -54,7 +62,7 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
         for command, spelled in _SPELLED.items():
             latex = re.sub(rf"{re.escape(command)}(?![a-zA-Z])", lambda _, spelled=spelled: spelled, latex)
         try:
-            math = converter.convert(latex, display="block" if tag == "div" else "inline")
+            math = mathml(latex, "block" if tag == "div" else "inline")
         except Exception as error:
             LOG.warning("%s: %s is no formula: %s", page.file.src_uri, latex, error)
             return found[0]
@@ -65,8 +73,22 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
     return _FORMULA.sub(drawn, content)
 
 
+def mathml(latex: str, display: Literal["block", "inline"]) -> str:
+    """A formula as browsers draw it, with limits and spaces where TeX has them."""
+    root = converter.convert_to_element(latex, display=display)
+    for element in root.iter():
+        if display == "block" and element.tag in _BELOW and element[0].text in _WITH_LIMITS:
+            element.tag = _BELOW[element.tag]
+        if element.tag in ("mi", "mo") and len(element.text or "") > 1 and str(element.text).isalpha():  # such as log
+            element.tag, element.attrib = "mo", {"lspace": "0.17em", "rspace": "0.17em", "movablelimits": "false"}
+    return unescape(ElementTree.tostring(root, encoding="unicode"))  # its texts are character references already
+
+
 def hyper_parameters(agent: str) -> str:
     """The section of an agent's hyper-parameters, its own ones first."""
+    from rl_fn.agents.hparams import described
+    from rl_fn.search import space
+
     struct = sets.hparams_struct(agent)
     own = inspect.get_annotations(struct)
     rows = [
@@ -80,6 +102,8 @@ def hyper_parameters(agent: str) -> str:
 
 def scores(agent: str) -> str:
     """The section of an agent's named sets and what they score."""
+    from benchmarks import learning
+
     measured = learning.read_rows()
     named = [name for name, one in sets.SETS.items() if one.agent == agent]
     named += [name for name, row in measured.items() if name not in named and row["agent"] == agent]

@@ -1,7 +1,9 @@
 """The documentation as a site: it builds without a warning, and the blocks that take long run as printed."""
 
 import importlib.util
+import json
 import logging
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -56,6 +58,19 @@ def test_every_public_name_is_on_the_page_of_its_module(site):
         assert not missing, f"rl_fn.{name}: {sorted(missing)}"
     agents = Ids((site / "api" / "agents.html").read_text()).found
     assert {f"rl_fn.agents.{name}.make" for name in AGENTS if modules.is_ours(name)} <= agents
+
+
+def test_pages_of_agents_have_formulas_links_hyper_parameters_and_scores(site):
+    text = (site / "agents" / "dqn.html").read_text()
+    assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in text
+    assert "$" not in text.partition('id="equations"')[2].partition('id="details"')[0]
+    assert 'href="../api/losses.html#rl_fn.losses.double_q_learning"' in text
+    assert re.search(r"<code>double_q</code></td>\s*<td><code>True</code></td>", text)
+    row = json.loads((ROOT / "benchmarks" / "results" / "learning.json").read_text())["dqn_cartpole"]
+    assert row["command"] in text
+    assert 'src="../results/CartPole_v1.png"' in text
+    assert "not measured" in text  # such as dqn_pong
+    assert {f"{name}.html" for name in AGENTS} <= {path.name for path in (site / "agents").iterdir()}
 
 
 def test_files_of_the_project_that_pages_link_to_are_pages(site):

@@ -24,6 +24,8 @@ _GRID = 4  # images are halved until they are about this size
 
 
 class ObservationModel(NamedTuple):
+    """What encodes observations for a world model, and decodes them again."""
+
     embedding_size: int  # E
     encoder_init: Callable[[random.Key], Nest]
     # (params, observation [..., *]) -> [..., E]
