@@ -113,15 +113,14 @@ def scores(agent: str) -> str:
         if name in measured:
             cells = learning.scores(measured[name])
             pictures[env] = f"![Learning curves in {env}](../results/{learning.picture(env).name})"
-        elif env:
-            cells = [f"{learning.steps_of(name):,}", "not measured", "", ""]
         else:
-            cells = [f"{learning.steps_of(name):,}", "", "", ""]
-        rows.append([f"`{name}`", env or "any", *cells, f"`{learning.shown(name)}`"])
-    head = ["set", "environment", "steps", "median", "IQM (interval)", "worst", "command"]
+            cells = [f"{learning.steps_of(name):,}", "not measured" if env else "", "", ""]
+        rows.append([f"`{name}`", env or "any", *cells])
+    head = ["set", "environment", "steps", "median", "IQM (interval)", "worst"]
     text = "Five seeds, each with 100 whole episodes of its last parameters without exploration; [how](../results.md)."
     curves = "\n\n".join(["Curves of all agents measured there:", *pictures.values()] if pictures else [])
-    return f"## Sets and scores\n\n{text}\n\n{_table(head, rows)}\n\n{curves}\n"
+    commands = "\n".join(["```text", *map(learning.shown, named), "```"])
+    return f"## Sets and scores\n\n{text}\n\n{_table(head, rows)}\n\n{commands}\n\n{curves}\n"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
