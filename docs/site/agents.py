@@ -22,7 +22,8 @@ LOG = logging.getLogger("mkdocs.plugins.agents")  # warnings fail a strict build
 AGENTS = {named.agent for named in sets.SETS.values() if modules.is_ours(named.agent)}
 _NAME = re.compile(r"(?<!\[)`rl\.([\w.]+)`")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
-_SPELLED = {r"\arg": r"\text{arg}", r"\sim": "\N{TILDE OPERATOR}"}  # what the converter has no operator for
+_SIM = "\N{TILDE OPERATOR}"
+_SPELLED = {r"\arg": r"\text{arg}", r"\sim": _SIM}  # what the converter does not know, or has another sign for
 _BELOW = {"msub": "munder", "msubsup": "munderover"}  # where limits of these stand in a formula on lines of its own
 _WITH_LIMITS = ("&#x02211;", "&#x0220F;", "max", "min")
 
@@ -79,7 +80,9 @@ def mathml(latex: str, display: Literal["block", "inline"]) -> str:
     for element in root.iter():
         if display == "block" and element.tag in _BELOW and element[0].text in _WITH_LIMITS:
             element.tag = _BELOW[element.tag]
-        if element.tag in ("mi", "mo") and len(element.text or "") > 1 and str(element.text).isalpha():  # such as log
+        if element.text == _SIM:
+            element.tag = "mo"
+        elif element.tag in ("mi", "mo") and len(element.text or "") > 1 and str(element.text).isalpha():  # such as log
             element.tag, element.attrib = "mo", {"lspace": "0.17em", "rspace": "0.17em", "movablelimits": "false"}
     return unescape(ElementTree.tostring(root, encoding="unicode"))  # its texts are character references already
 
