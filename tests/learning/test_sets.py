@@ -44,6 +44,7 @@ CASES = [
     ("c51_cartpole", "", 490),
     ("qrdqn_cartpole", "", 490),
     ("iqn_cartpole", "", 490),
+    ("fqf_cartpole", "", 490),
     ("munchausen_cartpole", "", 490),
     ("rainbow_cartpole", "", 490),
     ("pqn_cartpole", "", 495),
