@@ -258,3 +258,23 @@ register(
     },
     doc="PPO with a GRU on Pendulum without velocities.",
 )
+
+register(
+    "ppo_recurrent_lunar_lander",
+    agent="ppo",
+    env="LunarLanderNoVel-v3",
+    values={
+        "train_steps": 2_000_000,
+        "num_envs": 32,
+        "rollout_length": 128,
+        "num_minibatches": 8,
+        "memory": "gru",
+        "sequence_length": 32,
+        "num_epochs": 10,
+        "gamma": 0.999,
+        "gae_lambda": 0.98,
+        "learning_rate": 5e-4,
+        "normalize_rewards": True,
+    },
+    doc="PPO with a GRU on LunarLander without velocities.",
+)

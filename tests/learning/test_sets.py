@@ -103,6 +103,7 @@ NOT_RUN = {
     "ppo_minatar_freeway",
     "ppo_minatar_space_invaders",
     "ppo_pong",
+    "ppo_recurrent_lunar_lander",
     "sac_half_cheetah",
     "sac_hopper",
     "sac_inverted_pendulum",
