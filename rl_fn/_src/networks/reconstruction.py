@@ -24,6 +24,8 @@ _GRID = 4  # images are halved until they are about this size
 
 
 class ObservationModel(NamedTuple):
+    """Encoder and decoder of observations, with parameters of their own."""
+
     embedding_size: int  # E
     encoder_init: Callable[[random.Key], Nest]
     # (params, observation [..., *]) -> [..., E]

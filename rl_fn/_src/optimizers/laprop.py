@@ -13,6 +13,8 @@ from rl_fn.struct import Nest, Scalar
 
 
 class LaPropState(NamedTuple):
+    """What LaProp keeps of the gradients it has seen."""
+
     count: tf.Tensor  # int32[]: steps taken
     mean: Nest  # as the parameters, and of their dtypes: running mean of normalised gradients
     square: Nest  # as the parameters: running mean of squared gradients
