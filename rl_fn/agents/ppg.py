@@ -77,7 +77,8 @@ def make(spec: EnvSpec, hparams: PPGHParams) -> Agent:
     model = _with_a_second_value(hparams, spec)
     init_ppo, learn_ppo = ppo.learner(model, hparams)
     num_minibatches = hparams.policy_phase * hparams.num_minibatches
-    optimizer = hparams.make_optimizer(hparams.auxiliary_epochs * num_minibatches)
+    # A phase comes once in as many updates, and its step size falls as far as theirs.
+    optimizer = hparams.make_optimizer(hparams.auxiliary_epochs * hparams.num_minibatches)
 
     def init(key: random.Key) -> PPGLearner:
         learner = init_ppo(key)

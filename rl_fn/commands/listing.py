@@ -117,12 +117,12 @@ def _detailed(kind: Kind) -> Table:
     return table
 
 
-def _registered(*kinds: registry.Kind) -> Kind:
+def _registered(needs: str, *kinds: registry.Kind) -> Kind:
     families: dict[str, list[str]] = {}
     for name, entry in registry.ENTRIES.items():
         if entry.kind in kinds:
             families.setdefault(entry.family, []).append(name)
-    return Kind("", "nothing", "", families)
+    return Kind("", needs, "", families)
 
 
 # Families of Gymnasium and Gym -> their extra that brings what they need, and the module that this is
@@ -196,8 +196,8 @@ def _installed(module: str) -> bool:
 
 
 KINDS: dict[str, Callable[[], Kind]] = {
-    "compiled": lambda: _registered("compiled"),
-    "registered": lambda: _registered("host", "vector"),
+    "compiled": lambda: _registered("nothing", "compiled"),
+    "registered": lambda: _registered("what each imports", "host", "vector"),
     "gymnasium": _gymnasium,
     "gym": _gym,
     "atari": _atari,

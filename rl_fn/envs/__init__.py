@@ -48,6 +48,7 @@ _HOMES = {
 for _family, _members in compiled.ENVIRONMENTS.items():
     for _name, (_make, _kwargs) in _members.items():
         register(_name, _make, kwargs=_kwargs, family=_family)
+register("LunarLanderNoVel-v3", "rl_fn.envs.host.no_velocity:make", kind="host", family="without velocities")
 
 
 def make(name: str, num_envs: int | None = None, **kwargs: Any) -> Env | HostEnv:

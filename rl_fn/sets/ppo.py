@@ -112,7 +112,15 @@ register(
     "ppo_kl_cartpole",
     agent="ppo",
     env="CartPole-v1",
-    values={"train_steps": 500_000, "num_envs": 4, "clip_epsilon": 1e6, "kl_cost": 1.0, "kl_target": 0.01},
+    values={
+        "train_steps": 500_000,
+        "num_envs": 4,
+        "num_epochs": 10,
+        "learning_rate": 1e-3,  # with smaller steps the divergence stays below its target, until nothing is held
+        "clip_epsilon": 1e6,
+        "kl_cost": 1.0,
+        "kl_target": 0.01,
+    },
     doc="PPO with an adaptive penalty in place of the clip, on CartPole.",
 )
 
@@ -257,4 +265,24 @@ register(
         "normalize_rewards": True,
     },
     doc="PPO with a GRU on Pendulum without velocities.",
+)
+
+register(
+    "ppo_recurrent_lunar_lander",
+    agent="ppo",
+    env="LunarLanderNoVel-v3",
+    values={
+        "train_steps": 2_000_000,
+        "num_envs": 32,
+        "rollout_length": 128,
+        "num_minibatches": 8,
+        "memory": "gru",
+        "sequence_length": 32,
+        "num_epochs": 10,
+        "gamma": 0.999,
+        "gae_lambda": 0.98,
+        "learning_rate": 5e-4,
+        "normalize_rewards": True,
+    },
+    doc="PPO with a GRU on LunarLander without velocities.",
 )

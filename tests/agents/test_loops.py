@@ -43,6 +43,7 @@ AGENTS = {
     "c51": ("CartPole-v1", {**OFF_POLICY, "num_atoms": 5}),
     "qrdqn": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 5}),
     "iqn": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 4, "num_acting_quantiles": 4}),
+    "fqf": ("CartPole-v1", {**OFF_POLICY, "num_quantiles": 4, "fraction_learning_rate": 1e-3}),
     "munchausen": ("CartPole-v1", OFF_POLICY),
     "r2d2": (
         "CartPole-v1",
@@ -66,7 +67,7 @@ AGENTS = {
     "mpo": ("Pendulum-v1", {**OFF_POLICY, "num_samples": 4, "target_period": 2}),
 }
 # that are another here with another loss or network, and differ from it in no loop
-ALIKE = {"appo", "c51", "dpo", "dqn_all", "dreamer", "droq", "iqn", "munchausen", "qrdqn", "rnd"}
+ALIKE = {"appo", "c51", "dpo", "dqn_all", "dreamer", "droq", "fqf", "iqn", "munchausen", "qrdqn", "rnd"}
 
 
 def made(name, **more):

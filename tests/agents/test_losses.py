@@ -18,6 +18,7 @@ from rl_fn.agents import (
     ddpg,
     dpo,
     dqn,
+    fqf,
     impala,
     iqn,
     mpo,
@@ -143,6 +144,46 @@ def test_iqn():
     # Every error is 1 + 0.5 * 2 - 0 = 2, and its Huber loss 1.5.
     np.testing.assert_allclose(value, 2 * 1.5 * drawn[0].sum(), rtol=1e-5)
     np.testing.assert_allclose(learned.priorities, [2.0], rtol=1e-6)
+
+
+def test_fqf():
+    # The value of either action at a fraction is a multiple of its square.
+    quantiles = lambda params, observation, tau, key: (
+        tf.gather(params, observation)[:, tf.newaxis] * tau[..., None] ** 2
+    )
+    bounds = tf.Variable([[0.0, 0.5, 1.0]])
+    params, target_params = tf.constant([[9.0, 0.0], [1.0, 0.0]]), tf.constant([[0.0, 0.0], [16.0, -1.0]])
+    hparams = fqf.FQFHParams(num_quantiles=2)
+    with tf.GradientTape() as tape:
+        value, learned = fqf.loss(
+            quantiles, lambda *_: bounds, params, target_params, sample(2.0, discount=[0.5]), KEY, hparams
+        )
+    # Middles 0.25 and 0.75, whose values are 0 at the action taken, and 1 and 9 at the best one of the successor:
+    # targets 1.5 and 5.5 with Huber losses 1 and 5, and errors of the means (1.5 + 5.5) / 2.
+    np.testing.assert_allclose(learned.metrics["loss"], 2 * (0.25 + 0.75) * (1 + 5) / 2, rtol=1e-6)
+    np.testing.assert_allclose(learned.priorities, [3.5], rtol=1e-6)
+    np.testing.assert_allclose(learned.metrics["fraction_entropy"], math.log(2), rtol=1e-6)
+    np.testing.assert_allclose(value, learned.metrics["loss"], rtol=1e-6)
+    np.testing.assert_array_equal(tape.gradient(value, bounds), [[0, 0, 0]])
+
+
+def test_fqf_moves_bounds_to_where_the_wasserstein_error_falls():
+    quantile = lambda tau: tau**2
+
+    def error(bound):
+        """Of steps at the middles, over the area between them and the quantiles."""
+        tau = np.linspace(0, 1, 100_001)
+        steps = np.where(tau < bound, quantile(bound / 2), quantile((bound + 1) / 2))
+        return np.mean(np.abs(quantile(tau) - steps))
+
+    bounds = tf.Variable([[0.0, 0.4, 1.0]])
+    middle = fqf.middles(bounds)
+    np.testing.assert_allclose(middle, [[0.2, 0.7]], rtol=1e-6)
+    with tf.GradientTape() as tape:
+        value = fqf.fraction_loss(quantile(bounds[:, 1:-1]), quantile(middle), bounds)
+    slope = (error(0.41) - error(0.39)) / 0.02
+    np.testing.assert_allclose(tape.gradient(value, bounds), [[0.0, 2 * 0.16 - 0.04 - 0.49, 0.0]], rtol=1e-5)
+    np.testing.assert_allclose(slope, 2 * 0.16 - 0.04 - 0.49, rtol=1e-2)
 
 
 @pytest.mark.parametrize("clip", [-1.0, -0.5])

@@ -55,16 +55,20 @@ def test_reinforce_learns_nothing_before_an_episode_has_ended_and_then_from_all_
 
 
 def test_ppg_has_an_auxiliary_phase_after_so_many_updates():
-    hparams = ppg.PPGHParams(rollout_length=4, num_minibatches=2, policy_phase=2, auxiliary_epochs=3, **SIZES)
-    agent = ppg.make(ENV.spec, hparams)
+    settings = {"rollout_length": 4, "num_minibatches": 2, "policy_phase": 2, "auxiliary_epochs": 3}
+    agent = ppg.make(ENV.spec, ppg.PPGHParams(train_steps=2 * 4 * 4, **settings, **SIZES))
     state = agent.init(random.key(0))
     trajectory, update = rollout_of(agent, state, 4), tf.function(agent.update, jit_compile=True)
-    counts = []
+    counts, params = [], [state.learner.params]
     for index in range(4):
         state, _ = update(state, trajectory, random.key(index))
+        params.append(state.learner.params)
         named = dict(struct.named_leaves(state.learner.auxiliary_opt_state))
         counts.append(next(int(leaf) for name, leaf in named.items() if name.endswith("count")))
     assert counts == [0, 12, 12, 24]  # three passes over two rollouts, in two minibatches of each
+    assert all(leaves_differ(params[1], params[2]))
+    # The step size of both kinds of steps has fallen to zero after two updates.
+    assert not any(leaves_differ(params[2], params[4]))
 
 
 def test_noise_that_depends_on_the_state_is_kept_for_a_period_and_drawn_anew_with_an_episode():

@@ -38,7 +38,22 @@ SMALL = {
     "ppo_recurrent_memory_chain": "memory_units=8,hidden_sizes=(16,),rollout_length=16,sequence_length=8",
 }
 # Their states are those of another agent, and so are their updates.
-LIKE_OTHERS = {"a2c", "appo", "dpo", "rnd", "trpo", "c51", "iqn", "munchausen", "qrdqn", "d4pg", "droq", "redq", "tqc"}
+LIKE_OTHERS = {
+    "a2c",
+    "appo",
+    "dpo",
+    "rnd",
+    "trpo",
+    "c51",
+    "fqf",
+    "iqn",
+    "munchausen",
+    "qrdqn",
+    "d4pg",
+    "droq",
+    "redq",
+    "tqc",
+}
 
 # See test_datasets.py.
 OFFLINE = {named.agent for named in sets.SETS.values() if sets.make(named).schedule.is_offline}

@@ -20,6 +20,7 @@ UNINSTALLED = {
     "gymnasium:InvertedPendulum-v5": EnvSpec("Inverted", spaces.Box(-np.inf, np.inf, (4,)), spaces.Box(-3, 3, (1,))),
     "gymnasium:LunarLanderContinuous-v3": EnvSpec("Lander", spaces.Box(-10, 10, (8,)), spaces.Box(-1, 1, (2,))),
     "gymnasium:LunarLander-v3": EnvSpec("LunarLander", spaces.Box(-10, 10, (8,)), spaces.Discrete(4)),
+    "LunarLanderNoVel-v3": EnvSpec("LunarLanderNoVel", spaces.Box(-10, 10, (8,)), spaces.Discrete(4)),
     "gymnasium:ALE/Pong-v5": EnvSpec("Pong", spaces.Box(0, 255, (128,), np.uint8), spaces.Discrete(6)),
     "gymnasium:CarRacing-v3": EnvSpec(
         "CarRacing",
