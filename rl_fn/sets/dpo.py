@@ -13,6 +13,12 @@ register(
     "dpo_cartpole",
     agent="dpo",
     env="CartPole-v1",
-    values={"train_steps": 500_000, "num_envs": 4},
+    values={
+        "train_steps": 500_000,
+        "num_envs": 4,
+        "learning_rate": 1e-3,
+        "normalize_observations": True,
+        "normalize_rewards": True,
+    },
     doc="DPO on CartPole.",
 )
