@@ -13,8 +13,8 @@ register(
     "ppo_cartpole",
     agent="ppo",
     env="CartPole-v1",
-    values={"train_steps": 500_000, "num_envs": 4, "clip_value_loss": True},
-    doc="PPO on CartPole, with the settings of CleanRL's benchmark.",
+    values={"train_steps": 500_000, "num_envs": 4, "normalize_observations": True, "normalize_rewards": True},
+    doc="PPO on CartPole, normalised: without that, one seed in a hundred is not yet steady at the end.",
 )
 
 register(
