@@ -49,11 +49,11 @@ def test_names_of_other_libraries_are_answered_with_ours():
 
 
 def test_the_first_of_several_sets_wins_and_later_ones_fill_in():
-    joined = sets.find("ppo_pendulum-ppo_cartpole-ppo")
+    joined = sets.find("ppo_pendulum-ppo_cartpole_fast-ppo")
     assert joined.env == "Pendulum-v1"
     values = sets.make(joined)
     assert (values.rollout_length, values.num_envs) == (1_024, 4)  # of the first
-    assert values.clip_value_loss  # of the second
+    assert values.anneal_clip_epsilon  # of the second
     assert values.normalize_rewards  # of the third
     assert sets.find("ppo-ppo_recurrent_memory_chain").env_kwargs == {"memory_length": 10}
     with pytest.raises(ValueError, match="joins sets of different agents, ppo and dqn"):
