@@ -15,6 +15,19 @@ from rl_fn.struct import Nest
 Program: TypeAlias = Callable[[list[tf.Tensor]], Nest]  # of the leaves of its inputs
 
 
+def graph(function: Callable[..., Nest], **options: Any) -> tf.types.experimental.PolymorphicFunction:
+    """A `tf.function` without AutoGraph that is not taken for another.
+
+    TensorFlow warns of functions that are traced again and again, and knows a plain function by its code: each new
+    evaluation, or each new program, would be one more trace of the same. It knows a partial by what it is.
+
+    Args:
+      function: what it runs.
+      **options: those of `tf.function`.
+    """
+    return tf.function(functools.partial(function), autograph=False, **options)
+
+
 def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
     """Compiles a function for the tensors of its first call, and calls that program without further checks.
 
