@@ -7,10 +7,9 @@
 Modules are loaded when they are first used.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from rl_fn._src.xla.garbage import collected_later
+from rl_fn._src import lazy
 
 if TYPE_CHECKING:  # what editors and type checkers know without running anything
     from rl_fn import (
@@ -65,11 +64,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        with collected_later():
-            return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # to which every name would be one
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return lazy.load(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

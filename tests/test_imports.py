@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     (
         *("struct", "random", "scan", "signature", "xla", "scalars", "shapes", "shards", "shuffle", "spaces", "naming"),
-        "other_names",
+        *("lazy", "other_names"),
     ),
     ("transforms", "updates", "normalization", "intrinsic", "returns", "planning"),
     ("losses", "policies", "optimizers", "replay"),

@@ -3,9 +3,10 @@
 `base` says what an agent is; `hparams` and `groups` are what structs of hyper-parameters are made of.
 """
 
-import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Any
+
+from rl_fn._src import lazy
 
 if TYPE_CHECKING:  # what editors and type checkers know without running anything
     from rl_fn.agents import a2c as a2c
@@ -60,7 +61,9 @@ if TYPE_CHECKING:  # what editors and type checkers know without running anythin
 __all__ = sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # to which every name would be one
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return lazy.load(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
