@@ -15,9 +15,8 @@ from tests import calls
 
 sizes = dict(calls.SIZES)
 for name in (
-    "losses.huber_loss", "losses.q_learning", "losses.categorical_q_learning", "losses.td_lambda", "losses.mpo_loss",
-    "returns.lambda_returns", "returns.vtrace", "returns.n_step_returns", "policies.epsilon_greedy",
-    "policies.gaussian", "intrinsic.nearest_neighbors", "normalization.art", "transforms.two_hot",
+    "losses.huber_loss", "losses.q_learning", "losses.td_lambda", "losses.mpo_loss", "returns.n_step_returns",
+    "returns.lambda_returns", "policies.epsilon_greedy", "policies.gaussian", "normalization.art",
 ):
     for more in range(6):
         calls.SIZES.update({axis: size + more for axis, size in sizes.items()})
