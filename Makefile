@@ -98,10 +98,12 @@ test-tf220: $(TF220)/.ready
 		tests/replay/test_uniform.py tests/envs/compiled/test_cartpole.py -n auto $(ARGS)
 
 # With another Python: an environment of its own, and some tests of every room of the house.
-.venv-py3.%/.ready: pyproject.toml constraints.txt
-	@python3.$* --version >/dev/null 2>&1 || test -x $(@D)/bin/python || { echo "make test-python needs python3.$* on the \
-	PATH: install Python 3.$* first, or with pyenv say PYENV_VERSION=3.$*.N make test-python VERSION=3.$*" >&2; exit 2; }
-	test -x $(@D)/bin/python || python3.$* -m venv $(@D)
+PYTHONS := 3.10 3.11 3.12 3.13
+.venv-py%/.ready: pyproject.toml constraints.txt
+	@test -n "$(filter $*,$(PYTHONS))" || { echo "VERSION is $*, expected one of $(PYTHONS)" >&2; exit 2; }
+	@python$* --version >/dev/null 2>&1 || test -x $(@D)/bin/python || { echo "make test-python needs python$* on the PATH: \
+	install Python $* first, or with pyenv say PYENV_VERSION=$*.N make test-python VERSION=$*" >&2; exit 2; }
+	test -x $(@D)/bin/python || python$* -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
@@ -150,4 +152,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(EXTRAS) $(SERVICES) $(BENCH_JAX) $(BENCH_TORCH) $(TPU) $(TF220) $(WHEEL) .venv-py3.* build dist *.egg-info
+	rm -rf $(VENV) $(EXTRAS) $(SERVICES) $(BENCH_JAX) $(BENCH_TORCH) $(TPU) $(TF220) $(WHEEL) $(PYTHONS:%=.venv-py%) build dist *.egg-info

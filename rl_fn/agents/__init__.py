@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # what editors and type checkers know without running anythin
     from rl_fn.agents import dqn as dqn
     from rl_fn.agents import dreamer as dreamer
     from rl_fn.agents import droq as droq
+    from rl_fn.agents import fqf as fqf
     from rl_fn.agents import groups as groups
     from rl_fn.agents import hparams as hparams
     from rl_fn.agents import impala as impala
