@@ -107,10 +107,9 @@ PYTHONS := 3.10 3.11 3.12 3.13
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-SOME := $(patsubst %,tests/test_%.py,imports networks random readme scan signature) tests/agents/test_hparams.py \
-	$(patsubst %,tests/commands/test_%.py,envs parser show start) tests/envs/host/test_gymnasium.py \
-	tests/envs/compiled/test_cartpole.py tests/loops/test_train_step.py tests/losses/test_value.py \
-	tests/returns/test_multistep.py tests/replay/test_uniform.py $(patsubst %,tests/runs/test_%.py,checkpoint config run)
+SOME := tests/test_imports.py tests/test_signature.py tests/agents/test_hparams.py tests/envs/host/test_gymnasium.py \
+	$(patsubst %,tests/commands/test_%.py,envs parser show start) tests/envs/compiled/test_cartpole.py \
+	tests/losses/test_value.py tests/replay/test_uniform.py tests/runs/test_config.py
 test-python: .venv-py$(VERSION)/.ready
 	.venv-py$(VERSION)/bin/python -m pytest $(SOME) -n auto $(ARGS)
 

@@ -64,7 +64,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # to which every name would be one
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
 
     def __getattr__(name: str) -> Any:
         if name in __all__:

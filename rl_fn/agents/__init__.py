@@ -62,7 +62,7 @@ if TYPE_CHECKING:  # what editors and type checkers know without running anythin
 __all__ = sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-if not TYPE_CHECKING:  # to which every name would be one
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
 
     def __getattr__(name: str) -> Any:
         if name in __all__:

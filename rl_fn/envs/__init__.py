@@ -73,7 +73,7 @@ def names(kind: registry.Kind | None = None) -> list[str]:
     return [name for name, entry in registry.ENTRIES.items() if kind in (None, entry.kind)]
 
 
-if not TYPE_CHECKING:  # to which every name would be one
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
 
     def __getattr__(name: str) -> Any:
         if name in _HOMES:
