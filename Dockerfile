@@ -17,7 +17,7 @@ RUN case "$DEVICE" in \
       cpu) pip install --no-cache-dir --constraint constraints.txt ".[$EXTRAS]" "ray[default]" ;; \
       gpu) pip install --no-cache-dir --constraint constraints.txt ".[$EXTRAS]" "ray[default]" "tensorflow[and-cuda]" ;; \
       tpu) pip install --no-cache-dir --no-deps --requirement constraints-tpu.txt . \
-           && pip install --no-cache-dir fsspec s3fs gcsfs "ray[default]" ;; \
+           && pip install --no-cache-dir --constraint constraints-tpu.txt fsspec s3fs gcsfs "ray[default]" ;; \
       *) echo "DEVICE is $DEVICE, expected cpu, gpu or tpu" >&2; exit 2 ;; \
     esac
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
+from rl_fn._src import lazy
+
 _LONGEST = 100  # letters of a name that are compared: it takes the square of their number
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -40,7 +42,7 @@ def import_module(name: str) -> ModuleType:
     if folder not in sys.path and "" not in sys.path:
         sys.path.insert(0, folder)
     try:
-        return importlib.import_module(name)
+        return lazy.load(name) if name.startswith("rl_fn.") else importlib.import_module(name)
     except Exception as error:  # whatever the module does
         raise ValueError(f"module {name!r} cannot be imported ({_reason(error)})") from error
 

@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn._src.shapes import sizes_of
+from rl_fn._src.xla.calls import graph
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,9 +96,7 @@ def _decorator(specs: dict[str, str], as_graph: bool) -> Callable[[Callable[P, R
                 return function(*bound.args, **bound.kwargs)
             kind = _kind_of_call(bound.arguments, layouts)
             if kind not in graphs:
-                # A partial, because TensorFlow counts traces, and warns, by the code of a plain function.
-                partial = functools.partial(function)
-                graphs[kind] = tf.function(partial, autograph=False, reduce_retracing=True)
+                graphs[kind] = graph(function, reduce_retracing=True)
             return graphs[kind](*bound.args, **bound.kwargs)
 
         return checked

@@ -19,18 +19,19 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Concatenate, Literal, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from rl_fn import networks
 from rl_fn._src.other_names import instead
-from rl_fn.agents.base import Schedule
+from rl_fn.agents.base import Agent, Schedule
 from rl_fn.agents.ranges import USUAL, Choices, Range, around, ends
-from rl_fn.struct import Scalar
+from rl_fn.struct import EnvSpec, Scalar
 
 Struct = TypeVar("Struct", bound="HParams")
+_Theirs = TypeVar("_Theirs", contravariant=True)
 
 
 def field(
@@ -128,7 +129,13 @@ class HParams:
         raise ValueError(f"{struct.__name__} has no place for a network of one's own")
 
 
-def takes_network(make: Callable[..., Any]) -> Callable[..., Any]:
+class Make(Protocol[_Theirs]):
+    """The `make` of an agent with these hyper-parameters; what else it takes, its own docstring says."""
+
+    def __call__(self, spec: EnvSpec, hparams: _Theirs, *, network: Any = None, **kwargs: Any) -> Agent: ...
+
+
+def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> Make[_Theirs]:
     """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`."""
 
     @functools.wraps(make)

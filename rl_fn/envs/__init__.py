@@ -6,9 +6,9 @@ that what steps an environment in a process of its own starts fast.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from rl_fn._src import lazy
 from rl_fn.envs import compiled, registry
 from rl_fn.envs.registry import register
 
@@ -73,7 +73,9 @@ def names(kind: registry.Kind | None = None) -> list[str]:
     return [name for name, entry in registry.ENTRIES.items() if kind in (None, entry.kind)]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            return getattr(lazy.load(_HOMES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import loops, random, replay, sets, struct
+from rl_fn._src.xla.calls import graph
 from rl_fn.agents.base import Agent, sampled
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
@@ -154,14 +155,14 @@ def _play_compiled(agent: Agent, env: Env, policy: Nest, steps: int, key: random
     start_key, key = tf.unstack(random.split(key))
     actors = loops.init_actors(agent, env, _NUM_ENVS, start_key)
 
-    @tf.function(jit_compile=True, autograph=False)
     def play(policy: Nest, actors: loops.ActorsState, key: random.Key) -> tuple[loops.ActorsState, Transition]:
         actors, (trajectory, _) = loops.rollout(agent, env, policy, actors, key, _CALL, "eval")
         return actors, trajectory._replace(extras={})
 
+    play_fn = graph(play, jit_compile=True)
     length, parts = -(-steps // _NUM_ENVS), []
     for call in range(-(-length // _CALL)):
-        actors, part = play(policy, actors, random.fold_in(key, call))
+        actors, part = play_fn(policy, actors, random.fold_in(key, call))
         parts.append(tf.nest.map_structure(lambda leaf: leaf.numpy(), part))
     return tf.nest.map_structure(lambda *leaves: np.concatenate(leaves)[:length], *parts)
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from rl_fn import loops, random, struct
 from rl_fn._src.loops.chunks import never
+from rl_fn._src.xla.calls import graph
 from rl_fn.envs.base import Env
 from rl_fn.search.tunable import Make, Settings, tunable
 from rl_fn.struct import Nest
@@ -42,7 +43,7 @@ class Program:
         self._make, self._env, self._names, self.copies = make, env, names, copies
         self._placed: list[Placed | None] = [None] * copies
         self._compiled: loops.Compiled | None = None
-        self._init = tf.function(self._initial, autograph=False)
+        self._init = graph(self._initial)
         self._episodes = eval_episodes
         self._play: Any = None
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from rl_fn import struct
 from rl_fn._src.loops.finite import nonfinite
-from rl_fn._src.xla.calls import Program, compile_once, direct
+from rl_fn._src.xla.calls import Program, compile_once, direct, graph
 from rl_fn._src.xla.copies import vectorized_map
 from rl_fn._src.xla.garbage import collected_later
 from rl_fn.struct import Nest
@@ -32,7 +32,7 @@ class Held:
     def __init__(self, state: Nest):
         self._variables = tf.nest.map_structure(lambda leaf: tf.Variable(leaf, trainable=False), state)
         self.spec = tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._variables)
-        self._put = tf.function(self._put_copy, jit_compile=True, autograph=False)
+        self._put = graph(self._put_copy, jit_compile=True)
 
     def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
         """A copy of the state, or of the part of it that `select` picks."""
@@ -96,7 +96,7 @@ class Held:
             check_specs("replacer", state, self.spec)
             self._assign(state)
 
-        return tf.function(call, jit_compile=True, autograph=False)
+        return graph(call, jit_compile=True)
 
     def _read(self) -> Nest:
         return tf.nest.map_structure(lambda variable: variable.read_value(), self._variables)
@@ -171,10 +171,10 @@ class Compiled(Running):
             return repeat(iterations, tf.nest.pack_sequence_as(self.spec, leaves))
 
         counter = tf.TensorSpec([], tf.int32)
-        self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
-        self._call = tf.function(call, jit_compile=True, autograph=False)
+        self._run = graph(run, jit_compile=True, input_signature=[counter])
+        self._call = graph(call, jit_compile=True)
         self._programs: dict[tuple, Program] = {}  # by the shapes and dtypes of the inputs
-        self._run_leaves = tf.function(run_leaves, jit_compile=True, autograph=False)
+        self._run_leaves = graph(run_leaves, jit_compile=True)
 
     def __call__(self, *inputs: Nest) -> Nest:
         """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
