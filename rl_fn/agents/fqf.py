@@ -33,7 +33,8 @@ class FQFHParams(DoubleQHParams):
             optimizers.rmsprop(self.fraction_learning_rate, decay=0.95, epsilon=1e-5, epsilon_inside_sqrt=False)
         )
         apart = optimizers.partition({"values": values, "fractions": fractions}, _by_part)
-        return apart._replace(learning_rate=lambda state: values.learning_rate(state["values"]))
+        rate = values.learning_rate
+        return apart._replace(learning_rate=rate and (lambda state: rate(state["values"])))
 
 
 def _by_part(params: Nest) -> Nest:
