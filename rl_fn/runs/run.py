@@ -36,6 +36,7 @@ from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.report import Report, make_report
 from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard, Tracker, tracked
 from rl_fn.runs.runner import make_runner
+from rl_fn.runs.spread import Spread
 from rl_fn.runs.storage import Storage
 from rl_fn.runs.summary import Timing, check_summary, summarize
 from rl_fn.runs.synchronous import in_lockstep
@@ -165,15 +166,15 @@ class Run:
         self._iterations = math.ceil((config.train_steps or 0) / agent.schedule.steps)
         self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes, config.devices)
         if config.num_workers > 1:
-            self._runner = (in_lockstep if config.sync else Workers)(agent, env, config, self._runner)
+            beyond = in_lockstep if config.sync else Workers if config.copies == 1 else Spread
+            self._runner = beyond(agent, env, config, self._runner)
         memory.check(self._runner.init, config, env.spec, agent.schedule)
         self._seeds = range(config.seed, config.seed + config.copies)
         self._keys = [random.key(seed) for seed in self._seeds]
         self._owned = owned  # made by the run, and closed with it
         self._storage = Storage(config.output_dir, folder.contents(config), agent.schedule.steps)
-        self._goes_on = isinstance(env, Env) and (
-            config.num_workers == 1 or config.sync
-        )  # environments are part of the state
+        # Whether environments are part of the state.
+        self._goes_on = isinstance(env, Env) and not isinstance(self._runner, Workers)
         self.notes = self._storage.notes  # sentences that people should be told
         interval = config.eval_interval and math.ceil(config.eval_interval / agent.schedule.steps)
         self._pause_every = interval or math.ceil(self._iterations / EVALUATIONS)

@@ -23,7 +23,13 @@ def config(folder, **settings):
     ("settings", "message"),
     [
         ({"num_workers": 3}, "num_workers is 3, expected a divisor of num_envs = 4"),
-        ({"copies": 2}, "copies is 2, expected 1 with num_workers = 2"),
+        ({"copies": 2, "num_workers": 3}, "num_workers is 3, expected at most copies = 2, which they share out"),
+        ({"copies": 2, "max_policy_lag": 1}, "max_policy_lag is 1, expected none with copies"),
+        ({"copies": 2, "sync": True}, "copies is 2, expected 1 with num_workers = 2"),
+        (
+            {"copies": 2, "env": "gymnasium:CartPole-v1"},
+            "copies is 2, expected 1: gymnasium:CartPole-v1 is stepped on the host",
+        ),
     ],
 )
 def test_what_cannot_be_shared_out_is_refused(settings, message, tmp_path):
@@ -68,7 +74,7 @@ def test_workers_and_their_successors_act_each_in_their_own_way(tmp_path):
 
 
 def test_what_a_worker_cannot_do_is_its_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr("rl_fn.runs.worker._ENVIRONMENT", {})  # of a process of its own
+    monkeypatch.setattr("rl_fn.runs.worker.ENVIRONMENT", {})  # of a process of its own
     settings = config(tmp_path).resolved().to_json()
     worker = Worker(Assignment({**settings, "env": "CartPole-v9"}, 0, 0))
     trajectory, acted = worker.rollout(np.zeros(10, np.uint8), 0)
