@@ -108,7 +108,7 @@ class RunConfig:
         group=_WHERE,
     )
     num_workers: int = setting(
-        "Processes that share out num_envs and act in them, while this one learns.",
+        "Processes that share out num_envs and act in them, while this one learns; or, with copies, share out these.",
         1,
         metavar="N",
         low=1,
@@ -161,7 +161,7 @@ class RunConfig:
         "Whole episodes per evaluation; 0 for none.", 100, metavar="N", low=0, high=10**6, group=_LENGTH
     )
     copies: int = setting(
-        "Train the seeds seed, seed + 1, ... side by side in one program.",
+        "Train the seeds seed, seed + 1, ... side by side in one program, or in one of each worker.",
         1,
         metavar="N",
         low=1,
@@ -235,6 +235,8 @@ class RunConfig:
             raise ValueError(f"seed is {self.seed}, expected at most 2**64 - copies")
         if self.sync and self.num_workers == 1:
             raise ValueError("sync is True, expected num_workers of more than 1, which share each step")
+        if self.sync and self.copies > 1:
+            raise ValueError(f"copies is {self.copies}, expected 1 with sync, where workers share each step of one run")
         if self.sync and self.max_policy_lag is not None:
             raise ValueError(f"max_policy_lag is {self.max_policy_lag}, expected none with sync, where nothing is old")
         if self.devices > 1 and self.num_workers > 1:
@@ -246,12 +248,7 @@ class RunConfig:
         if self.is_named:
             if (self.env or self._named().env) is None:
                 raise ValueError(f"set {self.hparams!r} names no environment; name one with --env")
-            hparams = self.make_hparams()
-            if not hparams.schedule.is_offline and hparams.num_envs % self.num_workers:
-                raise ValueError(
-                    f"num_workers is {self.num_workers}, expected a divisor of num_envs = {hparams.num_envs}, the "
-                    "environments that they share out"
-                )
+            self._check_sharing(self.make_hparams())
 
     @property
     def is_named(self) -> bool:
@@ -331,6 +328,23 @@ class RunConfig:
         if not (copy / FILE).is_file():
             raise ValueError(f"{folder} holds no run: there is no {FILE} in it")
         return dataclasses.replace(cls.from_json(copy / FILE), output_dir=copy.absolute().parent)
+
+    def _check_sharing(self, hparams: Any) -> None:
+        """Checks that there is a share for each worker: of the copies, or of the environments of the only one."""
+        workers, copies = self.num_workers, self.copies
+        if workers == 1:
+            return
+        if copies > 1:
+            if workers > copies:
+                raise ValueError(f"num_workers is {workers}, expected at most copies = {copies}, which they share out")
+            if self.max_policy_lag is not None:
+                told = f"max_policy_lag is {self.max_policy_lag}, expected none with copies = {copies}"
+                raise ValueError(f"{told}: a worker acts and learns, and nothing is old")
+        elif not hparams.schedule.is_offline and hparams.num_envs % workers:
+            raise ValueError(
+                f"num_workers is {workers}, expected a divisor of num_envs = {hparams.num_envs}, the environments "
+                "that they share out"
+            )
 
     def _named(self) -> sets.NamedSet:
         if self.agent is not None:

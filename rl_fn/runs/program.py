@@ -48,6 +48,10 @@ class Program:
         """Plays with a policy; the value: the Evaluation, and a sample of the actions."""
         return _answer(lambda: self._evaluate(keys, policy))
 
+    def is_there(self) -> bool:
+        """Answers, also while it trains."""
+        return True
+
     def pid(self) -> int:
         """The number of its process."""
         return os.getpid()

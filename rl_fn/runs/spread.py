@@ -24,7 +24,7 @@ from rl_fn.runs.program import Program
 from rl_fn.runs.runner import Runner
 from rl_fn.struct import Nest
 
-_ATTEMPTS = 4  # at anything, for a worker that is lost each time
+_ATTEMPTS = 3  # at anything, for a worker that is lost each time
 _POLL_SECONDS = 0.2  # between two questions whether to stop
 _LOG = logging.getLogger(__name__)
 
@@ -39,20 +39,11 @@ class Spread:
       here: where it happens otherwise.
 
     Raises:
-      ValueError: if there are more workers than copies, a policy lag is asked for, the agent has no name by which
-        workers can make it, or Ray is not installed.
+      ValueError: if Ray is not installed.
     """
 
     def __init__(self, agent: Agent, env: Env | HostEnv, config: RunConfig, here: Runner):
         count = config.num_workers
-        if count > config.copies:
-            raise ValueError(f"num_workers is {count}, expected at most copies = {config.copies}, which they share out")
-        if config.max_policy_lag is not None:
-            raise ValueError(
-                f"max_policy_lag is {config.max_policy_lag}, expected none with copies: each acts and learns"
-            )
-        if not config.is_named:
-            raise ValueError(f"num_workers is {count}, expected 1 for an agent without a name")
         cluster.check_installed(count)
         self._config, self._settings, self._here = config, config.to_json(), here
         bounds = [config.copies * index // count for index in range(count + 1)]
@@ -73,10 +64,10 @@ class Spread:
 
     def train(self, compiled: loops.Running, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
         """See Runner."""
-        try:
+        assert self._compiled is compiled, "it was compiled here"
+        with self._letting_go():
             yield from self._here.train(compiled, iterations, **options)
-        finally:
-            self._let_go()
+            self._compiled.bring()  # where it was told to stop, before the workers end
 
     def evaluate(self, policy: Nest, keys: list[random.Key], stop: loops.Stop) -> loops.Evaluation:
         """See Runner."""
@@ -105,22 +96,27 @@ class Spread:
 
     def close(self) -> None:
         """See Runner."""
-        self._let_go()
-        self._here.close()
+        with self._letting_go():
+            self._here.close()
 
     def _make(self, count: int) -> tuple[Any, Any]:
         if self._ray is None:
             config = self._config
             connection = cluster.connected(config.num_workers, config.ray_address, memory.available())
             self._ray = self._resources.enter_context(connection)
-        remote = self._ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(Program)
-        return self._ray, remote.remote(self._settings, count)
+        options = {"concurrency_groups": {"watch": 1}, "num_cpus": 1, "scheduling_strategy": "SPREAD"}
+        return self._ray, self._ray.remote(**options)(Program).remote(self._settings, count)
 
-    def _let_go(self) -> None:
-        for worker in self.workers:
-            worker.close()
-        self._ray = None
-        self._resources.close()
+    @contextlib.contextmanager
+    def _letting_go(self) -> Iterator[None]:
+        """Ends the workers afterwards, and leaves Ray; who needs them again makes them."""
+        try:
+            yield
+        finally:
+            for worker in self.workers:
+                worker.close()
+            self._ray = None
+            self._resources.close()
 
 
 class Apart(loops.Running):
@@ -153,12 +149,12 @@ class Apart(loops.Running):
 
     def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
         """See Held."""
-        self._bring()
+        self.bring()
         return super().read(select)
 
     def leaves(self, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
         """See Held."""
-        self._bring()
+        self.bring()
         return super().leaves(wanted)
 
     def nonfinite(self, select: Callable[[Nest], Nest], copies: int | None = None) -> list[tuple[str, int]]:
@@ -174,6 +170,13 @@ class Apart(loops.Running):
         super().restore(state)
         self._ahead = 0
         self._forget()
+
+    def bring(self) -> None:
+        """Makes the state here the newest."""
+        if self._ahead:
+            leaves = [np.concatenate(parts) for parts in zip(*self.ask("read"), strict=True)]
+            self._assign(tf.nest.pack_sequence_as(self.spec, leaves))
+            self._ahead = 0
 
     def ask(
         self, method: str, arguments: Callable[[slice], list[Any]] = lambda copies: [], stop: loops.Stop = lambda: False
@@ -206,13 +209,6 @@ class Apart(loops.Running):
         lost = [worker for worker in self._workers if worker.index not in values]
         raise RunError(f"worker {lost[0].index} was lost {_ATTEMPTS} times in a row; the newest checkpoint stays")
 
-    def _bring(self) -> None:
-        """Makes the state here the newest."""
-        if self._ahead:
-            leaves = [np.concatenate(parts) for parts in zip(*self.ask("read"), strict=True)]
-            self._assign(tf.nest.pack_sequence_as(self.spec, leaves))
-            self._ahead = 0
-
     def _rows(self, copies: slice) -> list[np.ndarray]:
         return [leaf.numpy()[copies] for leaf in tf.nest.flatten(self._variables)]
 
@@ -235,10 +231,8 @@ class InWorker:
         self._ray: Any = None
         self._handle: Any = None
         self._has_state = False
+        self._has_answered = False  # this process has, anything
         self._answers: list[Any] = []  # to come
-        self._limit = PATIENCE.first  # seconds for these
-        self._method = ""  # that they are of
-        self._usual: dict[str, float] = {}  # seconds of each method of this actor
 
     def begin(self, state: Callable[[], list[np.ndarray]], ahead: int, method: str, arguments: list[Any]) -> None:
         """Asks the program to do something.
@@ -251,35 +245,31 @@ class InWorker:
         """
         if self._handle is None:
             self._ray, self._handle = self._make(self.copies.stop - self.copies.start)
-            self._has_state = False
-        is_known = self._has_state and method in self._usual
-        self._limit = max(PATIENCE.rollout, PATIENCE.usual * self._usual[method]) if is_known else PATIENCE.first
+            self._has_state = self._has_answered = False
         self._answers = []
         if not self._has_state:
             self._answers.append(self._handle.load.remote(*state()))
             if ahead:
                 self._answers.append(self._handle.run.remote(ahead))
         self._has_state = True
-        self._method = method
         self._answers.append(getattr(self._handle, method).remote(*arguments))
 
     def value(self, stop: loops.Stop) -> Any:
         """Waits for what was asked last.
 
         Raises:
-          PeerLost: if the process is gone, or does not answer for too long; the next `begin` makes another.
+          PeerLost: if the process is gone, or does not say that it is there; the next `begin` makes another.
           RunError: if the program fails.
           Stopped: if `stop`, asked now and then, says true.
         """
-        begin = time.monotonic()
-        errors = self._ray.exceptions
+        errors, value = self._ray.exceptions, None
         try:
-            while not self._ray.wait(self._answers[-1:], timeout=_POLL_SECONDS)[0]:
-                if stop():
-                    raise loops.Stopped("waiting for workers was told to stop")
-                if time.monotonic() - begin > self._limit:
-                    raise errors.GetTimeoutError(f"it did not answer for {self._limit:.0f} seconds")
-            answers = self._ray.get(self._answers)
+            for answer in self._answers:
+                self._wait(answer, stop)
+                value, error = self._ray.get(answer)
+                if error:
+                    raise RunError(f"worker {self.index} failed: {one_line(RuntimeError(error))}")
+                self._has_answered = True
         except errors.RayTaskError as error:
             raise RunError(f"worker {self.index} failed: {one_line(error)}") from error
         except errors.RayError as error:
@@ -288,11 +278,7 @@ class InWorker:
             told = "worker %d is replaced, and copies %d to %d go on from the state that is kept here: %s"
             _LOG.warning(told, self.index, first, last, one_line(error))
             raise loops.PeerLost from error
-        for answer in answers:
-            if answer.error:
-                raise RunError(f"worker {self.index} failed: {one_line(RuntimeError(answer.error))}")
-        self._usual[self._method] = time.monotonic() - begin
-        return answers[-1].value
+        return value
 
     def forget(self) -> None:
         """Has the program load a state before it does anything else."""
@@ -307,4 +293,17 @@ class InWorker:
         if self._handle is not None:
             with contextlib.suppress(Exception):  # it has gone
                 self._ray.kill(self._handle)
-        self._handle, self._usual = None, {}
+        self._handle = None
+
+    def _wait(self, answer: Any, stop: loops.Stop) -> None:
+        """Waits for an answer; asks every now and then whether the process is there, which it says also while it trains."""
+        question, asked = None, time.monotonic()
+        while not self._ray.wait([answer], timeout=_POLL_SECONDS)[0]:
+            if stop():
+                raise loops.Stopped("waiting for workers was told to stop")
+            patience = PATIENCE.answer if self._has_answered else PATIENCE.first
+            if self._has_answered and (question is None or self._ray.wait([question], timeout=0)[0]):
+                question = self._handle.is_there.options(concurrency_group="watch").remote()
+                asked = time.monotonic()
+            elif time.monotonic() - asked > patience:
+                raise self._ray.exceptions.GetTimeoutError(f"it did not answer for {patience:g} seconds")

@@ -24,8 +24,8 @@ def config(folder, **settings):
     [
         ({"num_workers": 3}, "num_workers is 3, expected a divisor of num_envs = 4"),
         ({"copies": 2, "num_workers": 3}, "num_workers is 3, expected at most copies = 2, which they share out"),
-        ({"copies": 2, "max_policy_lag": 1}, "max_policy_lag is 1, expected none with copies"),
-        ({"copies": 2, "sync": True}, "copies is 2, expected 1 with num_workers = 2"),
+        ({"copies": 2, "max_policy_lag": 1}, "max_policy_lag is 1, expected none with copies = 2: a worker acts and"),
+        ({"copies": 2, "sync": True}, "copies is 2, expected 1 with sync, where workers share each step of one run"),
         (
             {"copies": 2, "env": "gymnasium:CartPole-v1"},
             "copies is 2, expected 1: gymnasium:CartPole-v1 is stepped on the host",

@@ -20,7 +20,7 @@ def ray():
 
 
 def make(folder, **settings):
-    ppo = {"hparams": "ppo_cartpole", "hparam_override": PPO, "train_steps": 60 * 32, "eval_episodes": 3}
+    ppo = {"hparams": "ppo_cartpole", "hparam_override": PPO, "train_steps": 16 * 32, "eval_episodes": 2}
     return Run.from_config(RunConfig(**{"output_dir": folder, "checkpoint_seconds": 0.0, **ppo, **settings}))
 
 
@@ -55,28 +55,29 @@ def test_copies_over_workers_outlive_these_and_come_to_what_programs_of_so_few_c
     assert_close(params, in_one_process[0])
     alone, pair = trained(make(tmp_path / "alone")), trained(make(tmp_path / "pair", copies=2, seed=1))
     assert [one["state_digest"] for one in summaries] == [one["state_digest"] for one in alone[1] + pair[1]]
-    assert [(one["seed"], one["env_steps"]) for one in summaries] == [(0, 1920), (1, 1920), (2, 1920)]
+    assert [(one["seed"], one["env_steps"]) for one in summaries] == [(0, 512), (1, 512), (2, 512)]
     for copy, summary in enumerate(summaries):
         folder = tmp_path / "spread" / f"run_{copy}"
         assert json.loads((folder / "summary.json").read_text()) == summary
         assert len((folder / "metrics.csv").read_text().splitlines()) > 10
-        assert (folder / "checkpoints").is_dir()
+        assert list(folder.glob("checkpoints/iteration_*"))
+        assert list(folder.glob("events.out.tfevents.*"))
     assert not list((tmp_path / "spread").glob("run_3"))
 
 
 def test_a_run_that_was_stopped_goes_on_over_any_number_of_workers(in_one_process, tmp_path):
     with make(tmp_path, copies=3, num_workers=2) as run:
         for report in run:
-            if report.iteration >= 10:
+            if report.iteration == 6:
                 run.stop()
     assert run.summaries is None
-    assert 10 <= run.iteration < 60
+    assert run.iteration == 6
     again = make(tmp_path, copies=3, num_workers=3)
     again.start()
     assert again.iteration == run.iteration
     params, summaries = trained(again)
     assert_close(params, in_one_process[0])
-    assert [one["updates"] for one in summaries] == [60, 60, 60]
+    assert [one["updates"] for one in summaries] == [16, 16, 16]
 
 
 def test_what_a_program_cannot_do_ends_the_run_in_one_sentence(tmp_path):
