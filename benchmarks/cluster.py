@@ -3,9 +3,9 @@
     python benchmarks/cluster.py --runs acting copies --nodes 3 --actors 10
 
 Starts a cluster of a head without workers and two nodes on loopback, trains on it with `--ray_address`, and kills
-nodes, which are replaced, and processes of workers. The run is cut into as many parts as there are kills, and each comes
-at a random step of its part. Prints what the run told, and fails unless it told of each worker that was killed and ended
-with its full number of steps. Needs the extra `workers`.
+nodes, which are replaced, and processes of workers. The run is cut into as many parts as there are kills, and each is
+at a random step of its part. Prints what the run told, and fails unless it told of each worker that was killed and
+ended with its full number of steps. Needs the extra `workers`.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def train(
         import_tensorflow(compilation_cache, _devices(flags, config))
         settings = _settings(flags, config)
         if settings.sys != "local":
-            elsewhere.start(train, told)  # once it is clear that it would train there
+            elsewhere.start(train, told, settings)  # once it is clear that it would train there
             return
         from rl_fn.runs import Run
         from rl_fn.runs.reporters import Profile, Progress

@@ -296,7 +296,7 @@ class InWorker:
         self._handle = None
 
     def _wait(self, answer: Any, stop: loops.Stop) -> None:
-        """Waits for an answer; asks every now and then whether the process is there, which it says also while it trains."""
+        """Waits for an answer, and asks meanwhile whether the process is there, which it says also while it trains."""
         question, asked = None, time.monotonic()
         while not self._ray.wait([answer], timeout=_POLL_SECONDS)[0]:
             if stop():
