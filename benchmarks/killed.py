@@ -104,7 +104,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", nargs="+", choices=tuple(RUNS), default=list(RUNS))
-    parser.add_argument("--train_steps", type=int, default=200_000)
+    parser.add_argument("--train_steps", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ _ATTEMPTS = 3  # to start it: a busy machine may take longer than the half minut
 _SWITCHES = {
     "RAY_USAGE_STATS_ENABLED": "0",  # which would be sent away
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do by itself, and warns of until then
+    "RAY_NUM_REDIS_GET_RETRIES": "2",  # to join a cluster, of 40 seconds each
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # it prints of workers that died, among the results of the command
 }
 _OWN = {  # of a Ray of our own, read when it is imported
@@ -30,6 +32,7 @@ _OWN = {  # of a Ray of our own, read when it is imported
     "RAY_worker_niceness": "0",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # after which what outlived a killed learner ends
 }
+_CONNECT_SECONDS = 10.0
 _lock = threading.Lock()
 _users = 0  # runs in the Ray that was started or joined here
 
@@ -38,6 +41,17 @@ def check_installed(num_workers: int) -> None:
     """Raises ValueError, with what to install, where there is no Ray."""
     if importlib.util.find_spec("ray") is None:
         raise ValueError(f"num_workers is {num_workers}, and Ray, which more than one needs, is not installed: {EXTRA}")
+
+
+def check_answers(address: str) -> None:
+    """Checks that something answers where a cluster's address names a machine, since Ray takes minutes to give up.
+
+    Raises:
+      OSError: if nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
 @contextlib.contextmanager
@@ -82,6 +96,7 @@ def _start(ray: Any, num_workers: int, address: str | None, free_bytes: int | No
     before = signal.getsignal(signal.SIGTERM) if is_main else None
     try:
         if address is not None:
+            check_answers(address)
             ray.init(address, configure_logging=False, log_to_driver=False)
         else:
             _start_own(ray, num_workers, free_bytes)

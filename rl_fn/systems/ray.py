@@ -12,6 +12,7 @@ from typing import Any
 import ray
 
 import rl_fn
+from rl_fn.runs import cluster
 from rl_fn.runs.errors import one_line
 from rl_fn.systems import LaunchError, packing
 from rl_fn.systems.packing import Job
@@ -58,6 +59,7 @@ def train(job: Job, address: str, accelerator: str | None, on_start: Callable[[C
     if job.sends_folder:
         sent["working_dir"] = str(Path.cwd())
     try:
+        cluster.check_answers(address)
         ray.init(address=address, runtime_env=sent, configure_logging=False)
     except Exception as error:
         raise LaunchError(f"the cluster at {address} cannot be joined: {one_line(error)}") from error
