@@ -11,7 +11,9 @@ import tensorflow as tf
 from rl_fn.agents import r2d2
 from rl_fn.runs import Run, RunConfig
 from rl_fn.runs.acting import Acting
-from rl_fn.runs.cluster import EXTRA
+from rl_fn.runs.cluster import EXTRA, sweep
+from rl_fn.runs.lock import NAME as LOCK
+from rl_fn.runs.lock import Lock
 from rl_fn.runs.worker import Assignment, Worker
 
 
@@ -44,6 +46,17 @@ def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
         Run.from_config(config(tmp_path / "new", hparam_override="num_envs=4"))
     assert str(caught.value) == f"num_workers is 2, and Ray, which more than one needs, is not installed: {EXTRA}"
     assert EXTRA == 'pip install "rl-fn[workers]"'
+
+
+def test_folders_of_killed_rays_are_deleted_and_those_in_use_are_not(tmp_path):
+    for name in ("rl-fn-killed", "rl-fn-in-use", "rl-fn-new", "of-another"):
+        (tmp_path / name / "session").mkdir(parents=True)
+    for name in ("rl-fn-killed", "of-another"):
+        (tmp_path / name / LOCK).touch()
+    held = Lock(tmp_path / "rl-fn-in-use")
+    sweep(tmp_path)
+    held.release()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["of-another", "rl-fn-in-use", "rl-fn-new"]
 
 
 def test_each_worker_has_the_epsilons_of_its_own_environments():
