@@ -52,6 +52,18 @@ def workers() -> list[psutil.Process]:
     return found
 
 
+def add(cluster: Any, **options: Any) -> Any:
+    """Adds a node, the head first; Ray waits for it for half a minute, and a busy machine may take longer."""
+    for attempts_left in reversed(range(5)):
+        try:
+            return cluster.add_node(**options, **_NODE)
+        except Exception as error:
+            if not attempts_left:
+                raise
+            print(f"# a node is started again: {error}", file=sys.stderr, flush=True)
+    raise AssertionError("the last attempt returns or raises")
+
+
 def outlive(name: str, steps: int, kinds: list[str], dice: random.Random) -> None:
     """Trains one run while nodes and workers are killed, and prints what came of it.
 
@@ -67,8 +79,9 @@ def outlive(name: str, steps: int, kinds: list[str], dice: random.Random) -> Non
     from ray.cluster_utils import Cluster
 
     begin = time.monotonic()
-    cluster = Cluster(initialize_head=True, head_node_args={**_NODE, "num_cpus": 0, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=2, **_NODE) for _ in range(2)]
+    cluster = Cluster()
+    add(cluster, num_cpus=0, include_dashboard=False)
+    nodes = [add(cluster, num_cpus=2) for _ in range(2)]
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "told.txt"
         process = _started(name, steps, folder, cluster.address, told)
@@ -82,7 +95,7 @@ def outlive(name: str, steps: int, kinds: list[str], dice: random.Random) -> Non
                 break
             if kind == "node":
                 cluster.remove_node(nodes.pop(dice.randrange(2)), allow_graceful=False)
-                nodes.append(cluster.add_node(num_cpus=2, **_NODE))
+                nodes.append(add(cluster, num_cpus=2))
             else:
                 while not (there := workers()):
                     time.sleep(0.1)
