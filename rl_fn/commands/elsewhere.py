@@ -34,7 +34,7 @@ def start(train: Any, told: Mapping[str, Any], config: RunConfig) -> None:
     with refusals():
         if told.get("render"):
             raise ValueError(f"render shows a window, and there is none with --sys {system}")
-        job = _job(train, told, f"--sys {system}", config)
+        job = _job(train, told, f"--sys {system}", "tpu-" if system == "tpu" else accelerator, config)
         check_tracked(config.track, config.track_uri, job.output_dir)
         if system == "ray":
             _on_ray(job, told)
@@ -91,7 +91,7 @@ def manifest(
         if "hparams" not in flags:
             raise ValueError("manifest needs --hparams NAME, the set of hyper-parameters")
         import_tensorflow(compilation_cache=False)
-        job = _job(manifest, flags, "manifest")
+        job = _job(manifest, flags, "manifest", accelerator)
         if job.sends_folder:
             say("the image must hold the modules and files that the command names")
         if missing := set(job.extras) - _IN_IMAGE:
@@ -121,7 +121,9 @@ def manifest(
             say(f"wrote {output}; next: kubectl apply -f {output}")
 
 
-def _job(command: Any, told: Mapping[str, Any], what: str, config: RunConfig | None = None) -> packing.Job:
+def _job(
+    command: Any, told: Mapping[str, Any], what: str, accelerator: str | None, config: RunConfig | None = None
+) -> packing.Job:
     """What is handed over: the flags of a command without those that say where it runs; those make `config`."""
     if "output_dir" not in told:
         raise ValueError(
@@ -132,4 +134,6 @@ def _job(command: Any, told: Mapping[str, Any], what: str, config: RunConfig | N
     packed["output_dir"] = folder if isinstance(folder, stores.Address) else folder.absolute()
     kept = {name: value for name, value in packed.items() if name not in _NOT_THERE}
     settings = config or RunConfig(**told)  # a mistake is answered here and not by a machine
+    if settings.devices > 1 and packing.device_of(accelerator) == "tpu":
+        raise ValueError(f"devices is {settings.devices}, expected 1 on TPUs: their chips do not share a run")
     return packing.make(["train", *words_of(command, kept)], packed, settings)

@@ -26,9 +26,10 @@ else:
 
 PACKAGE = Path(rl_fn.__file__).parent
 # As `make check-tpu` compiles for.
-_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21", "numpy==2.2.*")
+_FOR_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21", "numpy==2.2.*")
 _FILES = ("config", "dataset", "hparams", "init_from")  # flags whose values may be files and folders
 
+TPU = re.compile(r"(?:tpu-)?(v\d+\w*-\d+)")  # a slice, as people call it
 Device = Literal["cpu", "gpu", "tpu"]
 
 
@@ -96,6 +97,13 @@ def needed(config: RunConfig) -> tuple[str, ...]:
     return tuple(extra for extra, is_needed in by_setting.items() if extra and is_needed)
 
 
+def device_of(accelerator: str | None) -> Device:
+    """What TensorFlow is to run on."""
+    if accelerator is None:
+        return "cpu"
+    return "tpu" if accelerator.startswith("tpu-") or TPU.fullmatch(accelerator) else "gpu"
+
+
 def requirements(extras: Iterable[str], device: Device) -> tuple[list[str], list[str]]:
     """What pip installs there, in the versions of this machine.
 
@@ -114,7 +122,7 @@ def requirements(extras: Iterable[str], device: Device) -> tuple[list[str], list
     more = of_extras(extras)
     if device == "tpu":
         others = [one for one in core if not re.match(r"(tensorflow|tensorboard|tf_keras|numpy)==", one)]
-        return [*_TPU, *others, *more], ["tf_keras==2.20.*"]
+        return [*_FOR_TPU, *others, *more], ["tf_keras==2.20.*"]
     if device == "gpu":
         core = [re.sub(r"^tensorflow==", "tensorflow[and-cuda]==", one) for one in core]
     return [*core, *more], []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,6 @@ from rl_fn.systems import LaunchError, manifests, packing
 from rl_fn.systems.packing import Device, Job
 
 _STOPPED = 130  # the exit code of a run that was told to stop, and has saved
-_TPU = re.compile(r"(?:tpu-)?(v\d+\w*-\d+)")
 _SMALLEST_TPU = "v5litepod-1"
 _HOME = "~/.rl_fn"  # there
 
@@ -49,7 +47,7 @@ def make(job: Job, system: str, accelerator: str | None, is_spot: bool | None, e
         )
     if system == "tpu" and accelerator is None:
         accelerator = _SMALLEST_TPU
-    if accelerator and (slice_ := _TPU.fullmatch(accelerator)):
+    if accelerator and (slice_ := packing.TPU.fullmatch(accelerator)):
         accelerator = f"tpu-{slice_[1]}"
     try:
         with _quiet():
@@ -65,7 +63,7 @@ def make(job: Job, system: str, accelerator: str | None, is_spot: bool | None, e
                 resources = resources.copy(use_spot=not missing)
             task = sky.Task(
                 name=job.name,
-                setup=_setup(job, device_of(accelerator), extras),
+                setup=_setup(job, packing.device_of(accelerator), extras),
                 run=f'export PYTHONPATH="$HOME/.rl_fn"\n{_HOME}/env/bin/python -m rl_fn {job.command}\n',
                 workdir=str(Path.cwd()) if job.sends_folder else None,
                 file_mounts={f"{_HOME}/rl_fn": str(packing.PACKAGE)},
@@ -75,13 +73,6 @@ def make(job: Job, system: str, accelerator: str | None, is_spot: bool | None, e
             return sky.Task.from_yaml_config(task.to_yaml_config())  # is checked against SkyPilot's schema
     except (ValueError, AssertionError) as error:
         raise ValueError(f"SkyPilot refuses --sys {system} --accelerator {accelerator}: {one_line(error)}") from None
-
-
-def device_of(accelerator: str | None) -> Device:
-    """What TensorFlow is to run on."""
-    if accelerator is None:
-        return "cpu"
-    return "tpu" if accelerator.startswith("tpu-") or _TPU.fullmatch(accelerator) else "gpu"
 
 
 def described(task: Any) -> str:

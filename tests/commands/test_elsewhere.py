@@ -165,6 +165,7 @@ def test_trackers_need_a_server_where_the_output_folder_is_on_a_store(track, mon
     ("args", "sentence"),
     [
         (["--num_workers", "3"], "num_workers is 3, expected a divisor of num_envs = 4"),
+        (["--devices", "2", "--accelerator", "v5litepod-4"], "devices is 2, expected 1 on TPUs"),
         (["--cpus", "two"], "cpus is 'two', expected such as 2 or 500m"),
         (["--memory", "lots"], "memory is 'lots', expected such as 8Gi or 500M"),
         (["--namespace", "A B"], "namespace is 'A B', expected such as default"),

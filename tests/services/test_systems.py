@@ -179,6 +179,7 @@ def test_modules_and_files_of_the_working_folder_are_sent(capsys, monkeypatch, t
         (["--sys", "ray", "--output_dir", "s3://b/r"], "--sys ray needs --ray_address"),
         (["--sys", "lambda", "--spot", "--output_dir", "s3://b/r"], "SkyPilot refuses --sys lambda"),
         (["--sys", "gcp", "--track", "mlflow", "--output_dir", "gs://b/r"], "track mlflow needs a track_uri"),
+        (["--sys", "tpu", "--devices", "4", "--output_dir", "gs://b/r"], "devices is 4, expected 1 on TPUs"),
         (["--dry_run"], "name one, such as --sys gcp"),
     ],
 )
