@@ -2,10 +2,10 @@
 
     python benchmarks/killed.py --runs acting copies --kills 10
 
-Starts the run again and again, with a Ray of its own each time, and kills it with SIGKILL at a random moment, between
-its start and half as long again as it takes to its first checkpoint. Then all its processes must end, Ray's included,
-and the next start must go on from the newest checkpoint that there was. Left alone at last, it must make all its steps,
-and have told of none twice. Needs the extra `workers`, and Linux.
+Starts the run again and again, with a Ray of its own each time, and kills it with SIGKILL: every third time while it
+starts, else at a random step of the part of the run that belongs to the kill. Then all its processes must end, Ray's
+included, and the next start must go on from the newest checkpoint that there was. Left alone at last, it must make all
+its steps, and have told of none twice. Needs the extra `workers`, and Linux.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import csv
 import itertools
 import json
+import math
 import os
 import random
 import subprocess
@@ -63,13 +64,11 @@ def outlive(name: str, steps: int, kills: int, dice: random.Random) -> None:
             if kill == kills:
                 said = process.communicate()[1]
                 break
-            if not usual:
-                while iteration(folder) == 0 and process.poll() is None:
-                    time.sleep(0.1)
-                usual = time.monotonic() - begin
-            moment = begin + 1.5 * usual * dice.random()
-            while time.monotonic() < moment and process.poll() is None:
-                time.sleep(0.01)
+            moment = (kill + dice.random()) * steps / STEPS / (kills + 1)
+            limit = begin + usual * dice.random() if kill % 3 == 2 else math.inf
+            while process.poll() is None and iteration(folder) <= max(moment, newest) and time.monotonic() < limit:
+                usual = usual if iteration(folder) > newest else time.monotonic() - begin
+                time.sleep(0.05)
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended before {kills} kills: {process.stderr and process.stderr.read()}")
             count = len(of_start(mark))
@@ -77,14 +76,14 @@ def outlive(name: str, steps: int, kills: int, dice: random.Random) -> None:
             killed, after = time.monotonic(), iteration(folder)
             while (left := of_start(mark)) and time.monotonic() - killed < _PATIENCE_SECONDS:
                 time.sleep(0.2)
+            if left:
+                raise RuntimeError(f"{name} leaves {[one.cmdline()[:3] for one in left]}")
             said = process.communicate()[1]
             expected = f"going on from the checkpoint at {newest * STEPS:,} steps"
             gone = f"{time.monotonic() - killed:.0f} s"
             during = "start" if after == newest else "training"
             row = (name, kill + 1, f"{killed - begin:.0f} s", during, newest, after, count, gone)
             print(f"| {' | '.join(map(str, row))} |", flush=True)
-            if left:
-                raise RuntimeError(f"{name} leaves {[one.cmdline()[:3] for one in left]}")
             if after < newest or (after > newest > 0 and expected not in said):
                 raise RuntimeError(f"{name} was at iteration {newest} and is at {after}: {said}")
             newest = after
