@@ -30,12 +30,13 @@ from rl_fn.envs.host.base import HostEnv, close_and_tell
 from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
 from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores
-from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
+from rl_fn.runs.config import RunConfig
 from rl_fn.runs.errors import ReporterError, one_line
 from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.report import Report, make_report
 from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard, Tracker, tracked
 from rl_fn.runs.runner import make_runner
+from rl_fn.runs.scripts import agreed_train_steps, hparam_values
 from rl_fn.runs.spread import Spread
 from rl_fn.runs.storage import Storage
 from rl_fn.runs.summary import Timing, check_summary, summarize
