@@ -36,7 +36,7 @@ RUNS = {  # how many steps, and what trains: a step of the first takes two milli
 
 def iteration(folder: Path) -> int:
     """Where the newest checkpoint of a run is; 0 for none."""
-    names = [path.name.rpartition("_")[2] for path in folder.glob("run_0/checkpoints/iteration_*")]
+    names = [path.stem.rpartition("_")[2] for path in folder.glob("run_0/checkpoints/iteration_*")]
     return max([int(name) for name in names if name.isdecimal()], default=0)
 
 

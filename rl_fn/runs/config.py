@@ -59,7 +59,7 @@ class RunConfig:
         group=_WHERE,
     )
     num_workers: int = setting(
-        "Processes that act in num_envs, shared out, while this one learns; with copies, they share out these.",
+        "Processes that share out num_envs and act, while this one learns; with copies, these.",
         1,
         metavar="N",
         low=1,
