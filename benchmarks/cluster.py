@@ -11,6 +11,7 @@ ended with its full number of steps. Needs the extra `workers`.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import random
@@ -85,6 +86,7 @@ def outlive(name: str, steps: int, kinds: list[str], dice: random.Random) -> Non
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "told.txt"
         process = _started(name, steps, folder, cluster.address, told)
+        atexit.register(process.kill)
         killed = {"node": 0, "worker": 0}
         part = steps // STEPS / (len(kinds) + 1)
         for number, kind in enumerate(kinds):
@@ -131,6 +133,7 @@ def main() -> None:
     parser.add_argument("--actors", type=int, default=10, help="workers to kill in each run")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and the run ends, too
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the latter: on loopback
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])  # of nodes and runs alike
     print("| run | copies | nodes killed | workers killed | told as replaced | exit code | steps | took |")

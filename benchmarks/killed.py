@@ -11,12 +11,14 @@ its steps, and have told of none twice. Needs the extra `workers`, and Linux.
 from __future__ import annotations
 
 import argparse
+import atexit
 import csv
 import itertools
 import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,6 +63,7 @@ def outlive(name: str, steps: int, kills: int, dice: random.Random) -> None:
             process = subprocess.Popen(
                 command, env={**os.environ, _MARK: mark}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
             )
+            atexit.register(process.kill)
             if kill == kills:
                 said = process.communicate()[1]
                 break
@@ -107,6 +110,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and the run ends, too
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
     print("| run | kill | after | during | checkpoint at start | at the kill | processes | gone within |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
