@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -198,9 +199,8 @@ class Apart(loops.Running):
         for _ in range(_ATTEMPTS):
             waiting = [worker for worker in self._workers if worker.index not in values]
             for worker in waiting:
-                worker.begin(
-                    lambda copies=worker.copies: self._rows(copies), self._ahead, method, arguments(worker.copies)
-                )
+                rows = partial(self._rows, worker.copies)
+                worker.begin(rows, self._ahead, method, arguments(worker.copies))
             for worker in waiting:
                 with contextlib.suppress(loops.PeerLost):
                     values[worker.index] = worker.value(stop)
