@@ -24,7 +24,7 @@ import numpy as np
 
 from rl_fn import envs, sets
 from rl_fn.media import curves, plots, statistics
-from rl_fn.runs.config import read_json
+from rl_fn.runs.files import read_json
 
 ROOT = Path(__file__).parents[1]
 ROWS, PUBLISHED = ROOT / "benchmarks" / "results" / "learning.json", ROOT / "benchmarks" / "published.json"

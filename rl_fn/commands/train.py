@@ -13,7 +13,7 @@ from rl_fn.commands import elsewhere, signals
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of
 from rl_fn.runs import RunConfig, stores
-from rl_fn.runs.config import read_json
+from rl_fn.runs.files import read_json
 from rl_fn.sets import modules
 
 _WHERE, _TEST = "where it runs", "testing what was learned"
@@ -74,7 +74,7 @@ def train(
         import_tensorflow(compilation_cache, _devices(flags, config))
         settings = _settings(flags, config)
         if settings.sys != "local":
-            elsewhere.start(train, told)  # once it is clear that it would train there
+            elsewhere.start(train, told, settings)  # once it is clear that it would train there
             return
         from rl_fn.runs import Run
         from rl_fn.runs.reporters import Profile, Progress

@@ -18,9 +18,10 @@ from rl_fn.agents.base import Agent, sampled
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
 from rl_fn.runs import stores
-from rl_fn.runs.config import RunConfig, hparam_values
+from rl_fn.runs.config import RunConfig
 from rl_fn.runs.errors import one_line
 from rl_fn.runs.loading import load
+from rl_fn.runs.scripts import hparam_values
 from rl_fn.struct import EnvSpec, Nest, Transition
 
 MINARI = "minari:"  # before the name of a data set in Minari's folder

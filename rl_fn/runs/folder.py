@@ -12,7 +12,8 @@ from typing import Any
 import rl_fn
 from rl_fn._src.xla import startup
 from rl_fn.runs import config, files
-from rl_fn.runs.config import RunConfig, read_json
+from rl_fn.runs.config import RunConfig
+from rl_fn.runs.files import read_json
 
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"

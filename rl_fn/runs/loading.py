@@ -14,7 +14,8 @@ from rl_fn.media import films
 from rl_fn.runs import checkpoint as checkpoints
 from rl_fn.runs import folder, stores
 from rl_fn.runs.checkpoint import Checkpoint
-from rl_fn.runs.config import FILE, RunConfig, read_json
+from rl_fn.runs.config import FILE, RunConfig
+from rl_fn.runs.files import read_json
 from rl_fn.runs.policy import Policy
 from rl_fn.struct import Nest
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rl_fn.runs import stores
-from rl_fn.runs.config import RunConfig, checked, setting
+from rl_fn.runs.config import RunConfig
+from rl_fn.runs.settings import checked, setting
 
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
 POPULATION = "pbt"

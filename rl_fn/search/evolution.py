@@ -17,7 +17,7 @@ import tensorflow as tf
 from rl_fn import loops, random, sets, struct
 from rl_fn._src.xla.calls import graph
 from rl_fn.runs import checkpoint, files
-from rl_fn.runs.config import read_json
+from rl_fn.runs.files import read_json
 from rl_fn.runs.lock import Lock
 from rl_fn.search import objective, space
 from rl_fn.search.best import FILE, write_set
