@@ -47,8 +47,8 @@ def _study(config: SearchConfig, pictures: bool) -> None:
     has_begun = lambda: len(study.finished()) > begin
     with signals.stopping(stopping.set, has_begun):
         for progress in study.run(stopping.is_set):
-            if progress.refused:
-                say(f"a trial was refused: {progress.refused}")
+            for note in progress.notes:
+                say(note)
             words = f"{progress.finished} of {progress.trials} trials"
             if progress.best:
                 values = space.told(study.space, progress.best.values)
@@ -110,16 +110,23 @@ def _evolve(config: SearchConfig, pictures: bool) -> None:
 
 def _told(study: Study) -> list[str]:
     """What is searched, before it begins."""
-    config, hparams = study.config, study.run_config
+    config, plan = study.config, study.plan
     static = [one.name for one in study.space if one.is_static]
     lines = [
         f"searches {', '.join(map(str, study.space))}",
-        f"{study.trials} trials of {config.seeds} seeds of {hparams.train_steps:,} steps in {hparams.env} by "
-        f"{config.method}, {min(config.batch, study.trials)} side by side in one program; pruner {config.pruner}, "
-        f"objective {config.objective}",
+        f"{study.trials} trials of {config.seeds} seeds of {plan.run_config.train_steps:,} steps in {plan.spec.name} "
+        f"by {config.method}; pruner {config.pruner}, objective {config.objective}",
     ]
+    if plan.env:
+        lines.append(f"{plan.batch} trials side by side, with all their seeds, are copies in one compiled program")
+    else:
+        lines.append(
+            f"{plan.spec.name} is stepped on the host, so trials and their seeds are trained one after the other; "
+            "copies in one program need a compiled environment"
+        )
     if static:
-        lines.append(f"each value of {', '.join(static)} makes a program of its own, the same for a whole batch")
+        each = "the same for a whole batch" if plan.batch > 1 else "which is kept for when it comes again"
+        lines.append(f"each value of {', '.join(static)} makes a program of its own, {each}")
     if done := len(study.finished()):
         lines.append(f"goes on from {done} trials in {config.output_dir}")
     return [*lines, "how long it takes is known after the first batch"]

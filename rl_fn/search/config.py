@@ -52,7 +52,14 @@ class SearchConfig:
     trials: int = setting(
         "How many settings are tried; with pbt, the members.", 100, metavar="N", low=1, high=10**6, group=_LENGTH
     )
-    batch: int = setting("Trials side by side in one program.", 8, metavar="N", low=1, high=4_096, group=_LENGTH)
+    batch: int | None = setting(
+        "Trials side by side in one program, 8 unless told; one where the environment is stepped on the host.",
+        None,
+        metavar="N",
+        low=1,
+        high=4_096,
+        group=_LENGTH,
+    )
     seeds: int = setting("Seeds of each trial; with pbt, one.", 3, metavar="N", low=1, high=1_000, group=_LENGTH)
     train_steps: int | None = setting(
         "Environment steps of each seed, where not those of the set.",

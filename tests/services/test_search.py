@@ -42,7 +42,7 @@ def whole(tmp_path_factory):
 def test_all_trials_are_copies_in_one_program_that_is_compiled_once(whole):
     assert [trial.number for trial in whole.finished()] == list(range(12))
     assert {trial.state for trial in whole.finished()} == {"complete"}
-    [(program, _)] = whole._programs.values()
+    [program] = whole.trainer.programs.values()
     assert program.trace_count == 1
     assert program.copies == 8
     assert len({trial.values["skill"] for trial in whole.finished()}) == 12
@@ -137,7 +137,7 @@ def test_what_changes_a_shape_makes_a_program_for_each_value_and_a_batch_shares_
     trials = finished(study)
     assert [trial.values["digits"] for trial in trials] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert [trial.values["skill"] for trial in trials[:3]] == [0.0, 0.5, 1.0]
-    assert [program.trace_count for program, _ in study._programs.values()] == [1, 1]
+    assert [program.trace_count for program in study.trainer.programs.values()] == [1, 1]
     assert [trial.state for trial in trials] == ["complete"] * 6 + ["failed"] * 3  # 3 is refused by the agent
     assert study.shelf.study.trials[-1].user_attrs["refused"] == "digits is 3"
     study.close()
@@ -154,7 +154,7 @@ def test_poor_trials_end_early_and_others_take_their_place(tmp_path, pruner):
     assert len(complete) + len(pruned) == 16
     mean_skill = lambda some: sum(trial.values["skill"] for trial in some) / len(some)
     assert pruner == "hyperband" or mean_skill(complete) > mean_skill(pruned)  # which has a bracket that keeps all
-    [(program, _)] = study._programs.values()
+    [program] = study.trainer.programs.values()
     assert program.trace_count == 1
     study.close()
 
