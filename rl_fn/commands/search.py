@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rl_fn._src.xla.startup import import_tensorflow
@@ -36,11 +37,18 @@ def search(
 
 
 def _study(config: SearchConfig, pictures: bool) -> None:
-    from rl_fn.search import best, space
     from rl_fn.search.study import Study
 
     with refusals(f"output_dir {config.output_dir}"):
         study = Study(config)
+    with closing(study):
+        _searched(study, pictures)
+
+
+def _searched(study: Study, pictures: bool) -> None:
+    from rl_fn.search import best, space
+
+    config = study.config
     for line in _told(study):
         say(line)
     stopping, begin = threading.Event(), len(study.finished())
@@ -77,7 +85,6 @@ def _study(config: SearchConfig, pictures: bool) -> None:
         path = best.write(study, finals[0])
         if pictures:
             _draw(study)
-    study.close()
     print(path)
     say(f"written to {path}; next: rl-fn train --hparams {path}")
 
@@ -117,11 +124,12 @@ def _told(study: Study) -> list[str]:
         f"{study.trials} trials of {config.seeds} seeds of {plan.run_config.train_steps:,} steps in {plan.spec.name} "
         f"by {config.method}; pruner {config.pruner}, objective {config.objective}",
     ]
+    who = f", in each of {config.num_workers} workers" if config.num_workers > 1 else ""
     if plan.env:
-        lines.append(f"{plan.batch} trials side by side, with all their seeds, are copies in one compiled program")
+        lines.append(f"{plan.batch} trials side by side, with all their seeds, are copies in one compiled program{who}")
     else:
         lines.append(
-            f"{plan.spec.name} is stepped on the host, so trials and their seeds are trained one after the other; "
+            f"{plan.spec.name} is stepped on the host, so trials and their seeds are trained one after the other{who}; "
             "copies in one program need a compiled environment"
         )
     if static:

@@ -15,6 +15,7 @@ SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
 POPULATION = "pbt"
 PRUNERS = ("none", "halving", "hyperband")
 _WHAT, _HOW, _LENGTH, _WHERE = "what is searched", "how it is searched", "length and judgement", "where it is kept"
+_WHERE_TRAINED = "where it runs"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +91,20 @@ class SearchConfig:
         "The best are trained again with fresh seeds; 0 for none.", 4, metavar="N", low=0, high=1_000, group=_LENGTH
     )
     seed: int = setting("Of the choices, and the first seed of each trial.", 0, metavar="N", low=0, high=2**63)
+    num_workers: int = setting(
+        "Processes of Ray that train trials, each as many side by side as the batch says.",
+        1,
+        metavar="N",
+        low=1,
+        high=10_000,
+        group=_WHERE_TRAINED,
+    )
+    ray_address: str | None = setting(
+        "A cluster of Ray for the workers, such as auto or 10.0.0.1:6379; else one is started here for the search.",
+        None,
+        metavar="ADDRESS",
+        group=_WHERE_TRAINED,
+    )
     storage: str | None = setting(
         "Where the study is kept, if not in the folder: a URL of Optuna's, or a file.",
         None,
@@ -108,6 +123,8 @@ class SearchConfig:
         for item in dataclasses.fields(self):
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
         stores.refuse(self.output_dir, "output_dir")
+        if self.method == POPULATION and self.num_workers > 1:
+            raise ValueError(f"num_workers is {self.num_workers}, expected 1 with method pbt, which is one program")
         if self.run().make_hparams().schedule.is_offline:  # run() checks the rest
             raise ValueError(
                 f"hparams {self.hparams} learns from a data set, and trials need an environment to learn in"

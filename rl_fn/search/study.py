@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import queue
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rl_fn import loops
 from rl_fn.envs.base import Env
-from rl_fn.search import objective, samplers
+from rl_fn.runs import cluster
+from rl_fn.search import objective, samplers, workers
 from rl_fn.search.batches import Batches, Lane
 from rl_fn.search.config import POPULATION, SearchConfig
 from rl_fn.search.plan import Plan, Statics
 from rl_fn.search.program import Placed
 from rl_fn.search.storage import Shelf, import_optuna
-from rl_fn.search.trainer import LocalTrainer, Trainer
+from rl_fn.search.trainer import LocalTrainer, Trained, Trainer, TrainerLost
 
 _REFUSED, _SCORES = "refused", "scores"  # what trials remember
 
@@ -61,6 +66,8 @@ class Study:
         if config.method == POPULATION:
             raise ValueError("method is pbt, expected one of a study's; see rl_fn.search.Evolution")
         samplers.sampler(config.method, 1, (0,))  # refuses what is not installed
+        if config.num_workers > 1:
+            cluster.check_installed(config.num_workers)
         self.config, self.plan = config, (plan := Plan(config))
         self.space, self.trials, self.run_config = plan.space, plan.trials, plan.run_config
         self._distributions = samplers.distributions(self.space)
@@ -70,10 +77,11 @@ class Study:
         self._states = import_optuna().trial.TrialState
         begun = len(self.shelf.study.get_trials(deepcopy=False))
         seed = (config.seed, self.shelf.number, begun)
-        self._sampler = samplers.sampler(config.method, plan.batch, seed)
-        self._seconds: list[float] = []  # per trial, of parts of it
-        self.notes: list[str] = []  # that the next progress tells
-        self.trainer: Trainer = LocalTrainer(plan)
+        self._sampler = samplers.sampler(config.method, plan.batch * config.num_workers, seed)
+        self._seconds: list[float] = []  # per trial, of parts of it, of one trainer
+        self.notes: deque[str] = deque()  # that the next progress tells
+        self._resources = ExitStack()
+        self._trainers: list[Trainer] = []
 
     def run(self, stop: loops.Stop = lambda: False) -> Iterator[Progress]:
         """Trains until all trials are finished or in the hands of other processes; goes on where others ended.
@@ -88,10 +96,11 @@ class Study:
 
         Raises:
           EnvFailed: if environments on the host cannot be gone on with.
+          RunError: if workers cannot be started, or end again and again.
         """
         self.shelf.recover(is_first=True)
         self._queue_grid()
-        yield from Batches(self, self.trainer).run(stop)
+        yield from workers.together([Batches(self, trainer).run for trainer in self.trainers], stop)
 
     def finished(self) -> list[Trial]:
         """All trials that are finished, by their numbers."""
@@ -119,7 +128,7 @@ class Study:
         plan = self.plan
         fresh = max(plan.copies // len(trials), 1) if plan.env else self.config.seeds
         first = self.config.seed + self.config.seeds
-        returns: dict[int, list[np.ndarray]] = {trial.number: [] for trial in trials}
+        jobs: list[tuple[Statics, list[tuple[int, Placed]]]] = []
         for statics in dict.fromkeys(plan.statics(trial.values) for trial in trials):
             waiting = [
                 (trial.number, Placed(trial.values, seed))
@@ -127,19 +136,44 @@ class Study:
                 for seed in range(first, first + fresh)
                 if plan.statics(trial.values) == statics
             ]
-            for start in range(0, len(waiting), plan.copies):
-                part = waiting[start : start + plan.copies]
-                placed = {copy: one for copy, (_, one) in enumerate(part)}
-                trained = self.trainer.train(statics, placed, placed, 1, stop)
-                if trained is None:
+            jobs += [(statics, waiting[start : start + plan.copies]) for start in range(0, len(waiting), plan.copies)]
+        free: queue.SimpleQueue[Trainer] = queue.SimpleQueue()
+        for trainer in self.trainers:
+            free.put(trainer)
+
+        def trained(job: tuple[Statics, list[tuple[int, Placed]]]) -> Trained | None:
+            trainer, placed = free.get(), {copy: one for copy, (_, one) in enumerate(job[1])}
+            try:
+                while not stop():
+                    with suppress(TrainerLost):
+                        return trainer.train(job[0], placed, placed, 1, stop)
+                return None
+            finally:
+                free.put(trainer)
+
+        returns: dict[int, list[np.ndarray]] = {trial.number: [] for trial in trials}
+        with ThreadPoolExecutor(len(self.trainers)) as pool:
+            for (_, part), found in zip(jobs, list(pool.map(trained, jobs)), strict=True):
+                if found is None:
                     return None
-                for (number, _), one in zip(part, trained.returns, strict=True):
+                for (number, _), one in zip(part, found.returns, strict=True):
                     returns[number].append(one)
         return {number: np.stack(rows) for number, rows in returns.items()}
 
+    @property
+    def trainers(self) -> list[Trainer]:
+        """Who trains: this process, or its workers, which are started when they are first asked for."""
+        if not self._trainers and self.config.num_workers == 1:
+            self._trainers = [LocalTrainer(self.plan)]
+            self._resources.callback(self._trainers[0].close)
+        elif not self._trainers:
+            self._trainers = [*self._resources.enter_context(workers.crew(self.config))]
+        return self._trainers
+
     def close(self) -> None:
-        """Lets go of environments, and other processes know that this one has ended."""
-        self.trainer.close()
+        """Lets go of environments and workers, and lets other processes know that this one has ended."""
+        self._resources.close()
+        self._trainers = []
         self.shelf.close()
 
     def ask(self, statics: Statics | None) -> Lane | None:
@@ -185,8 +219,8 @@ class Study:
     def progress(self) -> Progress:
         """How far it is; notes are told once."""
         finished, best = len(self.finished()), self.best(1)
-        each = float(np.median(self._seconds)) * self.config.rungs if self._seconds else 0.0
-        notes, self.notes = tuple(self.notes), []
+        each = float(np.median(self._seconds)) * self.config.rungs / self.config.num_workers if self._seconds else 0.0
+        notes = tuple(self.notes.popleft() for _ in range(len(self.notes)))
         return Progress(finished, self.trials, best[0] if best else None, each * (self.trials - finished), notes)
 
     def _queue_grid(self) -> None:
