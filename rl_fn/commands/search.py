@@ -41,8 +41,12 @@ def _study(config: SearchConfig, pictures: bool) -> None:
 
     with refusals(f"output_dir {config.output_dir}"):
         study = Study(config)
-    with closing(study):
-        _searched(study, pictures)
+    try:
+        with closing(study):
+            _searched(study, pictures)
+    finally:
+        for note in study.notes:  # of the end
+            say(note)
 
 
 def _searched(study: Study, pictures: bool) -> None:

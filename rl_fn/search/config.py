@@ -15,7 +15,7 @@ SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
 POPULATION = "pbt"
 PRUNERS = ("none", "halving", "hyperband")
 _WHAT, _HOW, _LENGTH, _WHERE = "what is searched", "how it is searched", "length and judgement", "where it is kept"
-_WHERE_TRAINED = "where it runs"
+_WHERE_TRAINED, _TRACKING = "where it runs", "tracking"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +111,15 @@ class SearchConfig:
         metavar="URL",
         group=_WHERE,
     )
+    track: str = setting(
+        "Who else is told of the study and its trials.", "none", choices=("none", "mlflow", "wandb"), group=_TRACKING
+    )
+    track_uri: str | None = setting(
+        "MLflow's server or database, where it is not mlflow.db beside the output folder.",
+        None,
+        metavar="URL",
+        group=_TRACKING,
+    )
     imports: tuple[str, ...] = setting(
         "A module of your own, which registers environments and sets; may be given again.",
         (),
@@ -125,6 +134,14 @@ class SearchConfig:
         stores.refuse(self.output_dir, "output_dir")
         if self.method == POPULATION and self.num_workers > 1:
             raise ValueError(f"num_workers is {self.num_workers}, expected 1 with method pbt, which is one program")
+        if self.method == POPULATION and self.track != "none":
+            raise ValueError(
+                f"track is {self.track}, expected none with method pbt, whose lineage.csv tells everything"
+            )
+        if self.track_uri is not None and self.track != "mlflow":
+            raise ValueError(
+                f"track_uri is {self.track_uri!r}, which belongs to track mlflow, and track is {self.track}"
+            )
         if self.run().make_hparams().schedule.is_offline:  # run() checks the rest
             raise ValueError(
                 f"hparams {self.hparams} learns from a data set, and trials need an environment to learn in"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 from collections import deque
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import numpy as np
 from rl_fn import loops
 from rl_fn.envs.base import Env
 from rl_fn.runs import cluster
-from rl_fn.search import objective, samplers, workers
+from rl_fn.search import objective, samplers, tracking, workers
 from rl_fn.search.batches import Batches, Lane
 from rl_fn.search.config import POPULATION, SearchConfig
 from rl_fn.search.plan import Plan, Statics
@@ -82,6 +83,8 @@ class Study:
         self.notes: deque[str] = deque()  # that the next progress tells
         self._resources = ExitStack()
         self._trainers: list[Trainer] = []
+        self._tracker = tracking.tracker(config, self._settings(), plan.spec.name)
+        self._telling: tracking.Telling | None = None
 
     def run(self, stop: loops.Stop = lambda: False) -> Iterator[Progress]:
         """Trains until all trials are finished or in the hands of other processes; goes on where others ended.
@@ -100,6 +103,9 @@ class Study:
         """
         self.shelf.recover(is_first=True)
         self._queue_grid()
+        if self._tracker and not self._telling:
+            is_finished = lambda: len(self.finished()) >= self.trials
+            self._telling = tracking.Telling(self._tracker, self.shelf, self._told, is_finished, self.notes.append)
         yield from workers.together([Batches(self, trainer).run for trainer in self.trainers], stop)
 
     def finished(self) -> list[Trial]:
@@ -171,8 +177,10 @@ class Study:
         return self._trainers
 
     def close(self) -> None:
-        """Lets go of environments and workers, and lets other processes know that this one has ended."""
+        """Lets go of environments and workers, tells the rest to who is told, and other processes of the end."""
         self._resources.close()
+        if self._telling:
+            self._telling.close()
         self._trainers = []
         self.shelf.close()
 
@@ -220,8 +228,41 @@ class Study:
         """How far it is; notes are told once."""
         finished, best = len(self.finished()), self.best(1)
         each = float(np.median(self._seconds)) * self.config.rungs / self.config.num_workers if self._seconds else 0.0
+        if self._telling:
+            self._telling.wake()
         notes = tuple(self.notes.popleft() for _ in range(len(self.notes)))
         return Progress(finished, self.trials, best[0] if best else None, each * (self.trials - finished), notes)
+
+    def _told(self) -> list[tracking.Told]:
+        """All trials that are finished, in the order in which they were."""
+        known = {one.number: one for one in self.finished()}
+        trials = [one for one in self.shelf.study.get_trials(deepcopy=False) if one.number in known]
+        told: list[tracking.Told] = []
+        best: float | None = None
+        for count, one in enumerate(sorted(trials, key=lambda one: (one.datetime_complete, one.number)), 1):
+            trial, scores = known[one.number], one.user_attrs.get(_SCORES, [])
+            if trial.state == "complete" and trial.value is not None:
+                best = trial.value if best is None else max(best, trial.value)
+            times = one.datetime_start or one.datetime_complete, one.datetime_complete
+            told.append(
+                tracking.Told(
+                    one.number, trial.values, trial.value, trial.state, scores, *times, finished=count, best=best
+                )
+            )
+        return told
+
+    def _settings(self) -> dict[str, Any]:
+        """What is told of the whole: the settings of the search, and the hyper-parameters that stay as they are."""
+        searched, run = {one.name for one in self.space}, self.run_config
+        told = {item.name: getattr(self.config, item.name) for item in dataclasses.fields(self.config)}
+        told |= {name: getattr(run, name) for name in ("agent", "env", "train_steps")}
+        told |= {"space": ", ".join(map(str, self.space)), "batch": self.plan.batch}
+        apart = ("hparam_override", "env_kwargs")
+        return {
+            **{name: value for name, value in told.items() if name not in apart},
+            **{name: value for name, value in run.hparam_override.items() if name not in searched},
+            **run.env_kwargs,
+        }
 
     def _queue_grid(self) -> None:
         with self.shelf.asking():
