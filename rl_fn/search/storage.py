@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from rl_fn.runs import files
 from rl_fn.runs.errors import one_line
-from rl_fn.search.locks import FileLock, first_free, is_alive
+from rl_fn.runs.lock import FileLock
 
 FILE = "study.journal"
 NAME = "rl-fn"  # of the study in its storage
@@ -62,7 +62,8 @@ def open_storage(place: str | None, folder: Path) -> Any:
         if not path.parent.is_dir() or path.is_dir():
             raise ValueError("there is no such folder, or it is one" if path.is_dir() else "its folder is not there")
         journal = optuna.storages.journal
-        lock: Any = FileLock(path.with_name(f"{path.name}.lock"))  # Optuna's own stays locked after a kill
+        # Optuna's own stays locked after a kill. Its dashboard has that, so this one needs another name.
+        lock: Any = FileLock(path.with_name(f".{path.name}.flock"))
         _cut_torn(path, lock)
         return optuna.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=lock))
     except ModuleNotFoundError as error:
@@ -111,7 +112,7 @@ class Shelf:
         self._locks = folder / "processes"
         files.make_folder(self._locks)
         self._is_in_folder = place is None
-        self.number, self._alive = first_free(self._locks)
+        self.number, self._alive = _first_free(self._locks)
         self._asking, self._judging = FileLock(self._locks / "asking.lock"), FileLock(self._locks / "judging.lock")
         self._telling = FileLock(self._locks / "telling.lock")
         self._home = f"{socket.gethostname()} {folder.absolute()}"
@@ -217,8 +218,24 @@ class Shelf:
         if home != self._home:
             return False
         mine = int(number) == self.number
-        return is_first if mine else not is_alive(self._locks, int(number))
+        return is_first if mine else not _is_alive(self._locks, int(number))
 
     def close(self) -> None:
         """Lets go of this process's number."""
         self._alive.release()
+
+
+def _first_free(folder: Path) -> tuple[int, FileLock]:
+    """Takes the first lock of a folder that nobody has: the number of this process among those that share a study."""
+    number = 0
+    while not (lock := FileLock(folder / f"{number}.lock")).acquire(wait=False):
+        number += 1
+    return number, lock
+
+
+def _is_alive(folder: Path, number: int) -> bool:
+    """Whether the process of that number is there."""
+    lock = FileLock(folder / f"{number}.lock")
+    if free := lock.acquire(wait=False):
+        lock.release()
+    return not free
