@@ -1,10 +1,10 @@
 """A search that is killed again and again: `python benchmarks/search_kills.py`, with the extra `search`.
 
 The command is started on one folder, by `--processes` processes at a time, and all of them get SIGKILL at a moment
-drawn at random: while they start, compile, train or write. After each of `--kills` kills, every trial that was finished
-before must be there as it was. At last the command runs to its end, and the study must hold `--trials` finished trials,
-numbered without a gap, no two of them the same. What is wrong is said, and the exit status is 1; the figures are in
-benchmarks/results/search_kills.json.
+drawn at random: while they start and compile, or while they train and write after new trials were finished. After each
+of `--kills` kills, every trial that was finished before must be there as it was. At last the command runs to its end,
+and the study must hold `--trials` finished trials, numbered without a gap, no two of them the same. What is wrong is
+said, and the exit status is 1; the figures are in benchmarks/results/search_kills.json.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Any
 from machine import machine
 
 ROOT = Path(__file__).parent.parent
+EARLY = 0.4  # of the kills
+LONGEST = 10.0  # seconds from the start, or from when something new was finished, to a kill
 RESULTS = Path(__file__).parent / "results" / "search_kills.json"
 
 
@@ -42,7 +44,7 @@ def main() -> None:
     """Kills, checks, prints and keeps the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hparams", default="vpg_cartpole")
-    for name, value in (("kills", 10), ("trials", 40), ("batch", 4), ("steps", 20_000), ("processes", 1), ("seed", 0)):
+    for name, value in (("kills", 10), ("trials", 40), ("batch", 2), ("steps", 20_000), ("processes", 1), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--storage", help="a URL of Optuna's; a journal in the folder unless given")
     told = parser.parse_args()
@@ -57,23 +59,25 @@ def main() -> None:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         start = lambda: [subprocess.Popen(command, env=environment, cwd=ROOT, **quiet) for _ in range(told.processes)]
         known: dict[int, Any] = {}
-        longest = 30.0  # seconds before a kill; then so long as it took until something new was finished, and half more
         for kill in range(told.kills):
-            limit, begin, seen = draw.uniform(0.0, longest), time.monotonic(), None
+            is_early = draw.random() < EARLY  # else at some time after something new was finished
+            begin, limit, seen = time.monotonic(), draw.uniform(0.0, LONGEST), None
             processes = start()
-            while time.monotonic() - begin < limit and any(process.poll() is None for process in processes):
-                time.sleep(0.05)
-                if seen is None and len(trials(folder, told.storage)) > len(known):
-                    seen = time.monotonic() - begin
+            while any(process.poll() is None for process in processes):
+                time.sleep(0.02)
+                if seen is None and (is_early or len(trials(folder, told.storage)) > len(known)):
+                    seen = time.monotonic()
+                if seen is not None and time.monotonic() - seen > limit:
+                    break
             for process in processes:
                 process.kill()
                 process.wait()
-            longest = 1.5 * seen if seen else min(1.3 * longest, 600.0)
             found = trials(folder, told.storage)
             lost = [number for number, trial in known.items() if found.get(number) != trial]
             wrong += [f"kill {kill}: trial {number} is lost or another" for number in lost]
-            rows.append({"seconds": limit, "finished_before": len(known), "finished": len(found)})
-            print(f"kill {kill} after {limit:.1f} s: {len(found)} trials finished, {len(lost)} lost", flush=True)
+            seconds = time.monotonic() - begin
+            rows.append({"seconds": seconds, "finished_before": len(known), "finished": len(found)})
+            print(f"kill {kill} after {seconds:.1f} s: {len(found)} trials finished, {len(lost)} lost", flush=True)
             known = found
         codes = [process.wait() for process in start()]
         found = trials(folder, told.storage)
