@@ -123,10 +123,11 @@ def _told(study: Study) -> list[str]:
     """What is searched, before it begins."""
     config, plan = study.config, study.plan
     static = [one.name for one in study.space if one.is_static]
+    seeds = f"{config.seeds} seeds" if config.seeds > 1 else "1 seed"
     lines = [
         f"searches {', '.join(map(str, study.space))}",
-        f"{study.trials} trials of {config.seeds} seeds of {plan.run_config.train_steps:,} steps in {plan.spec.name} "
-        f"by {config.method}; pruner {config.pruner}, objective {config.objective}",
+        f"{study.trials} trials of {seeds} of {plan.run_config.train_steps:,} steps in {plan.spec.name} by "
+        f"{config.method}; pruner {config.pruner}, objective {config.objective}",
     ]
     who = f", in each of {config.num_workers} workers" if config.num_workers > 1 else ""
     if plan.env:

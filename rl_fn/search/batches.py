@@ -102,11 +102,11 @@ class Batches:
                 return lane
         if self._held:
             return None  # the queue has come to another program
-        lane = self._study.ask(statics)
-        if lane and statics is not None and self._plan.statics(lane.values) != statics:
-            self._held.append(lane)
+        asked = self._study.ask(statics)
+        if asked and statics is not None and self._plan.statics(asked.values) != statics:
+            self._held.append(asked)
             return None
-        return lane
+        return asked
 
 
 def _named(lanes: list[Lane]) -> str:

@@ -29,7 +29,7 @@ class Plan:
         run = config.run().resolved()
         self.config, self.run_config, self.hparams = config, run, run.make_hparams()
         self.space = space.parse(config.space, self.hparams, config.hparam_override)
-        env = run.make_env(1)  # of which there are more where trials are trained
+        env: Any = run.make_env(1)  # of which there are more where trials are trained
         self.spec = env.spec
         self.env = env if isinstance(env, Env) else None  # where it is compiled
         if self.env is None:

@@ -241,14 +241,10 @@ class Study:
         best: float | None = None
         for count, one in enumerate(sorted(trials, key=lambda one: (one.datetime_complete, one.number)), 1):
             trial, scores = known[one.number], one.user_attrs.get(_SCORES, [])
-            if trial.state == "complete" and trial.value is not None:
-                best = trial.value if best is None else max(best, trial.value)
+            value = trial.value if trial.state == "complete" else None
+            best = max((each for each in (best, value) if each is not None), default=None)
             times = one.datetime_start or one.datetime_complete, one.datetime_complete
-            told.append(
-                tracking.Told(
-                    one.number, trial.values, trial.value, trial.state, scores, *times, finished=count, best=best
-                )
-            )
+            told.append(tracking.Told(one.number, trial.values, value, trial.state, scores, *times, count, best))
         return told
 
     def _settings(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Told(NamedTuple):
 
     number: int
     values: Mapping[str, Any]
-    value: float | None
+    value: float | None  # where it came to its end
     state: str
     scores: Sequence[float]  # of its evaluations, where there were several
     begin: datetime.datetime
@@ -62,8 +62,8 @@ class StudyTracker(ABC):
         """Who is told; what one has got, another has not."""
 
     @abstractmethod
-    def open(self, name: str) -> None:
-        """Begins to tell of the study of that name, or goes on."""
+    def open(self, name: str, begin: datetime.datetime) -> None:
+        """Begins to tell of the study of that name, which began then, or goes on."""
 
     @abstractmethod
     def send(self, trials: list[Told]) -> None:
@@ -101,14 +101,16 @@ class Telling:
     def _tell(self, is_last: bool) -> None:
         with self._shelf.telling():
             told = self._shelf.told(self._tracker.receiver)
-            new = [one for one in self._trials() if one.number not in told.trials]
+            trials = self._trials()
+            new = [one for one in trials if one.number not in told.trials]
             base = self._tracker.config.output_dir
             files = [path for path in (base / "best.toml", *sorted((base / "pictures").glob("*.png"))) if path.exists()]
             names = [path.name for path in files]
             if not new and (not is_last or told.files == names):
                 return
             if not self._is_open:
-                self._tracker.open(self._shelf.id)
+                begin = min((one.begin for one in trials), default=datetime.datetime.now())
+                self._tracker.open(self._shelf.id, begin)
                 self._is_open = True
             for first in range(0, len(new), _AT_ONCE):
                 part = new[first : first + _AT_ONCE]
@@ -138,16 +140,18 @@ class MLflowStudy(StudyTracker):
         """See StudyTracker."""
         return self._book.receiver
 
-    def open(self, name: str) -> None:
+    def open(self, name: str, begin: datetime.datetime) -> None:
         """See StudyTracker."""
         self._name = name
         self._book.open(self.env)
-        self._study = self._book.begin(f"{name}/study", self.title, self.settings, self.about)
+        self._study = self._book.begin(
+            f"{name}/study", self.title, self.settings, self.about, begin=_milliseconds(begin)
+        )
 
     def send(self, trials: list[Told]) -> None:
         """See StudyTracker."""
         for one in trials:
-            begin, end = (int(1000 * time.timestamp()) for time in (one.begin, one.end))
+            begin, end = map(_milliseconds, (one.begin, one.end))
             tags = {**self.about, "state": one.state}
             run_id = self._book.begin(
                 f"{self._name}/{one.number}", f"trial {one.number}", one.values, tags, self._study, begin
@@ -178,7 +182,7 @@ class WandBStudy(StudyTracker):
         """See StudyTracker."""
         return f"W&B, {os.environ.get('WANDB_MODE', 'offline')}"
 
-    def open(self, name: str) -> None:
+    def open(self, name: str, begin: datetime.datetime) -> None:
         """See StudyTracker."""
         self._name = name
         self._study = self._run("study", self.title, self.settings)
@@ -189,7 +193,8 @@ class WandBStudy(StudyTracker):
             run = self._run(str(one.number), f"{self.title}/trial {one.number}", one.values)
             for step, score in enumerate(one.scores, 1):
                 run.log({"score": score}, step=step)
-            run.summary.update({"objective": one.value, "state": one.state})
+            ended = {} if one.value is None else {"objective": one.value}
+            run.summary.update({**ended, "state": one.state})
             run.finish(exit_code=int(one.state == "failed"))
             course = {"objective": one.value, "best": one.best}
             self._study.log({tag: value for tag, value in course.items() if value is not None}, step=one.finished)
@@ -227,3 +232,7 @@ def tracker(config: SearchConfig, settings: Mapping[str, Any], env: str) -> Stud
     """
     kinds: dict[str, type[StudyTracker]] = {"mlflow": MLflowStudy, "wandb": WandBStudy}
     return kinds[config.track](config, settings, env) if config.track in kinds else None
+
+
+def _milliseconds(time: datetime.datetime) -> int:
+    return int(1000 * time.timestamp())
