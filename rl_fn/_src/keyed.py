@@ -1,7 +1,7 @@
 """Watches that a function which is traced takes all that is random from its key.
 
-What Python or NumPy draws is drawn once, when the function is traced, and is the same number in every step from then on;
-what TensorFlow's generators draw differs from run to run. Neither fails by itself.
+What Python or NumPy draws is drawn once, when the function is traced, and is the same number in every step from then
+on; what TensorFlow's generators draw differs from run to run. Neither fails by itself.
 """
 
 from __future__ import annotations
@@ -14,10 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 # TensorFlow's random operations that keep a state of their own
-_STATEFUL = ("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "Multinomial") + (
-    "RandomShuffle",
+_STATEFUL = (
+    "Multinomial",
     "RandomGamma",
     "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "TruncatedNormal",
 )
 
 

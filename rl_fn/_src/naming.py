@@ -23,11 +23,12 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return difflib.get_close_matches(name[:_LONGEST], list(choices), n=1, cutoff=0.0)[0]
 
 
-def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
-    """The sentence that refuses a name: the nearest there is, and all where they are few."""
+def unknown(kind: str, name: str, choices: Iterable[str], own: str = "") -> str:
+    """The sentence that refuses a name: the nearest there is, all where they are few, and how to name one's own."""
     choices = list(choices)
     listed = f", there are: {', '.join(choices)}" if len(choices) < 20 else ""
-    return f"unknown {kind} {name!r}; the nearest is {nearest(name, choices)!r}{listed}"
+    hint = f"; one of your own needs {own}" if own else ""
+    return f"unknown {kind} {name!r}; the nearest is {nearest(name, choices)!r}{listed}{hint}"
 
 
 def import_module(name: str) -> ModuleType:

@@ -18,7 +18,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -59,6 +59,15 @@ def field(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def check_names(struct: Any, names: Iterable[str]) -> None:
+    """Raises TypeError unless all are hyper-parameters of a struct, saying which one may be meant."""
+    there_are = [item.name for item in dataclasses.fields(struct)]
+    for name in names:
+        if name not in there_are:
+            what = f"{struct.__name__} has no hyper-parameter {name!r}"
+            raise TypeError(f"{what}; {instead(name, there_are)}, there are: {', '.join(there_are)}")
+
+
 @dataclasses.dataclass(frozen=True)
 class HParams:
     """The hyper-parameters that every agent has. Values are checked when the struct is made.
@@ -68,6 +77,7 @@ class HParams:
     Raises:
       ValueError: for a value that is impossible or of the wrong type, naming the field, what was given
         and what is allowed.
+      TypeError: for a name that is no hyper-parameter; it says ours where the name is that of another library.
     """
 
     train_steps: int = field(500_000, "Environment steps of the whole run, over all environments.", low=1, high=2**62)
@@ -75,6 +85,11 @@ class HParams:
     rollout_length: int = field(1, "Steps of each environment between two updates.", low=1)
     gamma: Scalar = field(0.99, "Discount per step.", low=0.0, high=1.0)
     actor_lag: int = field(0, "Updates that the acting policy is behind the learner.", low=0, high=1_000)
+
+    def __new__(cls: type[Struct], *args: Any, **values: Any) -> Struct:
+        """Refuses keywords that are no hyper-parameter with the nearest there is, as the command line does."""
+        check_names(cls, values)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         undeclared = set(inspect.get_annotations(type(self))) - {item.name for item in dataclasses.fields(self)}
@@ -109,22 +124,24 @@ class HParams:
 
     def override(self: Struct, /, **values: Any) -> Struct:
         """Returns a copy with other values; refuses unknown names."""
-        names = [item.name for item in dataclasses.fields(self)]
-        for name in values:
-            if name not in names:
-                what = f"{type(self).__name__} has no hyper-parameter {name!r}"
-                raise ValueError(f"{what}; {instead(name, names)}, there are: {', '.join(names)}")
+        try:
+            check_names(type(self), values)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         return dataclasses.replace(self, **values)
 
     def with_network(self: Struct, network: Any) -> Struct:
-        """Returns a copy in which a network of one's own reads the observation; see `networks.own`.
+        """Returns a copy in which a network of one's own reads the observation, or is the memory.
+
+        See `networks.own`, and `networks.recurrent` for a memory.
 
         Raises:
           ValueError: if an agent of these hyper-parameters has no place for it.
         """
         struct: Any = type(self)
+        is_memory = isinstance(network, networks.RecurrentNetwork)
         for name, allowed in described(struct).items():
-            if networks.OWN in allowed.choices:
+            if networks.OWN in allowed.choices and (name == "memory") == is_memory:
                 return self.override(**{name: network})
         raise ValueError(f"{struct.__name__} has no place for a network of one's own")
 
@@ -136,10 +153,20 @@ class Make(Protocol[_Theirs]):
 
 
 def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> Make[_Theirs]:
-    """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`."""
+    """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`.
+
+    It also refuses what is no specification, or hyper-parameters of another agent.
+    """
+    wanted = inspect.get_annotations(make).get("hparams")
 
     @functools.wraps(make)
     def made(spec: Any, hparams: Any, *args: Any, network: Any = None, **kwargs: Any) -> Any:
+        if not isinstance(spec, EnvSpec):
+            raise TypeError(f"make takes env.spec first, a struct.EnvSpec, given a {type(spec).__name__}")
+        struct = vars(sys.modules[make.__module__]).get(wanted, HParams) if isinstance(wanted, str) else wanted
+        if not isinstance(hparams, struct or HParams):
+            what = f"{make.__module__}.make takes a {(struct or HParams).__name__}"
+            raise TypeError(f"{what} second, given a {type(hparams).__name__}")
         return make(spec, hparams if network is None else hparams.with_network(network), *args, **kwargs)
 
     described_as, of_network = inspect.signature(make), inspect.Parameter("network", inspect.Parameter.KEYWORD_ONLY)
@@ -205,7 +232,7 @@ class Allowed(typing.NamedTuple):
             return "one of " + ", ".join(self.choices)
         kinds = " or ".join(dict.fromkeys(_WORDS.get(kind, str(kind)) for kind in _alternatives(self.kind)))
         limits = [("greater than", self.above), ("at least", self.low), ("at most", self.high)]
-        parts = [f"{words} {limit:g}" for words, limit in limits if math.isfinite(limit)]
+        parts = [f"{words} {_number_text(limit)}" for words, limit in limits if math.isfinite(limit)]
         return " ".join([kinds, " and ".join(parts)]).strip()
 
 
@@ -253,6 +280,12 @@ def _resolved(owner: type, kind: Any) -> Any:
 def _alternatives(kind: Any) -> tuple:
     is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
     return typing.get_args(kind) if is_union else (kind,)
+
+
+def _number_text(limit: float) -> str:
+    """A limit as people write it: 0.5, 1,000, 2**62."""
+    exponent = math.log2(limit) if limit > 1e9 else 0.5
+    return f"2**{exponent:.0f}" if exponent.is_integer() else f"{limit:g}"
 
 
 def _integer(value: Any) -> int | None:

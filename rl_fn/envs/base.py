@@ -173,9 +173,10 @@ def _check_successor(name: str, successor: Nest, state: Nest) -> None:
     try:
         tf.nest.assert_same_structure(successor, state)
     except (TypeError, ValueError):
-        there, wanted = (f"a {type(nest).__name__} of {', '.join(leaves)}" for nest, leaves in (
-            (successor, given), (state, expected)
-        ))
+        there, wanted = (
+            f"a {type(nest).__name__} of {', '.join(leaves)}"
+            for nest, leaves in ((successor, given), (state, expected))
+        )
         raise ValueError(f"{name}: the state after a step is {there}, expected {wanted} as before it") from None
     for path, leaf in given.items():
         leaf, before = tf.convert_to_tensor(leaf), tf.convert_to_tensor(expected[path])

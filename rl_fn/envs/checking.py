@@ -69,7 +69,8 @@ def check(env: Env, steps: int = 200, batch_size: int = 4, seed: int = 0) -> Che
         _check_same(name, (state, outcome), again, where)
         _check_outcome(name, outcome, batch_size, where)
         seen += [
-            _seen(name, space, spec, each, batch_size, where) for each in (outcome.observation, outcome.next_observation)
+            _seen(name, space, spec, each, batch_size, where)
+            for each in (outcome.observation, outcome.next_observation)
         ]
         rewards.append(outcome.reward.numpy())
         episodes += int(np.count_nonzero(outcome.terminated | outcome.truncated))
@@ -77,7 +78,9 @@ def check(env: Env, steps: int = 200, batch_size: int = 4, seed: int = 0) -> Che
         picture = np.asarray(env.render(tf.nest.map_structure(lambda leaf: leaf.numpy()[0], state)))
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
             raise ValueError(f"{name}: a picture is {picture.dtype}{list(picture.shape)}, expected uint8[H, W, 3]")
-    lowest, highest = (float(choose(bounds)) for choose, bounds in zip((min, max), zip(*seen, strict=True), strict=True))
+    lowest, highest = (
+        float(choose(bounds)) for choose, bounds in zip((min, max), zip(*seen, strict=True), strict=True)
+    )
     return Checked(steps * batch_size, episodes, float(np.min(rewards)), float(np.max(rewards)), lowest, highest)
 
 

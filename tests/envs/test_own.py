@@ -45,7 +45,10 @@ def test_ours_are_right():
 @pytest.mark.parametrize(
     ("spoiled", "message"),
     [
-        (lambda state, outcome: (*outcome, {}), r"Shop: dynamics gives 4 values, expected \(state, reward, terminated\)"),
+        (
+            lambda state, outcome: (*outcome, {}),
+            r"Shop: dynamics gives 4 values, expected \(state, reward, terminated\)",
+        ),
         (lambda state, outcome: None, r"Shop: dynamics gives a NoneType, expected \(state, reward, terminated\)"),
         (
             lambda state, outcome: ({**state, "stock": tf.cast(state["stock"], tf.int64)}, *outcome[1:]),
@@ -86,7 +89,9 @@ def test_a_step_that_cannot_be_is_refused_when_it_is_traced(spoiled, message):
 
 def test_a_start_of_one_environment_is_refused():
     one = shop(start=lambda state: {"stock": tf.constant(9.0), "orders": tf.zeros([3, 2])})
-    with pytest.raises(ValueError, match=r"Shop: start gives stock of shape \(\) for 3 environments, expected \(3, ...\)"):
+    with pytest.raises(
+        ValueError, match=r"Shop: start gives stock of shape \(\) for 3 environments, expected \(3, ...\)"
+    ):
         one.reset(random.key(0), 3)
 
 
@@ -94,7 +99,10 @@ def test_a_start_of_one_environment_is_refused():
     ("spoiled", "message"),
     [
         (lambda state, outcome: (state, outcome[1] + GENERATOR.normal(), outcome[2]), "Shop: reward in step 1 differs"),
-        (lambda state, outcome: (state, outcome[1] + next(COUNT), outcome[2]), "Shop: reward in step 1 differs between"),
+        (
+            lambda state, outcome: (state, outcome[1] + next(COUNT), outcome[2]),
+            "Shop: reward in step 1 differs between",
+        ),
         (lambda state, outcome: (state, outcome[1] / 0.0, outcome[2]), r"Shop: a reward in step 1 is \["),
     ],
 )
@@ -111,7 +119,7 @@ def test_an_observation_outside_of_its_space_and_what_is_no_picture_are_found():
 
 
 def test_an_environment_of_gymnasium_is_checked_by_gymnasium():
-    with pytest.raises(TypeError, match="given a str; those of Gymnasium are checked by gymnasium.utils.env_checker"):
+    with pytest.raises(TypeError, match="given a str; those of Gymnasium"):
         envs.check("Shop")
 
 

@@ -215,6 +215,15 @@ def test_modules_in_the_current_folder_are_found(folder):
         envs.make("my_rooms:Folde-v0")
 
 
+def test_how_one_of_ones_own_is_named_is_said():
+    with pytest.raises(
+        ValueError, match=r"unknown environment 'Shop-v0'; .* one of your own needs its module: my_module:Shop"
+    ):
+        envs.make("Shop-v0")
+    with pytest.raises(ValueError, match=r"a module is named without \.py, as in 'shop:Shop-v0'"):
+        envs.make("shop.py:Shop-v0")
+
+
 def test_without_pictures_everything_else_works():
     gymnasium.register("Blind-v0", entry_point=rooms.Room)
     envs.register("Blind-v1", rooms.Room, kind="host")

@@ -311,3 +311,15 @@ def test_an_environment_that_ends_the_program_is_told(caplog):
         envs.EnvFailed, match=r"leaving failed once more after 0 restarts within 1,000 steps: SystemExit: 0$"
     ):
         threaded.step(ACTIONS[:1])
+
+
+def test_an_environment_that_takes_no_step_at_all_is_given_up_soon(caplog):
+    env = envs.gymnasium_env(lambda: Walk(every=1), num_envs=1)
+    env.reset(0)
+    for _ in range(3):
+        env.step(ACTIONS[:1])
+    with pytest.raises(
+        envs.EnvFailed, match=r"environment 0 of <lambda> failed in 4 steps in a row: Arithm.*the walker"
+    ):
+        env.step(ACTIONS[:1])
+    assert len(caplog.records) == 3
