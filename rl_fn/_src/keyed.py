@@ -54,4 +54,4 @@ def all_from_key(what: str) -> Iterator[None]:
 
 def _numpy_state() -> tuple:
     name, words, *rest = np.random.get_state(legacy=True)
-    return name, words.tobytes(), *rest
+    return name, np.asarray(words).tobytes(), *rest

@@ -46,7 +46,9 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
 
     def make_memory(self) -> networks.RecurrentNetwork:
         """Makes the recurrent network."""
-        return networks.memory(self.memory, self.memory_units)
+        memory = networks.memory(self.memory, self.memory_units)
+        assert memory is not None  # "none" is no choice here
+        return memory
 
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the steps, at least `replay_capacity` of them: items are `replay.Sequence`s."""
