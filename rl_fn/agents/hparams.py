@@ -163,9 +163,10 @@ def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> 
     def made(spec: Any, hparams: Any, *args: Any, network: Any = None, **kwargs: Any) -> Any:
         if not isinstance(spec, EnvSpec):
             raise TypeError(f"make takes env.spec first, a struct.EnvSpec, given a {type(spec).__name__}")
-        struct = vars(sys.modules[make.__module__]).get(wanted, HParams) if isinstance(wanted, str) else wanted
-        if not isinstance(hparams, struct or HParams):
-            what = f"{make.__module__}.make takes a {(struct or HParams).__name__}"
+        struct: Any = vars(sys.modules[make.__module__]).get(wanted) if isinstance(wanted, str) else wanted
+        struct = struct or HParams
+        if not isinstance(hparams, struct):
+            what = f"{make.__module__}.make takes a {struct.__name__}"
             raise TypeError(f"{what} second, given a {type(hparams).__name__}")
         return make(spec, hparams if network is None else hparams.with_network(network), *args, **kwargs)
 
