@@ -17,14 +17,14 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, optimizers, policies, random, replay, returns, updates
 from rl_fn._src.shapes import sizes_of
 from rl_fn.agents.base import ActorStep, Agent, Mode
-from rl_fn.agents.groups import ReplayHParams
+from rl_fn.agents.groups import SequenceReplayHParams
 from rl_fn.agents.hparams import field
 from rl_fn.learning import Learned, OffPolicyPolicy, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class DreamerHParams(ReplayHParams):
+class DreamerHParams(SequenceReplayHParams):
     size: str = field("0.5m", "Of the networks, in millions of parameters.", choices=tuple(networks.MODEL_SIZES))
     num_envs: int = 4
     rollout_length: int = 4
@@ -61,12 +61,6 @@ class DreamerHParams(ReplayHParams):
             period=self.sequence_period,
             start_spec=tf.TensorSpec([networks.MODEL_SIZES[self.size].units]),
         )
-
-    @property
-    def min_sequences(self) -> int:
-        """Sequences that are there after `learning_starts` steps."""
-        steps = self.learning_starts // self.num_envs - self.sequence_length
-        return self.num_envs * max(steps // self.sequence_period + 1, 1)
 
     def make_optimizer(self) -> optimizers.Optimizer:
         """Makes the optimiser of all parameters."""
@@ -249,7 +243,7 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
         model.rssm.initial_state,
         act,
         gradient_step,
-        min_items=hparams.min_sequences,
+        min_items=hparams.min_sequences(hparams.sequence_length, hparams.sequence_period),
         to_items=lambda steps: replay.Sequence(steps._replace(extras={}), steps.extras["deter"]),
         shared=False,  # items are sequences, whose second axis is that of the batch
     )

@@ -112,6 +112,21 @@ class ActorCriticHParams(HParams):
 
 
 @dataclasses.dataclass(frozen=True)
+class VTraceHParams(ActorCriticHParams, AdamHParams):
+    """Of gradient steps on a whole rollout of a policy that may be older, whose targets V-trace corrects."""
+
+    num_envs: int = 16
+    rollout_length: int = 20
+    actor_lag: int = 1
+    anneal_learning_rate: bool = True
+    adam_epsilon: Scalar = 1e-5
+    max_grad_norm: Scalar = 1.0
+    num_epochs: int = field(1, "Gradient steps on each rollout.", low=1)
+    trace_lambda: Scalar = field(1.0, "Lambda of V-trace.", low=0.0, high=1.0)
+    clip_rho: Scalar = field(1.0, "The largest ratio in the targets.", above=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class ReplayHParams(HParams):
     """Of what is kept for replay, and how much is learned from it."""
 
@@ -239,6 +254,20 @@ class ReplayHParams(HParams):
             return state._replace(replay=buffer.cut(state.replay))
 
         return Agent(self.schedule, init, init_actor, act, update, cut, max_policy_lag=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceReplayHParams(ReplayHParams):
+    """Of replayed sequences, which are cut out of what is there: no step waits for others."""
+
+    @property
+    def _num_waiting(self) -> int:
+        return 0
+
+    def min_sequences(self, length: int, period: int = 1) -> int:
+        """Sequences of that many steps, one from every `period`-th on, that are there after `learning_starts` steps."""
+        steps = self.learning_starts // self.num_envs - length
+        return self.num_envs * max(steps // period + 1, 1)
 
 
 @dataclasses.dataclass(frozen=True)

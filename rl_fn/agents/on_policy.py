@@ -31,7 +31,6 @@ class Model(NamedTuple):
 class OnPolicyHParams(ActorCriticHParams):
     """Of an actor-critic that learns from each rollout and forgets it."""
 
-    gae_lambda: Scalar = field(0.95, "Lambda of generalised advantage estimation.", low=0.0, high=1.0)
     normalize_advantages: bool = field(True, "Whether advantages are normalised over those of a gradient step.")
     normalize_observations: bool = field(False, "Whether observations are normalised by running moments.")
     normalize_rewards: bool = field(False, "Whether rewards are scaled by the deviation of returns.")
@@ -127,13 +126,20 @@ class OnPolicyHParams(ActorCriticHParams):
 
         return Agent(self.schedule, init, init_actor, act, update, cut_state)
 
+
+@dataclasses.dataclass(frozen=True)
+class AdvantageHParams(OnPolicyHParams):
+    """Of one that learns from generalised advantage estimates."""
+
+    gae_lambda: Scalar = field(0.95, "Lambda of generalised advantage estimation.", low=0.0, high=1.0)
+
     def advantages(self, model: Model, params: Nest, rollout: Rollout) -> tf.Tensor:
         """Advantages `[T, B]`; see `learning.advantages`."""
         return learning.advantages(model.network, params, rollout, self.gae_lambda)
 
 
 @dataclasses.dataclass(frozen=True)
-class PassesHParams(OnPolicyHParams):
+class PassesHParams(AdvantageHParams):
     """Of several passes over each rollout, in minibatches of sequences."""
 
     rollout_length: int = 128

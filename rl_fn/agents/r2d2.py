@@ -13,7 +13,13 @@ import tensorflow as tf
 
 from rl_fn import learning, losses, networks, policies, random, replay, returns, struct, transforms
 from rl_fn.agents.base import ActorStep, Agent, Mode, num_actions
-from rl_fn.agents.groups import EpsilonGreedyHParams, Inputs, PrioritizedReplayHParams, TorsoHParams
+from rl_fn.agents.groups import (
+    EpsilonGreedyHParams,
+    Inputs,
+    PrioritizedReplayHParams,
+    SequenceReplayHParams,
+    TorsoHParams,
+)
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.value_based import TargetHParams
 from rl_fn.learning import Learned, OffPolicyPolicy
@@ -23,7 +29,7 @@ TRANSFORMS = {"identity": transforms.IDENTITY_PAIR, "signed_hyperbolic": transfo
 
 
 @dataclasses.dataclass(frozen=True)
-class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, TargetHParams):
+class R2D2HParams(EpsilonGreedyHParams, SequenceReplayHParams, PrioritizedReplayHParams, TorsoHParams, TargetHParams):
     num_envs: int = 16
     rollout_length: int = 16
     batch_size: int = field(32, "Sequences per gradient step.", low=1)
@@ -62,12 +68,6 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
             period=self.sequence_period,
             start_spec=tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape[1:], leaf.dtype), state),
         )
-
-    @property
-    def min_sequences(self) -> int:
-        """Sequences that are there after `learning_starts` steps."""
-        steps = self.learning_starts // self.num_envs - self.burn_in - self.sequence_length
-        return self.num_envs * max(steps // self.sequence_period + 1, 1)
 
 
 def loss(
@@ -154,7 +154,7 @@ def make(spec: EnvSpec, hparams: R2D2HParams, *, loss: Callable[..., tuple[tf.Te
         network.initial_state,
         act,
         gradient_step,
-        min_items=hparams.min_sequences,
+        min_items=hparams.min_sequences(hparams.burn_in + hparams.sequence_length, hparams.sequence_period),
         to_items=lambda steps: replay.Sequence(steps._replace(extras={}), steps.extras["recurrent_state"]),
         beta=hparams.beta,
         report=hparams.report_epsilon,

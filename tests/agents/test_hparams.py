@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import envs, sets
-from rl_fn.agents import dqn, ppo, rainbow, trpo
+from rl_fn.agents import bc, dqn, iql, ppo, r2d2, rainbow, trpo
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
 
@@ -106,11 +106,37 @@ def test_scalars_may_be_tensors_of_any_float_type():
         (ppo.PPOHParams, {"num_envs": 1, "rollout_length": 4}, "num_minibatches is 4, .* minibatches of one step"),
         (trpo.TRPOHParams, {"memory": "gru"}, "shared_torso is False and memory is 'gru', expected False and 'none'"),
         (rainbow.RainbowHParams, {"v_min": 3.0, "v_max": 3.0}, "v_min is 3, expected less than v_max = 3"),
+        (trpo.TRPOHParams, {"value_cost": 0.5}, "value_cost is 0.5, expected a number at least 1 and at most 1"),
+        (bc.BCHParams, {"n_step": 3}, "n_step is 3, expected an integer at least 1 and at most 1"),
+        (bc.BCHParams, {"gamma": 0.9}, "gamma is 0.9, expected a number at least 1 and at most 1"),
+        (iql.IQLHParams, {"actor_lag": 1}, "actor_lag is 1, expected an integer at least 0 and at most 0"),
+        (iql.IQLHParams, {"rollout_length": 8}, "rollout_length is 8, expected an integer at least 1 and at most 1"),
     ],
 )
 def test_settings_that_cannot_work_together_are_refused(struct, values, message):
     with pytest.raises(ValueError, match=message):
         struct(**values)
+
+
+@pytest.mark.parametrize(
+    ("agent", "setting", "has_it"),
+    [
+        ("vpg", "gae_lambda", ("a2c", "ppo", "trpo")),
+        ("appo", "clip_pg_rho", ("impala",)),
+        ("mpo", "target_step_size", ("td3", "ddpg")),
+        ("crossq", "target_step_size", ("sac", "cql")),
+    ],
+)
+def test_a_setting_that_an_agent_would_not_read_is_not_offered(agent, setting, has_it):
+    with pytest.raises(ValueError, match=f"has no hyper-parameter '{setting}'"):
+        sets.make(sets.SETS[agent], **{setting: 0.5})
+    for other in has_it:
+        assert getattr(sets.make(sets.SETS[other], **{setting: 0.5}), setting) == 0.5
+
+
+def test_sequences_wait_for_no_steps_that_follow_them():
+    assert r2d2.R2D2HParams(num_envs=16, n_step=5, learning_starts=32).min_sequences(24, 8) == 16
+    assert r2d2.R2D2HParams(num_envs=16, learning_starts=1_000).min_sequences(24, 8) == 16 * 5  # from 0, 8, ... 32
 
 
 def test_structs_are_frozen():
