@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, networks, policies, random
+from rl_fn import learning, losses, networks, random
 from rl_fn._src.scan import scan
 from rl_fn.agents import ppo
 from rl_fn.agents.base import Agent
@@ -122,7 +122,7 @@ def _with_a_second_value(hparams: PPGHParams, spec: EnvSpec) -> Model:
     """The usual model, with one more output of the policy that its head does not see."""
     both = networks.separate(policy=hparams.make_policy_layer(spec), value=networks.dense(1))
     layer = networks.Network(both.init, lambda *args: tf.concat(list(both.apply(*args).values()), axis=-1))
-    network, input_spec, to_inputs = hparams.make_network(spec, layer)
-    head = policies.policy_head(spec.action_space)
-    blind = head._replace(distribution=lambda outputs: head.distribution(outputs[..., :-1]))
-    return Model(network, blind, input_spec, to_inputs)
+    network, _, _ = hparams.make_network(spec, layer)
+    model = hparams.make_model(spec)
+    of_policy = lambda outputs: model.head.distribution(outputs[..., : model.head.num_outputs])
+    return model._replace(network=network, head=model.head._replace(distribution=of_policy))

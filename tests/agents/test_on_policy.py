@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, loops, random, struct
+from rl_fn import envs, loops, networks, random, struct
 from rl_fn.agents import ppg, ppo, rnd, trpo, vpg
 
 ENV = envs.make("CartPole-v1")
@@ -71,6 +71,19 @@ def test_ppg_has_an_auxiliary_phase_after_so_many_updates():
     assert not any(leaves_differ(params[2], params[4]))
 
 
+def test_the_second_value_of_ppg_is_none_of_the_outputs_of_its_policy():
+    settings = {"num_minibatches": 1, "rollout_length": 4, "policy_phase": 2, "kl_cost": 1.0, **SIZES}
+    agent = ppg.make(ENV.spec, ppg.PPGHParams(**settings))
+    state = agent.init(random.key(0))
+    _, metrics = agent.update(state, rollout_of(agent, state, 4), random.key(3))
+    np.testing.assert_allclose(metrics["kl"], 0.0, atol=1e-6)  # of the first gradient step: the policy that acted
+    pendulum = envs.make("Pendulum-v1")
+    noisy = ppg.make(pendulum.spec, ppg.PPGHParams(noise_period=2, num_minibatches=1, **SIZES))
+    observation = tf.constant([[1.0, 0.0, 2.0]] * 4)
+    step = noisy.act(noisy.init(random.key(0)).policy, noisy.init_actor(4), observation, random.key(1), "train")
+    assert step.action.shape == (4, 1)
+
+
 def test_noise_that_depends_on_the_state_is_kept_for_a_period_and_drawn_anew_with_an_episode():
     pendulum = envs.make("Pendulum-v1")
     agent = ppo.make(pendulum.spec, ppo.PPOHParams(noise_period=3, num_minibatches=1, rollout_length=8, **SIZES))
@@ -86,8 +99,19 @@ def test_noise_that_depends_on_the_state_is_kept_for_a_period_and_drawn_anew_wit
     assert np.all(actions[0][0] != actions[0][1])
     anew = agent.act(policy, agent.init_actor(2), observation, random.key(7), "train").action
     assert np.all(anew != actions[6])
+    # Noise is a function of whatever features there are, of a network of one's own, too.
+    wide = networks.mlp([5], activate_final=True)
+    own = ppo.make(pendulum.spec, ppo.PPOHParams(noise_period=3, **SIZES), network=wide)
+    acted = own.act(own.init(random.key(0)).policy, own.init_actor(2), observation, random.key(1), "train")
+    assert acted.actor_state[1].draws.shape == (2, 5)
     with pytest.raises(ValueError, match="noise_period is 3, expected 0 for Discrete"):
         ppo.make(ENV.spec, ppo.PPOHParams(noise_period=3))
+
+
+def test_a_policy_may_have_no_hidden_layer():
+    agent = ppo.make(ENV.spec, ppo.PPOHParams(num_envs=4, hidden_sizes=()))
+    params = agent.init(random.key(0)).policy.params
+    assert sorted(leaf.shape.as_list() for leaf in tf.nest.flatten(params)) == [[1], [2], [4, 1], [4, 2]]
 
 
 def test_novelty_is_rewarded_until_it_is_known():
