@@ -117,6 +117,11 @@ class HParams:
         """Rollouts (and updates) in a run: enough that `train_steps` are reached."""
         return -(-self.train_steps // self.schedule.steps)  # a division of floats would round large numbers
 
+    @property
+    def num_learning_updates(self) -> int:
+        """Updates in a run that take gradient steps, over which step sizes are annealed."""
+        return self.num_iterations
+
     def of_actors(self, first: int, count: int) -> HParams:
         """Those of an agent that acts in some of the environments only: in `count` of them, from `first` on."""
         del first, count  # most act alike everywhere

@@ -77,20 +77,19 @@ def make(spec: EnvSpec, hparams: PPGHParams) -> Agent:
     model = _with_a_second_value(hparams, spec)
     init_ppo, learn_ppo = ppo.learner(model, hparams)
     num_minibatches = hparams.policy_phase * hparams.num_minibatches
-    # A phase comes once in as many updates, and its step size falls as far as theirs.
-    optimizer = hparams.make_optimizer(hparams.auxiliary_epochs * hparams.num_minibatches)
 
     def init(key: random.Key) -> PPGLearner:
         learner = init_ppo(key)
         empty = lambda *shape: tf.zeros([hparams.policy_phase, hparams.schedule.steps, *shape])
         kept = Kept(empty(*model.input_spec.shape), empty())
-        return PPGLearner(learner, optimizer.init(learner.params), kept)
+        return PPGLearner(learner, hparams.make_optimizer().init(learner.params), kept)
 
     def auxiliary_phase(learner: PPGLearner, is_due: tf.Tensor, key: random.Key) -> PPGLearner:
         steps = tf.nest.map_structure(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), learner.kept)
         num_steps, old_params = steps.target.shape[0], learner.params
         orders = random.permutation(key, num_steps, [hparams.auxiliary_epochs])
         rows = tf.reshape(orders, [-1, num_steps // num_minibatches])
+        optimizer = hparams.make_optimizer(num_updates=learner.ppo.num_updates - 1)  # of the update that it belongs to
 
         def step(carry: tuple[tf.Tensor, Trained], _: None) -> tuple[tuple[tf.Tensor, Trained], None]:
             count, trained = carry

@@ -106,6 +106,7 @@ def test_scalars_may_be_tensors_of_any_float_type():
         (ppo.PPOHParams, {"num_envs": 1, "rollout_length": 4}, "num_minibatches is 4, .* minibatches of one step"),
         (trpo.TRPOHParams, {"memory": "gru"}, "shared_torso is False and memory is 'gru', expected False and 'none'"),
         (rainbow.RainbowHParams, {"v_min": 3.0, "v_max": 3.0}, "v_min is 3, expected less than v_max = 3"),
+        (ppo.PPOHParams, {"kl_target": 0.01}, "kl_target is 0.01 and kl_cost is 0, expected a kl_cost that can adapt"),
         (trpo.TRPOHParams, {"value_cost": 0.5}, "value_cost is 0.5, expected a number at least 1 and at most 1"),
         (bc.BCHParams, {"n_step": 3}, "n_step is 3, expected an integer at least 1 and at most 1"),
         (bc.BCHParams, {"gamma": 0.9}, "gamma is 0.9, expected a number at least 1 and at most 1"),
@@ -132,6 +133,13 @@ def test_a_setting_that_an_agent_would_not_read_is_not_offered(agent, setting, h
         sets.make(sets.SETS[agent], **{setting: 0.5})
     for other in has_it:
         assert getattr(sets.make(sets.SETS[other], **{setting: 0.5}), setting) == 0.5
+
+
+def test_updates_that_learn_are_those_from_the_first_gradient_step_on():
+    few = {"num_envs": 2, "rollout_length": 4, "train_steps": 80}  # ten updates
+    assert ppo.PPOHParams(num_minibatches=1, **few).num_learning_updates == 10
+    for learning_starts, updates in ((1, 10), (8, 10), (9, 9), (20, 8), (80, 1)):
+        assert dqn.DQNHParams(learning_starts=learning_starts, **few).num_learning_updates == updates
 
 
 def test_sequences_wait_for_no_steps_that_follow_them():

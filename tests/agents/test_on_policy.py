@@ -37,7 +37,8 @@ def test_a_step_of_trpo_uses_its_bound_and_keeps_it():
 
 
 def test_reinforce_learns_nothing_before_an_episode_has_ended_and_then_from_all_of_it():
-    hparams = vpg.VPGHParams(rollout_length=4, patience=2, normalize_advantages=False, **SIZES)
+    annealed = {"learning_rate": 0.1, "anneal_learning_rate": True, "train_steps": 10 * 4 * 4}
+    hparams = vpg.VPGHParams(rollout_length=4, patience=2, normalize_advantages=False, **annealed, **SIZES)
     agent = vpg.make(ENV.spec, hparams)
     state = agent.init(random.key(0))
     update = tf.function(agent.update, jit_compile=True)
@@ -48,6 +49,7 @@ def test_reinforce_learns_nothing_before_an_episode_has_ended_and_then_from_all_
     ended = trajectory._replace(terminated=tf.concat([tf.zeros([3, 4], tf.bool), tf.ones([1, 4], tf.bool)], axis=0))
     after, metrics = update(waiting, ended, random.key(3))
     assert metrics["value_loss"].count == 1
+    np.testing.assert_allclose(metrics["learning_rate"].total, 0.1 * 9 / 10)  # of the second update of ten
     assert all(leaves_differ(state.policy.params, after.policy.params))
     assert np.all(after.learner.waiting.is_learned)
     # Where environments begin anew between two rollouts, what waits has ended.
