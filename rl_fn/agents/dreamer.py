@@ -106,7 +106,7 @@ def make_networks(spec: EnvSpec, hparams: DreamerHParams) -> tuple[learning.Worl
 
 class DreamerLearner(NamedTuple):
     online: Trained
-    slow_critic: Nest  # running mean of the critic's parameters
+    slow_critic_params: Nest  # running mean of the critic's parameters
     return_range: tf.Tensor  # float32[2]: running means, from zero, of the 5th and the 95th percentile of returns
     gradient_steps: tf.Tensor  # int32[]
 
@@ -156,7 +156,7 @@ def actor_critic_loss(
     distribution = networks_.policy(params, features[:-1])
     advantages = (returns_ - values[:-1]) / scale
     actor = -(advantages * distribution.log_prob(imagined.draws) + hparams.entropy_cost * distribution.entropy())
-    critic = critic_loss(networks_, learner.slow_critic, logits[:-1], features[:-1], returns_, hparams)
+    critic = critic_loss(networks_, learner.slow_critic_params, logits[:-1], features[:-1], returns_, hparams)
     return ActorCriticLoss(tf.reduce_mean(weights * actor), tf.reduce_mean(weights * critic), returns_, return_range)
 
 
@@ -216,7 +216,7 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
         following = losses.twohot_values(actor_critic.critic.apply(acting["critic"], arrived), actor_critic.bins)
         discounts = steps.discount(hparams.gamma)
         targets = returns.lambda_returns(steps.reward, discounts, following, hparams.lambda_, steps.is_last)
-        replayed = critic_loss(actor_critic, learner.slow_critic, logits, departed, targets, hparams)
+        replayed = critic_loss(actor_critic, learner.slow_critic_params, logits, departed, targets, hparams)
         replayed = tf.reduce_mean(replayed)
 
         total = model_loss + dreamed.actor + dreamed.critic + hparams.replay_value_cost * replayed
@@ -233,7 +233,9 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
     ) -> tuple[DreamerLearner, Learned]:
         mine = lambda params: loss(params, learner, sample.items, key)
         online, (metrics, return_range) = learning.minimise(mine, optimizer, learner.online)
-        slow = updates.incremental_update(online.params["critic"], learner.slow_critic, 1 - hparams.slow_value_decay)
+        slow = updates.incremental_update(
+            online.params["critic"], learner.slow_critic_params, 1 - hparams.slow_value_decay
+        )
         learner = DreamerLearner(online, slow, return_range, learner.gradient_steps + 1)
         return learner, Learned(metrics, tf.zeros([hparams.batch_size]))
 

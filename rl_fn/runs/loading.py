@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rl_fn import random, sets
+import tensorflow as tf
+
+from rl_fn import random, sets, struct
 from rl_fn.agents.base import Agent
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env
@@ -181,16 +184,27 @@ def take_over(run: Path, copy: int, copies: int, state: Nest) -> tuple[Nest, int
         raise ValueError(f"init_from {run} has no checkpoint")
     [saved], _ = newest
     try:
-        return checkpoints.restore(saved, state, _is_learned), saved.iteration
+        return checkpoints.restore(saved, state, learned_leaves(state)), saved.iteration
     except ValueError as error:
         raise ValueError(f"init_from {run} does not fit: {error}") from None
 
 
-def _is_learned(name: str) -> bool:
-    parts = name.split("/")
-    is_state = "replay" in parts or "opt_state" in parts
-    is_named = any(part in ("policy", "observations", "moments") or part.endswith("params") for part in parts)
-    return is_named and not is_state
+def learned_leaves(state: Any) -> Callable[[str], bool]:
+    """From the name of a leaf of an agent's state to whether it is something that was learned.
+
+    That are the numbers that it acts by, whatever is called `params` or by a name that ends so, and moments.
+    """
+    policy = {id(leaf) for leaf in tf.nest.flatten(state.policy)}
+    is_number = lambda leaf: tf.as_dtype(leaf.dtype).is_floating
+    acting = {name for name, leaf in struct.named_leaves(state) if id(leaf) in policy and is_number(leaf)}
+
+    def is_learned(name: str) -> bool:
+        parts = name.split("/")
+        is_state = "replay" in parts or "opt_state" in parts
+        is_named = any(part in ("policy", "observations", "moments") or part.endswith("params") for part in parts)
+        return name in acting or (is_named and not is_state)
+
+    return is_learned
 
 
 def _close(envs: list[Any]) -> None:

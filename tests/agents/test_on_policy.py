@@ -128,12 +128,12 @@ def test_novelty_is_rewarded_until_it_is_known():
     settings = {"weight": 0.5, "sizes": (16,), "learning_rate": 1e-2, "gamma": 0.9}
     agent = rnd.with_novelty(plain._replace(update=spy), ENV.spec, **settings)
     state = agent.init(random.key(0))
-    trajectory, target = rollout_of(agent, state, 8), state.target
+    trajectory, target = rollout_of(agent, state, 8), state.target_params
     novelties = []
     for _ in range(60):
         state, metrics = agent.update(state, trajectory, KEY)
         novelties.append(float(metrics["novelty"]))
     assert novelties[-1] < 0.25 * novelties[0]
-    assert not any(leaves_differ(target, state.target))
+    assert not any(leaves_differ(target, state.target_params))
     assert np.all(seen[0] > trajectory.reward)
     np.testing.assert_allclose(tf.reduce_mean(seen[-1] - trajectory.reward), metrics["bonus"], rtol=1e-4)
