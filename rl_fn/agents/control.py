@@ -44,7 +44,7 @@ class ControlHParams(PrioritizedReplayHParams):
 
     def uniform_at_first(self, key: random.Key, spec: EnvSpec, policy: OffPolicyPolicy, action: tf.Tensor) -> tf.Tensor:
         """Random actions until learning starts; see `learning.uniform_at_first`."""
-        num_steps = policy.num_updates * self.schedule.steps
+        num_steps = tf.cast(policy.num_updates, tf.int64) * self.schedule.steps  # which int32 may not hold
         return learning.uniform_at_first(key, spec.action_space, action, num_steps, self.learning_starts)
 
     def make_choose(
