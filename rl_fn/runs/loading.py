@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rl_fn import random, sets
-from rl_fn.agents.base import Agent
+from rl_fn import random
+from rl_fn.agents.base import Agent, in_precision
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.media import films
@@ -72,7 +72,9 @@ def load(
                 env = films.single(env) if pictures else registry.judged_like(env, 1)
                 made.append(env)
         if agent is None:
-            agent = sets.agent_module(str(config.agent)).make(env.spec, config.make_hparams())
+            agent = config.make_agent(env.spec, config.make_hparams())
+        else:
+            agent = in_precision(agent, config.precision)
         params, iteration, notes = _read(copy, checkpoint, agent)
     except BaseException:
         _close(made)
