@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import tensorflow as tf
 from cases import Case
-from gpu.sizes import CHECKED, COPIES, ENVS, FAMILIES, sized
 from hlo_cost import cost
 from sides.ours import ENVS as OUR_ENVS
 from sides.ours import agent_of
 
+from gpu.sizes import CHECKED, COPIES, ENVS, FAMILIES, sized
 from rl_fn import envs, loops, random, struct
 from rl_fn.agents.base import in_precision
 from rl_fn.runs import checkpoint
@@ -68,7 +68,7 @@ class Program:
         return states[0] if self.case.copies == 1 else struct.stack(states)
 
     def lowered(self, platform: str) -> str:
-        """`(iterations, state) -> (state, sums)`, the state donated; raises ValueError for calls of TensorFlow's own."""
+        """`(iterations, state) -> (state, sums)`, the state donated; raises ValueError for what only TensorFlow has."""
         text = portable(loops.lower(self.step, self.spec, platform, "stablehlo"))
         if called := sorted(set(re.findall(r"custom_call @?(\S+?)\(", text))):
             raise ValueError(f"{self.case.name} calls what other compilers do not know: {', '.join(called)}")
@@ -103,33 +103,34 @@ def donated(text: str, leaves: int) -> str:
     return text[:start] + ", ".join([arguments[0], *state]) + text[end:]
 
 
-def export(case: Case, folder: Path, platform: str, precisions: tuple[str, ...], check: bool) -> dict[str, Any]:
+def export(family: str, case: Case, args: argparse.Namespace) -> dict[str, Any]:
     """Writes a case, and returns what its json is to say."""
     content: dict[str, Any] = {
         "case": case.name,
-        "platform": platform,
+        "family": family,
+        "platform": args.platform,
         "num_envs": case.settings["num_envs"],
         "copies": case.copies,
         "steps_per_iteration": case.steps_per_iteration,
         "first_iterations": case.first_iterations,
         "gradient_steps": gradient_steps(case),
-        "precisions": list(precisions),
+        "precisions": list(args.precisions),
         "versions": {name: metadata.version(name) for name in ("tensorflow", "numpy")},
     }
-    for precision in precisions:
+    for precision in args.precisions:
         program = Program(case, precision)
-        text = program.lowered(platform)
-        (folder / f"{case.name}.{precision}.mlir.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+        text = program.lowered(args.platform)
+        (args.folder / f"{case.name}.{precision}.mlir.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     program = Program(case, "float32")
-    _save(folder / f"{case.name}.npz", program.init(1))
+    _save(args.folder / f"{case.name}.npz", program.init(1))
     content["state"] = [
         {"name": name, "shape": list(spec.shape), "dtype": spec.dtype.name}
         for name, spec in struct.named_leaves(program.spec)
     ]
-    if check:
+    if case.name in args.check:
         iterations = case.first_iterations + MORE
         before, after, operations = program.trained(iterations)
-        _save(folder / f"{case.name}.check.npz", {"after": after, "before": before})
+        _save(args.folder / f"{case.name}.check.npz", {"after": after, "before": before})
         content["check"] = {"iterations": iterations, "digest": checkpoint.digest(after)}
         content["operations"] = operations
     return content
@@ -158,7 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
     per_step: dict[str, float] = {}  # operations, by family
     # First those that are checked, which say how many operations a step of their family takes.
     for family, case in sorted(cases, key=lambda one: one[1].name not in args.check):
-        content = export(case, args.folder, args.platform, tuple(args.precisions), case.name in args.check)
+        content = export(family, case, args)
         if "operations" in content:
             per_step[family] = content["operations"] / case.steps_per_iteration
         elif family in per_step:  # which grow with the rows of the products

@@ -113,6 +113,7 @@ def digest(named: dict[str, np.ndarray]) -> str:
     """SHA-256 over the names, dtypes, shapes and bytes of all leaves, as a run's `state_digest`."""
     sha = hashlib.sha256()
     for name, leaf in named.items():
-        sha.update(f"{name} {leaf.dtype} {leaf.shape}\n".encode())
-        sha.update(np.ascontiguousarray(leaf).tobytes())
+        array = np.ascontiguousarray(leaf)
+        sha.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        sha.update(array.tobytes())
     return sha.hexdigest()

@@ -14,7 +14,13 @@ BY_ENVS = {"ppo_cartpole": "ppo_cartpole_64", "ppo_breakout": "ppo_breakout_64"}
 BY_COPIES = {"ppo_cartpole_4": "ppo_cartpole_4", "dqn_cartpole": "dqn_cartpole", "sac_pendulum": "sac_pendulum"}
 FAMILIES = (*BY_ENVS, *BY_COPIES)
 # The sizes whose states after some updates travel along, to be compared with
-CHECKED = ("ppo_cartpole_64", "ppo_breakout_64", "ppo_cartpole_4_copies_8", "dqn_cartpole_copies_1", "sac_pendulum_copies_1")
+CHECKED = (
+    "ppo_cartpole_64",
+    "ppo_breakout_64",
+    "ppo_cartpole_4_copies_8",
+    "dqn_cartpole_copies_1",
+    "sac_pendulum_copies_1",
+)
 
 
 def sized(families: Iterable[str], envs: Iterable[int], copies: Iterable[int]) -> Iterator[tuple[str, Case]]:

@@ -79,8 +79,8 @@ def sampled(agent: Agent) -> Agent:
 def in_precision(agent: Agent, precision: str) -> Agent:
     """The agent with the matrix products and convolutions of its networks in "float32" or "bfloat16".
 
-    The outermost of several counts. Parameters, what lies between products, losses, gradients and the optimiser stay in float32. Keras models of the
-    user's own have a precision of their own.
+    The outermost of several counts. Parameters, what lies between products, losses, gradients and the optimiser stay in
+    float32. Keras models of the user's own have a precision of their own.
 
     Raises:
       ValueError: for another precision.
@@ -88,9 +88,7 @@ def in_precision(agent: Agent, precision: str) -> Agent:
     if precision not in products.PRECISIONS:
         raise ValueError(f"precision is {precision!r}, expected one of {', '.join(products.PRECISIONS)}")
     functions = {name: getattr(agent, name) for name in ("init", "act", "update")}
-    return agent._replace(
-        **{name: products.in_precision(function, precision) for name, function in functions.items()}
-    )
+    return agent._replace(**{name: products.in_precision(function, precision) for name, function in functions.items()})
 
 
 def stateless(batch_size: int) -> tuple:

@@ -24,8 +24,8 @@ _SMALL = 1 << 14  # elements of the rows: below, one operation less is worth mor
 def in_precision(function: Callable[..., Any], precision: str) -> Callable[..., Any]:
     """The function with the products in it in that precision, of PRECISIONS; the outermost of several counts.
 
-    In bfloat16 their factors and results are rounded to it; devices sum in float32. What goes in and comes out keeps its
-    dtype, and so do gradients, whose products are in the same precision.
+    In bfloat16 their factors and results are rounded to it; devices sum in float32. What goes in and comes out keeps
+    its dtype, and so do gradients, whose products are in the same precision.
     """
 
     @functools.wraps(function)
