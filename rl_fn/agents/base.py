@@ -87,8 +87,8 @@ def in_precision(agent: Agent, precision: str) -> Agent:
     """
     if precision not in products.PRECISIONS:
         raise ValueError(f"precision is {precision!r}, expected one of {', '.join(products.PRECISIONS)}")
-    functions = {name: getattr(agent, name) for name in ("init", "act", "update")}
-    return agent._replace(**{name: products.in_precision(function, precision) for name, function in functions.items()})
+    scoped = lambda function: products.in_precision(function, precision)
+    return agent._replace(init=scoped(agent.init), act=scoped(agent.act), update=scoped(agent.update))
 
 
 def stateless(batch_size: int) -> tuple:
