@@ -42,7 +42,7 @@ from rl_fn.struct import Nest
 
 FOLDER = Path(__file__).parents[2] / "build" / "export-bench"
 PRECISIONS = ("float32", "bfloat16")
-MORE = 2  # iterations with gradient steps, after which states are compared
+MORE = 2  # iterations of learners from replay after their first gradient step, after which states are compared
 _MAIN = re.compile(r"^  func\.func (?:public )?@main\((?P<arguments>.*?)\) -> ", re.MULTILINE)
 _ARGUMENT = re.compile(r"%arg\d+: tensor<[^>]*>")
 
@@ -128,7 +128,9 @@ def export(family: str, case: Case, args: argparse.Namespace) -> dict[str, Any]:
         for name, spec in struct.named_leaves(program.spec)
     ]
     if case.name in args.check:
-        iterations = case.first_iterations + MORE
+        # An iteration of PPO has 16 or 32 gradient steps; after two or three of them a parameter that differed by 1e-7
+        # differs by its size, in one compiler as between two.
+        iterations = case.first_iterations + (MORE if "gradient_steps" in case.settings else 0)
         before, after, operations = program.trained(iterations)
         _save(args.folder / f"{case.name}.check.npz", {"after": after, "before": before})
         content["check"] = {"iterations": iterations, "digest": checkpoint.digest(after)}

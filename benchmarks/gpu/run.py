@@ -34,7 +34,7 @@ FOLDER = Path(__file__).parents[2] / "build" / "export-bench"
 # Products of matrices -> what JAX is told, which is what the exported programs say of theirs
 PRECISIONS = {"float32": "highest", "tf32": "high", "bfloat16": "BF16_BF16_F32"}
 # Of floating-point numbers, how much of the largest in their array two compilers may differ by. Whole numbers may not.
-TOLERANCE = 0.01
+TOLERANCE = 0.001
 
 
 def unpack(wheels: Path, site: Path) -> None:

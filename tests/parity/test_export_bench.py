@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     return root
 
 
-def test_three_iterations_in_jax_come_to_what_they_come_to_in_tensorflow(folder, capsys):
+def test_an_iteration_in_jax_comes_to_what_it_comes_to_in_tensorflow(folder, capsys):
     with pytest.raises(SystemExit) as ended:
         run.main(["--folder", str(folder), "--devices", "cpu", "--check"])
     printed = capsys.readouterr().out
@@ -31,7 +31,7 @@ def test_three_iterations_in_jax_come_to_what_they_come_to_in_tensorflow(folder,
     assert printed.startswith(f"{NAME}: ")
     with np.load(folder / f"{NAME}.check.npz") as arrays:
         before, after = (arrays[f"{when}/agent/learner/params/policy/head/kernel"] for when in ("before", "after"))
-        assert arrays["after/iteration"] == 3
+        assert arrays["after/iteration"] == 1
     assert np.abs(after - before).max() > 1e-3  # it has learned
 
 
