@@ -132,7 +132,7 @@ class RunConfig:
         group=_WHERE,
     )
     precision: str = setting(
-        "Of the networks' products of matrices; bfloat16 is for devices that are fast in it, and slow on CPUs.",
+        "Of networks' matrix products; bfloat16 is for devices that are fast in it, not CPUs.",
         "float32",
         choices=("float32", "bfloat16"),
         group=_WHAT,
