@@ -14,7 +14,8 @@ VERSION ?= 3.11
 ARGS ?=
 CASE ?=
 
-.PHONY: setup train test test-extras test-learning results test-tf220 test-python test-wheel bench check-tpu docs lint format clean
+.PHONY: setup train test test-extras test-learning results test-tf220 test-python test-wheel bench export-bench gpu-wheels \
+	check-tpu docs lint format clean
 
 setup: $(READY)
 
@@ -85,6 +86,19 @@ $(BENCH_TORCH)/.ready: constraints-bench-torch.txt
 
 bench: $(READY) $(BENCH_JAX)/.ready $(BENCH_TORCH)/.ready
 	$(BIN)/python benchmarks/agents.py $(if $(CASE),--cases $(CASE)) $(ARGS)
+
+# The steps of `make bench` in build/export-bench, for machines with JAX and no TensorFlow: docs/performance.md.
+export-bench: $(READY)
+	PYTHONPATH=. $(BIN)/python benchmarks/gpu/export.py $(ARGS)
+
+# What those machines lack of rejax and gymnax, beside it.
+GPU_PYTHON ?= 3.12
+PLATFORMS := manylinux_2_28_x86_64 manylinux_2_27_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64
+WHEELS := rejax gymnax gymnasium Farama-Notifications distrax tfp-nightly dm-tree decorator gast
+gpu-wheels: $(READY)
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --implementation cp \
+		--python-version $(GPU_PYTHON) $(PLATFORMS:%=--platform %) --constraint constraints-bench-jax.txt \
+		--dest build/export-bench/wheels $(WHEELS)
 
 # The other TensorFlow that is supported, the newest with a build for TPUs.
 $(TF220)/.ready: pyproject.toml constraints.txt

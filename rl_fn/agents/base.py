@@ -9,6 +9,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import policies, random
+from rl_fn._src.xla import products
 from rl_fn.struct import EnvSpec, Metrics, Nest, Transition
 
 Mode = Literal["train", "eval"]  # exploration is off in "eval"
@@ -73,6 +74,21 @@ def sampled(agent: Agent) -> Agent:
         return agent.act(policy, actor_state, observation, key, "train")
 
     return agent._replace(act=act)
+
+
+def in_precision(agent: Agent, precision: str) -> Agent:
+    """The agent with the matrix products and convolutions of its networks in "float32" or "bfloat16".
+
+    The outermost of several counts. Parameters, what lies between products, losses, gradients and the optimiser stay in
+    float32. Keras models of the user's own have a precision of their own.
+
+    Raises:
+      ValueError: for another precision.
+    """
+    if precision not in products.PRECISIONS:
+        raise ValueError(f"precision is {precision!r}, expected one of {', '.join(products.PRECISIONS)}")
+    scoped = lambda function: products.in_precision(function, precision)
+    return agent._replace(init=scoped(agent.init), act=scoped(agent.act), update=scoped(agent.update))
 
 
 def stateless(batch_size: int) -> tuple:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rl_fn import envs, sets, systems
 from rl_fn._src import naming
@@ -16,6 +16,10 @@ from rl_fn.runs.files import read_json
 from rl_fn.runs.scripts import hparam_values
 from rl_fn.runs.settings import checked, setting
 from rl_fn.sets import modules
+
+if TYPE_CHECKING:
+    from rl_fn.agents.base import Agent
+    from rl_fn.struct import EnvSpec
 
 FILE = "config.json"
 RECORDS = ("copy", "versions", "command")  # what config.json says beside
@@ -127,6 +131,12 @@ class RunConfig:
         high=1024,
         group=_WHERE,
     )
+    precision: str = setting(
+        "Of networks' matrix products; bfloat16 is for devices that are fast in it, not CPUs.",
+        "float32",
+        choices=("float32", "bfloat16"),
+        group=_WHAT,
+    )
     seed: int = setting(
         "The same seed and settings give the same bits.", 0, metavar="N", low=0, high=2**64 - 1, group=_WHAT
     )
@@ -229,6 +239,12 @@ class RunConfig:
         steps = {} if self.train_steps is None else {"train_steps": self.train_steps}
         hparams = sets.make(self._named(), self.hparam_override, **steps)
         return hparams if self.network is None else hparams.with_network(self.network)
+
+    def make_agent(self, spec: EnvSpec, hparams: Any, **data: Any) -> Agent:
+        """The agent, where the settings are resolved; `data` is what one that learns from a data set is made with."""
+        from rl_fn.agents.base import in_precision
+
+        return in_precision(sets.agent_module(str(self.agent)).make(spec, hparams, **data), self.precision)
 
     def make_env(self, num_envs: int) -> envs.Env | envs.HostEnv:
         """The environment, as many of it side by side where it is stepped on the host."""

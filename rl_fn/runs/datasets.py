@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rl_fn import loops, random, replay, sets, struct
+from rl_fn import loops, random, replay, struct
 from rl_fn._src.xla.calls import graph
 from rl_fn.agents.base import Agent, sampled
 from rl_fn.envs.base import Env
@@ -44,7 +44,6 @@ def make_agent(config: RunConfig, hparams: Any, spec: EnvSpec) -> tuple[Agent, R
     Raises:
       ValueError: if there is a data set for an agent that steps environments, or none for one that does not.
     """
-    module = sets.agent_module(str(config.agent))
     is_offline = hparams.schedule.is_offline
     if config.dataset is None:
         if is_offline:
@@ -52,12 +51,13 @@ def make_agent(config: RunConfig, hparams: Any, spec: EnvSpec) -> tuple[Agent, R
                 f"{config.agent} learns from a data set: name one with --dataset, a folder that rl-fn record has "
                 "written, or minari:NAME"
             )
-        return module.make(spec, hparams), config
+        return config.make_agent(spec, hparams), config
     if not is_offline:
         raise ValueError(f"dataset is {config.dataset!r}, and {config.agent} learns from environments: expected none")
     data = read(config.dataset, spec)
     hparams = hparams.of_size(data)
-    return module.make(spec, hparams, data=data), dataclasses.replace(config, hparam_override=hparam_values(hparams))
+    agent = config.make_agent(spec, hparams, data=data)
+    return agent, dataclasses.replace(config, hparam_override=hparam_values(hparams))
 
 
 def record(

@@ -18,6 +18,7 @@ from rl_fn.runs.files import read_json
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 BEST = "checkpoints/best"
+_PRECISION = "float32"  # of runs that do not say, because there was no other
 CURVES = ("events.out.tfevents.*", "metrics.csv")
 
 
@@ -74,7 +75,8 @@ def identity(content: dict[str, Any]) -> dict[str, Any]:
     """What makes a copy of a run another, from what its config.json holds."""
     settings = {name: content.get(name) for name in ("agent", "env", "seed", "copies", "copy", "init_from", "dataset")}
     arguments = {f"env_kwargs {name}": value for name, value in _values(content, "env_kwargs").items()}
-    return {**settings, **arguments, **_values(content, "hparam_override")}
+    precision = content.get("precision", _PRECISION)
+    return {**settings, "precision": precision, **arguments, **_values(content, "hparam_override")}
 
 
 def check_identity(path: Path, found: Any, content: dict[str, Any]) -> None:
@@ -83,7 +85,8 @@ def check_identity(path: Path, found: Any, content: dict[str, Any]) -> None:
     Raises:
       ValueError: if it says of another run or copy, or of none, that it is theirs.
     """
-    if changes := _differences(found if isinstance(found, dict) else {}, identity(content)):
+    told = {"precision": _PRECISION, **found} if isinstance(found, dict) else {}
+    if changes := _differences(told, identity(content)):
         raise ValueError(f"checkpoint {path} is of another run: {changes}")
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import random, sets, struct
-from rl_fn.agents.base import Agent
+from rl_fn import random, struct
+from rl_fn.agents.base import Agent, in_precision
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.media import films
@@ -75,7 +75,9 @@ def load(
                 env = films.single(env) if pictures else registry.judged_like(env, 1)
                 made.append(env)
         if agent is None:
-            agent = sets.agent_module(str(config.agent)).make(env.spec, config.make_hparams())
+            agent = config.make_agent(env.spec, config.make_hparams())
+        else:
+            agent = in_precision(agent, config.precision)
         params, iteration, notes = _read(copy, checkpoint, agent)
     except BaseException:
         _close(made)

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import loops, random, struct
-from rl_fn.agents.base import Agent
+from rl_fn.agents.base import Agent, in_precision
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv, close_and_tell
 from rl_fn.envs.host.failures import EnvFailed, Failures
@@ -65,6 +65,8 @@ class Run:
       copies: how many seeds side by side, in one program; only in compiled environments.
       devices: how many GPUs share the environments and the batches, or CPUs where there is no GPU; what is learned is
         what one device would learn, to rounding. Only in compiled environments.
+      precision: "float32", or "bfloat16" for the networks' matrix products and convolutions alone, on devices that are
+        fast in it.
       eval_episodes: whole episodes per evaluation and copy; 0 for no evaluations.
       checkpoint_seconds: the state is saved at least so often, while training goes on; 0 for every chance, before the
         report is handed over.
@@ -95,6 +97,7 @@ class Run:
         seed: int = 0,
         copies: int = 1,
         devices: int = 1,
+        precision: str = "float32",
         eval_episodes: int = 100,
         checkpoint_seconds: float = 20.0,
         eval_interval: int | None = None,
@@ -116,6 +119,7 @@ class Run:
             seed=seed,
             copies=copies,
             devices=devices,
+            precision=precision,
             eval_episodes=eval_episodes,
             checkpoint_seconds=checkpoint_seconds,
             eval_interval=eval_interval,
@@ -125,7 +129,7 @@ class Run:
             video_interval=video_interval,
             render=render,
         )
-        self._set_up(agent, env, config, eval_env, reporters, owned=[])
+        self._set_up(in_precision(agent, precision), env, config, eval_env, reporters, owned=[])
 
     @classmethod
     def from_config(cls, config: RunConfig, reporters: Sequence[Reporter] | None = None) -> Run:

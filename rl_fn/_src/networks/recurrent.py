@@ -13,6 +13,7 @@ from rl_fn._src.networks.base import OWN, Initializer, lecun_normal, orthogonal
 from rl_fn._src.networks.feedforward import dense
 from rl_fn._src.scan import scan
 from rl_fn._src.shapes import check_shape
+from rl_fn._src.xla.products import product
 from rl_fn.struct import Nest
 
 
@@ -43,7 +44,7 @@ def gru(units: int, kernel_init: Initializer | None = None) -> RecurrentNetwork:
     """
 
     def cell(params: Nest, state: tf.Tensor, projected: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        recurrent = tf.matmul(state, params["recurrent_kernel"]) + params["recurrent_bias"]
+        recurrent = product(state, params["recurrent_kernel"]) + params["recurrent_bias"]
         x_reset, x_update, x_new = tf.split(projected, 3, axis=-1)
         h_reset, h_update, h_new = tf.split(recurrent, 3, axis=-1)
         update = tf.sigmoid(x_update + h_update)
@@ -66,7 +67,7 @@ def lstm(units: int, kernel_init: Initializer | None = None) -> RecurrentNetwork
 
     def cell(params: Nest, state: tuple, projected: tf.Tensor) -> tuple[tf.Tensor, tuple]:
         hidden, carried = state
-        gates = projected + tf.matmul(hidden, params["recurrent_kernel"]) + params["recurrent_bias"]
+        gates = projected + product(hidden, params["recurrent_kernel"]) + params["recurrent_bias"]
         forget, enter, leave, new = tf.split(gates, 4, axis=-1)
         carried = tf.sigmoid(forget + 1.0) * carried + tf.sigmoid(enter) * tf.tanh(new)
         hidden = tf.sigmoid(leave) * tf.tanh(carried)
