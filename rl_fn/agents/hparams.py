@@ -18,7 +18,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -66,6 +66,7 @@ class HParams:
     A field of type `Scalar` takes a scalar tensor too, so that one compiled program can train many settings.
 
     Raises:
+      TypeError: for a name that is no hyper-parameter; it says which is meant, also by a name of another library.
       ValueError: for a value that is impossible or of the wrong type, naming the field, what was given
         and what is allowed.
     """
@@ -75,6 +76,14 @@ class HParams:
     rollout_length: int = field(1, "Steps of each environment between two updates.", low=1)
     gamma: Scalar = field(0.99, "Discount per step.", low=0.0, high=1.0)
     actor_lag: int = field(0, "Updates that the acting policy is behind the learner.", low=0, high=1_000)
+
+    def __new__(cls, *args: Any, **values: Any) -> HParams:
+        """Refuses unknown names as `override` does, before the struct's own `__init__` would."""
+        try:
+            _check_names(cls, values)
+        except ValueError as error:
+            raise TypeError(str(error)) from None
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         undeclared = set(inspect.get_annotations(type(self))) - {item.name for item in dataclasses.fields(self)}
@@ -109,11 +118,7 @@ class HParams:
 
     def override(self: Struct, /, **values: Any) -> Struct:
         """Returns a copy with other values; refuses unknown names."""
-        names = [item.name for item in dataclasses.fields(self)]
-        for name in values:
-            if name not in names:
-                what = f"{type(self).__name__} has no hyper-parameter {name!r}"
-                raise ValueError(f"{what}; {instead(name, names)}, there are: {', '.join(names)}")
+        _check_names(type(self), values)
         return dataclasses.replace(self, **values)
 
     def with_network(self: Struct, network: Any) -> Struct:
@@ -146,6 +151,13 @@ def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> 
     parameters = [*described_as.parameters.values(), of_network.replace(default=None)]
     vars(made)["__signature__"] = described_as.replace(parameters=parameters)  # what help shows
     return made
+
+
+def _check_names(struct: Any, given: Iterable[str]) -> None:
+    names = [item.name for item in dataclasses.fields(struct)]
+    for name in given:
+        if name not in names:
+            raise ValueError(f"{struct.__name__} has no hyper-parameter {name!r}; {instead(name, names)}")
 
 
 class Allowed(typing.NamedTuple):
