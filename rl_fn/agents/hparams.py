@@ -141,16 +141,31 @@ class Make(Protocol[_Theirs]):
 
 
 def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> Make[_Theirs]:
-    """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`."""
+    """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`.
+
+    What is made raises TypeError for a specification or hyper-parameters of another kind.
+    """
 
     @functools.wraps(make)
     def made(spec: Any, hparams: Any, *args: Any, network: Any = None, **kwargs: Any) -> Any:
+        _check_arguments(make, spec, hparams)
         return make(spec, hparams if network is None else hparams.with_network(network), *args, **kwargs)
 
     described_as, of_network = inspect.signature(make), inspect.Parameter("network", inspect.Parameter.KEYWORD_ONLY)
     parameters = [*described_as.parameters.values(), of_network.replace(default=None)]
     vars(made)["__signature__"] = described_as.replace(parameters=parameters)  # what help shows
     return made
+
+
+def _check_arguments(make: Callable[..., Any], spec: Any, hparams: Any) -> None:
+    if not isinstance(spec, EnvSpec):
+        raise TypeError(
+            f"{make.__module__}.make: spec is a {type(spec).__name__}, expected the specification of an environment, "
+            "such as rl.envs.make(name).spec"
+        )
+    struct = _resolved(make, inspect.get_annotations(make).get("hparams", Any))
+    if isinstance(struct, type) and not isinstance(hparams, struct):
+        raise TypeError(f"{make.__module__}.make: hparams is a {type(hparams).__name__}, expected a {struct.__name__}")
 
 
 def _check_names(struct: Any, given: Iterable[str]) -> None:
@@ -252,7 +267,7 @@ def _usual(allowed: Allowed) -> Range | None:
     return around(default, allowed.low, allowed.high)
 
 
-def _resolved(owner: type, kind: Any) -> Any:
+def _resolved(owner: Any, kind: Any) -> Any:
     """The type that an annotation names; Any where a name is not to be found, as that of a local class."""
     if not isinstance(kind, str):
         return kind

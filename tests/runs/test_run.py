@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, runs
+from rl_fn import agents, envs, runs
 from rl_fn.agents.dqn import DQNHParams
 from rl_fn.runs import Run, RunConfig, checkpoint
 from tests.envs.host.environments import Count
@@ -268,6 +268,23 @@ def test_defaults_are_those_of_the_config():
     for item in dataclasses.fields(RunConfig):
         if item.name in arguments and item.name not in ("agent", "env", "output_dir"):
             assert arguments[item.name].default in (item.default, None), item.name
+
+
+def test_what_is_no_agent_no_environment_and_no_reporter_is_refused_at_once(tmp_path):
+    agent, env = tiny.agent(), envs.make("CartPole-v1")
+    for arguments, kwargs, message in [
+        ((agents.ppo, env), {}, r"agent is the module rl_fn.agents.ppo, expected an Agent, such as rl.agents.ppo.make"),
+        ((agent, "CartPole-v1"), {}, r"expected an environment, such as rl.envs.make\('CartPole-v1'\)"),
+        (
+            (agent, Count(2)),
+            {},
+            r"env is a Count, expected one of rl.envs.make, or rl.envs.gymnasium_env\(function, num",
+        ),
+        ((agent, env), {"reporters": [print]}, r"a reporter is a builtin_function_or_method without start and report"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            Run(*arguments, tmp_path / "none", train_steps=8, **kwargs)
+    assert not (tmp_path / "none").exists()
 
 
 def counting(num_envs):
