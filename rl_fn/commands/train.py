@@ -13,6 +13,7 @@ from rl_fn.commands import elsewhere, signals
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of
 from rl_fn.runs import RunConfig, stores
+from rl_fn.runs.config import modules_of
 from rl_fn.runs.files import read_json
 from rl_fn.sets import modules
 
@@ -101,8 +102,10 @@ def train(
     for summary in run.summaries:
         print(_last_words(summary))
     if run.iteration > start and not quiet:
-        folder = settings.output_dir
-        say(f"written to {folder}; next: rl-fn evaluate {folder}, rl-fn plot {folder}, tensorboard --logdir {folder}")
+        folder, named = settings.output_dir, modules_of(vars(run.config))
+        imports = "".join(f" --import {name}" for name in named)
+        plot = f"rl-fn plot {folder}, tensorboard --logdir {folder}"
+        say(f"written to {folder}; next: rl-fn evaluate {folder}{imports}, {plot}")
 
 
 def _say_new(notes: list[str], said: int) -> int:

@@ -84,7 +84,7 @@ def auto_reset(
         return TimedState(inner, tf.zeros([batch_size], tf.int32)), observation
 
     def step(state: TimedState, action: tf.Tensor, key: random.Key) -> tuple[TimedState, EnvStep]:
-        action = tf.nest.map_structure(tf.convert_to_tensor, action)
+        action = tf.nest.map_structure(tf.convert_to_tensor, np.array(action) if isinstance(action, list) else action)
         _check_actions(spec.name, action, action_spec, state.time.shape[0])
         start_key, dynamics_key = tf.unstack(random.split(key))
         successor, reward, terminated = dynamics(state.inner, action, dynamics_key)
@@ -137,11 +137,14 @@ def _shifted(space: gymnasium.Space, x: Nest, sign: int) -> Nest:
 
 
 def _check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None:
-    """Of another shape they would broadcast, and nothing would fail."""
+    """Of another shape they would broadcast, floats would be rounded or be no action, and nothing would fail."""
     given = tf.nest.map_structure(lambda leaf: tuple(leaf.shape), action)
     expected = tf.nest.map_structure(lambda leaf: (batch_size, *leaf.shape), spec)
     if given != expected:
         raise ValueError(f"{name}: the actions have shape {given}, expected {expected}")
+    for leaf, each in zip(tf.nest.flatten(action), tf.nest.flatten(spec), strict=True):
+        if each.dtype.is_integer and not leaf.dtype.is_integer:
+            raise ValueError(f"{name}: the actions are {leaf.dtype.name}, expected integers")
 
 
 def _check_observation(name: str, observation: Nest, spec: Nest, batch_size: int) -> None:

@@ -22,7 +22,13 @@ def of_gymnasium(spec: Any, arguments: dict[str, Any]) -> Any:
     entry = spec.entry_point
     creator = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
     # Gymnasium's checker reports what is checked here too.
-    return gymnasium.make(spec, **{"disable_env_checker": True, **taken(creator, arguments)})
+    try:
+        return gymnasium.make(spec, **{"disable_env_checker": True, **taken(creator, arguments)})
+    except gymnasium.error.DependencyNotInstalled as error:
+        for extra in ("box2d", "mujoco"):
+            if extra in str(error).lower():
+                raise ImportError(f'it needs {extra}, which is not installed: pip install "rl-fn[{extra}]"') from None
+        raise
 
 
 def of_gym(name: str, arguments: dict[str, Any]) -> Any:

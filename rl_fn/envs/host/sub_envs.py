@@ -15,7 +15,7 @@ from rl_fn._src import spaces
 from rl_fn.envs import arguments
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import keeper
-from rl_fn.envs.host.base import close_and_tell, host_spec
+from rl_fn.envs.host.base import checked_actions, close_and_tell, host_spec
 from rl_fn.envs.host.failures import EnvFailed, Failures, reason_of
 from rl_fn.envs.host.infos import Infos
 from rl_fn.envs.host.session import Description, Outcome
@@ -60,7 +60,7 @@ class SubEnvs:
     Raises:
       ValueError: as `gymnasium_env`.
       EnvFailed: by `reset` and `step`, for an environment that has failed more often than that, or has failed to begin
-        an episode and, made again, three times more.
+        an episode or to make a step and, made again, three times more.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class SubEnvs:
         self._restarts = [0] * self.num_envs
         self._time = 0  # steps taken
         self._recent: list[deque[int]] = [deque() for _ in factories]  # when they were made again of late
+        self._bad_steps = [0] * self.num_envs  # that failed in a row
         self._told: set[str] = set()  # what was raised, of failures whose traceback was told
         self._seed = 0
         self._observation: Nest = None  # the newest
@@ -127,14 +128,18 @@ class SubEnvs:
 
     def step(self, actions: np.ndarray) -> EnvStep:
         """See HostEnv."""
+        if self._observation is None:
+            raise ValueError(f"{self._name}: step was called before reset")
+        decoded = self._decode(checked_actions(self.spec, self.num_envs, actions))
         self._time += 1
-        decoded = self._decode(actions)
         for one, action in zip(self._workers, decoded.tolist() if self._discrete else decoded, strict=True):
             one.submit("step", action)
         outcomes, failed = [], []
         for index in range(self.num_envs):
             outcome, failure = self._answer(index, self._timeout)
-            if failure is not None:
+            if failure is None:
+                self._bad_steps[index] = 0
+            else:
                 first = self._restarted(index, failure, is_step=True)
                 outcome = Outcome(first, 0.0, False, True, first)
                 failed.append(index)
@@ -211,6 +216,9 @@ class SubEnvs:
 
     def _restarted(self, index: int, failure: WorkerError, is_step: bool = False) -> Any:
         """Makes an environment again and returns its first observation; the failure of a step is told at once."""
+        self._bad_steps[index] += is_step
+        if self._bad_steps[index] > _STARTS:  # it is no mishap, and would go on so
+            raise self._given_up(index, failure, f"failed {_STARTS + 1} times in a row, without a good step in between")
         for start in range(_STARTS):
             self._count(index, failure)
             if is_step and start == 0:
