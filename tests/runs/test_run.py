@@ -14,6 +14,7 @@ import tensorflow as tf
 from rl_fn import agents, envs, runs
 from rl_fn.agents.dqn import DQNHParams
 from rl_fn.runs import Run, RunConfig, checkpoint
+from rl_fn.runs import folder as folders
 from tests.envs.host.environments import Count
 from tests.runs import tiny
 
@@ -220,6 +221,13 @@ def test_another_runs_folder_is_refused_before_anything_is_written(whole, env):
             make(env, folder, **settings)
     make(env, folder, eval_episodes=7, checkpoint_seconds=1.0)  # it is not another
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_of_another_agents_run_no_hyper_parameters_are_listed():
+    before = {"agent": "ppo", "env": "A", "hparam_override": {"clip": 0.2}}
+    now = {"agent": "dqn", "env": "B", "hparam_override": {"epsilon": 0.1}}
+    with pytest.raises(ValueError, match=r"another run: agent was dqn and is now ppo, env was B and is now A$"):
+        folders.check_identity("x", folders.identity(now), before)
 
 
 def test_the_folder_of_a_run_that_never_began_is_taken(env, tmp_path):
