@@ -103,7 +103,8 @@ def train(
         print(_last_words(summary))
     if run.iteration > start and not quiet:
         folder, named = settings.output_dir, modules_of(vars(run.config))
-        imports = "".join(f" --import {name}" for name in named)
+        packages = [name for name in named if not any(name.startswith(f"{other}.") for other in named)]
+        imports = "".join(f" --import {name}" for name in packages)
         plot = f"rl-fn plot {folder}, tensorboard --logdir {folder}"
         say(f"written to {folder}; next: rl-fn evaluate {folder}{imports}, {plot}")
 
