@@ -9,7 +9,7 @@ Modules are loaded when they are first used.
 
 from typing import TYPE_CHECKING, Any
 
-from rl_fn._src import lazy
+from rl_fn._src import lazy, pages
 
 if TYPE_CHECKING:  # what editors and type checkers know without running anything
     from rl_fn import (
@@ -69,7 +69,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of these
     def __getattr__(name: str) -> Any:
         if name in __all__:
             return lazy.load(f"{__name__}.{name}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{pages.whereabouts(name)}", name=name)
 
 
 def __dir__() -> list[str]:

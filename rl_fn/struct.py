@@ -12,6 +12,9 @@ from gymnasium import spaces
 
 from rl_fn._src.shapes import sizes_of
 from rl_fn._src.spaces import counts_from_zero
+from rl_fn._src.xla.autograph import leave_alone
+
+leave_alone("rl_fn")
 
 Nest: TypeAlias = Any  # a tensor, or tuples, NamedTuples and dicts of nests
 Scalar: TypeAlias = float | tf.Tensor

@@ -29,13 +29,14 @@ def likely(name: str, choices: Iterable[str]) -> str | None:
     return next(iter(_close(name, choices, _LIKELY)), None)
 
 
-def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
-    """The sentence that refuses a name: the nearest there is, and all where they are few."""
+def unknown(kind: str, name: str, choices: Iterable[str], own: str = "") -> str:
+    """The sentence that refuses a name: the nearest there is, all where they are few, and how to name one's own."""
     choices = list(choices)
     near = likely(name, choices) if len(choices) < 20 else nearest(name, choices)
     said = [f"the nearest is {near!r}"] if near else []
     said += [f"there are: {', '.join(choices)}"] if len(choices) < 20 else []
-    return f"unknown {kind} {name!r}; {', '.join(said)}"
+    hint = f"; one of your own needs {own}" if own else ""
+    return f"unknown {kind} {name!r}; {', '.join(said)}{hint}"
 
 
 def _close(name: str, choices: Iterable[str], cutoff: float) -> list[str]:

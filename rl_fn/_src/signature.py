@@ -82,7 +82,11 @@ def _decorator(specs: dict[str, str], as_graph: bool) -> Callable[[Callable[P, R
         @tf.autograph.experimental.do_not_convert  # nothing here needs it, and it would double the time to trace
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            bound = python_signature.bind(*args, **kwargs)
+            try:
+                bound = python_signature.bind(*args, **kwargs)
+            except TypeError as error:
+                names = ", ".join(python_signature.parameters)
+                raise TypeError(f"{function.__name__}: {error}; it takes {names}") from None
             bound.apply_defaults()
             for name, value in bound.arguments.items():
                 if name not in arguments and isinstance(value, np.generic):

@@ -59,6 +59,14 @@ def field(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def check_names(struct: Any, names: Iterable[str]) -> None:
+    """Raises TypeError unless all are hyper-parameters of a struct, saying which one may be meant."""
+    there_are = [item.name for item in dataclasses.fields(struct)]
+    for name in names:
+        if name not in there_are:
+            raise TypeError(f"{struct.__name__} has no hyper-parameter {name!r}; {instead(name, there_are)}")
+
+
 @dataclasses.dataclass(frozen=True)
 class HParams:
     """The hyper-parameters that every agent has. Values are checked when the struct is made.
@@ -77,13 +85,10 @@ class HParams:
     gamma: Scalar = field(0.99, "Discount per step.", low=0.0, high=1.0)
     actor_lag: int = field(0, "Updates that the acting policy is behind the learner.", low=0, high=1_000)
 
-    def __new__(cls, *args: Any, **values: Any) -> HParams:
-        """Refuses unknown names as `override` does, before the struct's own `__init__` would."""
-        try:
-            _check_names(cls, values)
-        except ValueError as error:
-            raise TypeError(str(error)) from None
-        return super().__new__(cls)
+    def __new__(cls: type[Struct], *args: Any, **values: Any) -> Struct:
+        """Refuses keywords that are no hyper-parameter with the nearest there is, as the command line does."""
+        check_names(cls, values)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         undeclared = set(inspect.get_annotations(type(self))) - {item.name for item in dataclasses.fields(self)}
@@ -118,18 +123,24 @@ class HParams:
 
     def override(self: Struct, /, **values: Any) -> Struct:
         """Returns a copy with other values; refuses unknown names."""
-        _check_names(type(self), values)
+        try:
+            check_names(type(self), values)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         return dataclasses.replace(self, **values)
 
     def with_network(self: Struct, network: Any) -> Struct:
-        """Returns a copy in which a network of one's own reads the observation; see `networks.own`.
+        """Returns a copy in which a network of one's own reads the observation, or is the memory.
+
+        See `networks.own`, and `networks.recurrent` for a memory.
 
         Raises:
           ValueError: if an agent of these hyper-parameters has no place for it.
         """
         struct: Any = type(self)
+        is_memory = isinstance(network, networks.RecurrentNetwork)
         for name, allowed in described(struct).items():
-            if networks.OWN in allowed.choices:
+            if networks.OWN in allowed.choices and (name == "memory") == is_memory:
                 return self.override(**{name: network})
         raise ValueError(f"{struct.__name__} has no place for a network of one's own")
 
@@ -143,36 +154,25 @@ class Make(Protocol[_Theirs]):
 def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> Make[_Theirs]:
     """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`.
 
-    What is made raises TypeError for a specification or hyper-parameters of another kind.
+    It also refuses what is no specification, or hyper-parameters of another agent.
     """
+    wanted = inspect.get_annotations(make).get("hparams")
 
     @functools.wraps(make)
     def made(spec: Any, hparams: Any, *args: Any, network: Any = None, **kwargs: Any) -> Any:
-        _check_arguments(make, spec, hparams)
+        if not isinstance(spec, EnvSpec):
+            raise TypeError(f"make takes env.spec first, a struct.EnvSpec, given a {type(spec).__name__}")
+        struct: Any = vars(sys.modules[make.__module__]).get(wanted) if isinstance(wanted, str) else wanted
+        struct = struct or HParams
+        if not isinstance(hparams, struct):
+            what = f"{make.__module__}.make takes a {struct.__name__}"
+            raise TypeError(f"{what} second, given a {type(hparams).__name__}")
         return make(spec, hparams if network is None else hparams.with_network(network), *args, **kwargs)
 
     described_as, of_network = inspect.signature(make), inspect.Parameter("network", inspect.Parameter.KEYWORD_ONLY)
     parameters = [*described_as.parameters.values(), of_network.replace(default=None)]
     vars(made)["__signature__"] = described_as.replace(parameters=parameters)  # what help shows
     return made
-
-
-def _check_arguments(make: Callable[..., Any], spec: Any, hparams: Any) -> None:
-    if not isinstance(spec, EnvSpec):
-        raise TypeError(
-            f"{make.__module__}.make: spec is a {type(spec).__name__}, expected the specification of an environment, "
-            "such as rl.envs.make(name).spec"
-        )
-    struct = _resolved(make, inspect.get_annotations(make).get("hparams", Any))
-    if isinstance(struct, type) and not isinstance(hparams, struct):
-        raise TypeError(f"{make.__module__}.make: hparams is a {type(hparams).__name__}, expected a {struct.__name__}")
-
-
-def _check_names(struct: Any, given: Iterable[str]) -> None:
-    names = [item.name for item in dataclasses.fields(struct)]
-    for name in given:
-        if name not in names:
-            raise ValueError(f"{struct.__name__} has no hyper-parameter {name!r}; {instead(name, names)}")
 
 
 class Allowed(typing.NamedTuple):
@@ -232,7 +232,7 @@ class Allowed(typing.NamedTuple):
             return "one of " + ", ".join(self.choices)
         kinds = " or ".join(dict.fromkeys(_WORDS.get(kind, str(kind)) for kind in _alternatives(self.kind)))
         limits = [("greater than", self.above), ("at least", self.low), ("at most", self.high)]
-        parts = [f"{words} {limit:g}" for words, limit in limits if math.isfinite(limit)]
+        parts = [f"{words} {_number_text(limit)}" for words, limit in limits if math.isfinite(limit)]
         return " ".join([kinds, " and ".join(parts)]).strip()
 
 
@@ -280,6 +280,12 @@ def _resolved(owner: Any, kind: Any) -> Any:
 def _alternatives(kind: Any) -> tuple:
     is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
     return typing.get_args(kind) if is_union else (kind,)
+
+
+def _number_text(limit: float) -> str:
+    """A limit as people write it: 0.5, 1,000, 2**62."""
+    exponent = math.log2(limit) if limit > 1e9 else 0.5
+    return f"2**{exponent:.0f}" if exponent.is_integer() else f"{limit:g}"
 
 
 def _integer(value: Any) -> int | None:

@@ -31,7 +31,7 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
     n_step: int = 5
     hidden_sizes: tuple[int, ...] = (64,)
     stream_sizes: tuple[int, ...] = field((64,), "Widths of the hidden layers of value and advantage.")
-    memory: str = field("gru", "The recurrent network.", choices=("gru", "lstm"))
+    memory: str = field("gru", "The recurrent network.", choices=networks.MEMORIES[1:])
     memory_units: int = field(64, "Its size.", low=1)
     sequence_length: int = field(16, "Steps of a sequence that are learned from.", low=1)
     burn_in: int = field(8, "Steps before them, without a gradient.", low=0)
@@ -46,7 +46,9 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
 
     def make_memory(self) -> networks.RecurrentNetwork:
         """Makes the recurrent network."""
-        return networks.lstm(self.memory_units) if self.memory == "lstm" else networks.gru(self.memory_units)
+        memory = networks.memory(self.memory, self.memory_units)
+        assert memory is not None  # "none" is no choice here
+        return memory
 
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the steps, at least `replay_capacity` of them: items are `replay.Sequence`s."""

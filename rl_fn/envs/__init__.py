@@ -14,6 +14,7 @@ from rl_fn.envs.registry import register
 
 if TYPE_CHECKING:
     from rl_fn.envs.base import Env, EnvStep, TimedState, auto_reset, count_from_zero, judged
+    from rl_fn.envs.checking import Checked, check
     from rl_fn.envs.host.base import HostEnv
     from rl_fn.envs.host.border import Border, border
     from rl_fn.envs.host.failures import EnvFailed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Border",
+    "Checked",
     "Env",
     "EnvFailed",
     "EnvStep",
@@ -28,6 +30,7 @@ __all__ = [
     "TimedState",
     "auto_reset",
     "border",
+    "check",
     "count_from_zero",
     "gym_env",
     "gymnasium_env",
@@ -39,6 +42,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("Env", "EnvStep", "TimedState", "auto_reset", "count_from_zero", "judged"), "rl_fn.envs.base"),
+    **dict.fromkeys(("Checked", "check"), "rl_fn.envs.checking"),
     "HostEnv": "rl_fn.envs.host.base",
     "EnvFailed": "rl_fn.envs.host.failures",
     **dict.fromkeys(("Border", "border"), "rl_fn.envs.host.border"),

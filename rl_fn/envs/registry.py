@@ -177,6 +177,10 @@ def judged_like(env: Any, num_envs: int, **more: Any) -> Any:
 
 def _import_module_of(name: str) -> None:
     module = name.rpartition(":")[0]
+    if module.endswith(".py"):
+        raise ValueError(
+            f"unknown environment {name!r}: a module is named without .py, as in {name.replace('.py', '', 1)!r}"
+        )
     try:
         naming.import_module(module)
     except ValueError as error:

@@ -1,13 +1,14 @@
 """Structs of hyper-parameters, those of the agents and of one's own."""
 
 import dataclasses
+import inspect
 from typing import Literal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import sets
+from rl_fn import envs, sets
 from rl_fn.agents import dqn, ppo, rainbow, trpo
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
@@ -120,3 +121,24 @@ def test_structs_are_frozen():
 def test_iterations_reach_the_steps():
     assert ppo.PPOHParams(train_steps=1000, num_envs=3, rollout_length=100, num_minibatches=1).num_iterations == 4
     assert dqn.DQNHParams(train_steps=8, num_envs=2, rollout_length=4).num_iterations == 1
+
+
+def test_a_name_of_another_library_is_answered_with_ours():
+    with pytest.raises(TypeError, match="PPOHParams has no hyper-parameter 'clip_range'; here it is clip_epsilon"):
+        ppo.PPOHParams(clip_range=0.2)
+    with pytest.raises(TypeError, match="DQNHParams has no hyper-parameter 'lerning_rate'; the nearest is"):
+        dqn.DQNHParams(lerning_rate=0.2)
+    assert "clip_epsilon" in inspect.signature(ppo.PPOHParams).parameters
+
+
+def test_large_limits_are_written_as_people_do():
+    assert str(described(HParams)["train_steps"]) == "an integer at least 1 and at most 2**62"
+    assert str(described(HParams)["actor_lag"]) == "an integer at least 0 and at most 1000"
+
+
+def test_make_says_what_it_takes():
+    env = envs.make("CartPole-v1")
+    with pytest.raises(TypeError, match=r"make takes env\.spec first, a struct\.EnvSpec, given a Env"):
+        ppo.make(env, ppo.PPOHParams())
+    with pytest.raises(TypeError, match=r"rl_fn\.agents\.ppo\.make takes a PPOHParams second, given a DQNHParams"):
+        ppo.make(env.spec, dqn.DQNHParams())

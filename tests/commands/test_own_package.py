@@ -46,6 +46,7 @@ def trained(tmp_path_factory):
         command, cwd=OWN, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
+    assert f"next: rl-fn evaluate {folder / 'run'} --import my_package, rl-fn plot" in done.stderr
     return folder / "run"
 
 

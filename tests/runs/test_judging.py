@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rl_fn import commands, envs, loops, random, runs
+from rl_fn.commands.evaluate import _number
 from rl_fn.media import curves
 from rl_fn.runs import judging
 
@@ -48,7 +49,8 @@ def test_an_agent_of_a_script_is_judged_in_the_environment_that_is_given(trained
         np.testing.assert_array_equal(one.evaluation.returns, named.evaluation.returns)
 
 
-def test_the_command_writes_what_it_says(trained, tmp_path, cli):
+def test_the_command_writes_what_it_says(trained, tmp_path, cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")  # narrower than the table, which loses no digit
     output = tmp_path / "returns.json"
     said = cli("evaluate", trained, "--episodes", "6", "--seed", "3", "--output", output)
     content = json.loads(output.read_text())
@@ -62,6 +64,7 @@ def test_the_command_writes_what_it_says(trained, tmp_path, cli):
         assert one["interquartile_mean"] == pytest.approx(np.mean(sorted(one["returns"])[1:5]))
         assert one["interval"][0] <= one["interquartile_mean"] <= one["interval"][1]
         assert f"{one['mean']:.1f}" in said.out
+        assert "{:.1f} to {:.1f}".format(*one["interval"]) in said.out
     means = [one["mean"] for one in content["copies"]]
     assert content["over_copies"]["mean"] == pytest.approx(np.mean(means))
     assert content["over_copies"]["interval"] == [min(means), max(means)]
@@ -112,3 +115,7 @@ def test_mistakes_get_one_sentence(trained, tmp_path, cli):
         ([trained, "--episodes", "2", "--output", tmp_path / "no" / "a.json"], "cannot be used"),
     ]:
         assert sentence in cli("evaluate", *words).err
+
+
+def test_large_returns_are_written_without_decimals():
+    assert [_number(value) for value in (-12.345, 9_999.0, 978_643.21)] == ["-12.3", "9999.0", "978,643"]

@@ -84,6 +84,10 @@ def test_bad_overrides_are_refused_with_what_is_allowed(overrides, message):
 def test_unknown_sets_are_refused_with_the_nearest():
     with pytest.raises(ValueError, match="unknown hyper-parameter set 'ppo_cartpol'; the nearest is 'ppo_cartpole'"):
         sets.find("ppo_cartpol")
+    with pytest.raises(
+        ValueError, match=r"unknown hyper-parameter set 'mine'; .*; one of your own needs --import my_pack"
+    ):
+        sets.find("mine")
 
 
 def test_variants_go_over_the_values_of_a_set():

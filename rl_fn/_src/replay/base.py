@@ -174,8 +174,12 @@ def convert_items(items: Nest, spec: Nest, leading: str = "N") -> tuple[Nest, tu
     items = tf.nest.map_structure(tf.convert_to_tensor, items)
     try:
         tf.nest.assert_same_structure(items, spec)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"add: items do not have the structure of the specification: {error}") from None
+    except (TypeError, ValueError):
+        given, wanted = (
+            f"{type(nest).__name__} of {', '.join(name or 'a tensor' for name, _ in named_leaves(nest))}"
+            for nest in (items, spec)
+        )
+        raise ValueError(f"add: items are a {given}, expected a {wanted} as the specification says") from None
     axes = len(leading.split())
     sizes: dict[tuple[int, ...], str] = {}
     for (name, item), (_, expected) in zip(named_leaves(items), named_leaves(spec), strict=True):

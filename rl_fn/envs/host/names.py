@@ -53,7 +53,10 @@ def gymnasium_spec(name: str, others: Iterable[str] = ()) -> Any:
             raise ValueError(f"unknown environment {name!r}: it needs {install}") from None
         if plain in gymnasium.registry:  # known, and refused for another reason
             raise ValueError(f"{name} cannot be made: {error}") from None
-        raise ValueError(naming.unknown("environment", name, [*others, *gymnasium.registry])) from None
+        choices = [*others, *gymnasium.registry]
+        raise ValueError(
+            naming.unknown("environment", name, choices, own="" if ":" in name else f"its module: my_module:{name}")
+        ) from None
 
 
 def family_of(spec: Any) -> str | None:

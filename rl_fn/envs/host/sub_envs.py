@@ -60,7 +60,7 @@ class SubEnvs:
     Raises:
       ValueError: as `gymnasium_env`.
       EnvFailed: by `reset` and `step`, for an environment that has failed more often than that, or has failed to begin
-        an episode or to make a step and, made again, three times more.
+        an episode or in a step and, made again, three times more.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class SubEnvs:
         self._restarts = [0] * self.num_envs
         self._time = 0  # steps taken
         self._recent: list[deque[int]] = [deque() for _ in factories]  # when they were made again of late
-        self._bad_steps = [0] * self.num_envs  # that failed in a row
+        self._futile = [0] * self.num_envs  # steps in a row that failed
         self._told: set[str] = set()  # what was raised, of failures whose traceback was told
         self._seed = 0
         self._observation: Nest = None  # the newest
@@ -137,9 +137,10 @@ class SubEnvs:
         outcomes, failed = [], []
         for index in range(self.num_envs):
             outcome, failure = self._answer(index, self._timeout)
-            if failure is None:
-                self._bad_steps[index] = 0
-            else:
+            self._futile[index] = 0 if failure is None else self._futile[index] + 1
+            if failure is not None:
+                if self._futile[index] > _STARTS:  # it takes no step at all, which is no accident
+                    raise self._given_up(index, failure, f"failed in {_STARTS + 1} steps in a row")
                 first = self._restarted(index, failure, is_step=True)
                 outcome = Outcome(first, 0.0, False, True, first)
                 failed.append(index)
@@ -216,9 +217,6 @@ class SubEnvs:
 
     def _restarted(self, index: int, failure: WorkerError, is_step: bool = False) -> Any:
         """Makes an environment again and returns its first observation; the failure of a step is told at once."""
-        self._bad_steps[index] += is_step
-        if self._bad_steps[index] > _STARTS:  # it is no mishap, and would go on so
-            raise self._given_up(index, failure, f"failed {_STARTS + 1} times in a row, without a good step in between")
         for start in range(_STARTS):
             self._count(index, failure)
             if is_step and start == 0:

@@ -320,9 +320,7 @@ def test_an_environment_that_never_makes_a_step_is_given_up_soon_and_told_withou
     env.reset(0)
     for _ in range(3):
         env.step(ACTIONS)
-    sentence = (
-        "environment 1 of walk failed 4 times in a row, without a good step in between: ArithmeticError: the walker"
-    )
+    sentence = "environment 1 of walk failed in 4 steps in a row: ArithmeticError: the walker"
     with pytest.raises(envs.EnvFailed, match=sentence):
         env.step(ACTIONS)
     first = caplog.records[0].getMessage().splitlines()
@@ -367,3 +365,15 @@ def test_environments_of_a_function_have_others_like_them_to_be_judged_in():
     one = Walk()
     with pytest.raises(ValueError, match="its function gives an environment that is trained in, expected a new one"):
         registry.judged_like(envs.gymnasium_env(lambda: one), 1)
+
+
+def test_an_environment_that_takes_no_step_at_all_is_given_up_soon(caplog):
+    env = envs.gymnasium_env(lambda: Walk(every=1), num_envs=1)
+    env.reset(0)
+    for _ in range(3):
+        env.step(ACTIONS[:1])
+    with pytest.raises(
+        envs.EnvFailed, match=r"environment 0 of <lambda> failed in 4 steps in a row: Arithm.*the walker"
+    ):
+        env.step(ACTIONS[:1])
+    assert len(caplog.records) == 3
