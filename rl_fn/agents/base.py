@@ -16,6 +16,8 @@ Mode = Literal["train", "eval"]  # exploration is off in "eval"
 
 
 class ActorStep(NamedTuple):
+    """What an agent does in a step: `action`, what its actor carries on, and `extras` for the update."""
+
     action: tf.Tensor  # [B, ...]
     actor_state: Nest
     extras: dict[str, Nest]  # stored in the trajectory for the update
@@ -48,7 +50,21 @@ class Schedule(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """A learning algorithm. None of the functions touches anything but its arguments."""
+    """A learning algorithm. None of the functions touches anything but its arguments.
+
+    Attributes:
+      schedule: what it was made for: `num_envs` B and `rollout_length` T.
+      init: `key -> agent_state`, a NamedTuple of tensors of any names, of which `policy` holds all that acting needs.
+      init_actor: `batch_size -> actor_state`, what an actor carries from step to step, reset where an episode begins;
+        `stateless` where that is nothing.
+      act: `(policy, actor_state, observation [B, ...], key, mode) -> ActorStep(action [B, ...], actor_state, extras)`;
+        mode "eval" is without exploration, and extras are a dict of what `update` finds in the trajectory.
+      update: `(agent_state, trajectory, key) -> (agent_state, metrics)`. The trajectory is a `struct.Transition` with
+        leading axes `[T, B]`; the state keeps its structure, shapes and dtypes; metrics are a dict of scalars.
+      cut: `agent_state -> agent_state`, where all environments begin anew between two trajectories: what waits for its
+        next steps ends there, as truncated.
+      max_policy_lag: updates that the policy may be behind that acted in what `update` gets; None for any.
+    """
 
     schedule: Schedule
     # key -> agent_state

@@ -64,8 +64,7 @@ def check_names(struct: Any, names: Iterable[str]) -> None:
     there_are = [item.name for item in dataclasses.fields(struct)]
     for name in names:
         if name not in there_are:
-            what = f"{struct.__name__} has no hyper-parameter {name!r}"
-            raise TypeError(f"{what}; {instead(name, there_are)}, there are: {', '.join(there_are)}")
+            raise TypeError(f"{struct.__name__} has no hyper-parameter {name!r}; {instead(name, there_are)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +74,9 @@ class HParams:
     A field of type `Scalar` takes a scalar tensor too, so that one compiled program can train many settings.
 
     Raises:
+      TypeError: for a name that is no hyper-parameter; it says which is meant, also by a name of another library.
       ValueError: for a value that is impossible or of the wrong type, naming the field, what was given
         and what is allowed.
-      TypeError: for a name that is no hyper-parameter; it says ours where the name is that of another library.
     """
 
     train_steps: int = field(500_000, "Environment steps of the whole run, over all environments.", low=1, high=2**62)
@@ -273,7 +272,7 @@ def _usual(allowed: Allowed) -> Range | None:
     return around(default, allowed.low, allowed.high)
 
 
-def _resolved(owner: type, kind: Any) -> Any:
+def _resolved(owner: Any, kind: Any) -> Any:
     """The type that an annotation names; Any where a name is not to be found, as that of a local class."""
     if not isinstance(kind, str):
         return kind

@@ -12,8 +12,8 @@ from rl_fn._src.xla.startup import import_tensorflow
 from rl_fn.commands import elsewhere, signals
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of
-from rl_fn.envs import registry
 from rl_fn.runs import RunConfig, stores
+from rl_fn.runs.config import modules_of
 from rl_fn.runs.files import read_json
 from rl_fn.sets import modules
 
@@ -102,18 +102,11 @@ def train(
     for summary in run.summaries:
         print(_last_words(summary))
     if run.iteration > start and not quiet:
-        folder = settings.output_dir
-        own = [
-            *settings.imports,
-            registry.module_named(run.config.env or ""),
-            (settings.network or "").rpartition(":")[0],
-        ]
-        imports = ",".join(dict.fromkeys(filter(None, own)))
-        named = f" --import {imports}" if imports else ""
-        say(
-            f"written to {folder}; next: rl-fn evaluate {folder}{named}, rl-fn plot {folder}, "
-            f"tensorboard --logdir {folder}"
-        )
+        folder, named = settings.output_dir, modules_of(vars(run.config))
+        packages = [name for name in named if not any(name.startswith(f"{other}.") for other in named)]
+        imports = "".join(f" --import {name}" for name in packages)
+        plot = f"rl-fn plot {folder}, tensorboard --logdir {folder}"
+        say(f"written to {folder}; next: rl-fn evaluate {folder}{imports}, {plot}")
 
 
 def _say_new(notes: list[str], said: int) -> int:

@@ -152,11 +152,14 @@ def _shifted(space: gymnasium.Space, x: Nest, sign: int) -> Nest:
 
 
 def _check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None:
-    """Of another shape they would broadcast, and nothing would fail."""
+    """Of another shape they would broadcast, floats would be rounded or be no action, and nothing would fail."""
     given = tf.nest.map_structure(lambda leaf: tuple(leaf.shape), action)
     expected = tf.nest.map_structure(lambda leaf: (batch_size, *leaf.shape), spec)
     if given != expected:
         raise ValueError(f"{name}: the actions have shape {given}, expected {expected}")
+    for leaf, each in zip(tf.nest.flatten(action), tf.nest.flatten(spec), strict=True):
+        if each.dtype.is_integer and not leaf.dtype.is_integer:
+            raise ValueError(f"{name}: the actions are {leaf.dtype.name}, expected integers")
 
 
 def _check_start(name: str, state: Nest, batch_size: int) -> None:

@@ -319,18 +319,25 @@ class RunConfig:
         return sets.find(str(self.hparams))
 
 
-def _check_modules(path: Path, content: dict[str, Any]) -> None:
-    """Checks that nothing would be imported only because a file says so."""
+def modules_of(content: Mapping[str, Any]) -> list[str]:
+    """The modules of the user's own that settings name, each once."""
     imports, agent, env = content.get("imports"), content.get("agent"), content.get("env")
-    for name in imports if isinstance(imports, list) else []:
-        modules.check(str(name), path)
-    if isinstance(agent, str):
-        modules.check_agent(agent, path)
+    found = [str(name) for name in imports] if isinstance(imports, list | tuple) else []
+    if isinstance(agent, str) and not modules.is_ours(agent):
+        found.append(agent)
     values = content.get("hparam_override")
     for value in [content.get("network"), *(values.values() if isinstance(values, dict) else ())]:
-        modules.check_reference(value, path)
+        if isinstance(value, str) and naming.is_reference(value):
+            found.append(value.partition(":")[0])
     if isinstance(env, str) and (module := registry.module_named(env)):
-        modules.check(module, path)
+        found.append(module)
+    return list(dict.fromkeys(found))
+
+
+def _check_modules(path: Path, content: dict[str, Any]) -> None:
+    """Checks that nothing would be imported only because a file says so."""
+    for name in modules_of(content):
+        modules.check(name, path)
 
 
 def _plain(value: Any) -> Any:

@@ -128,6 +128,8 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     """In words, what two runs have not in common; "" if there is nothing."""
     # As texts, because NaN is not equal to itself.
     different = [name for name in {**before, **now} if _text(before.get(name)) != _text(now.get(name))]
+    if "agent" in different:  # whose hyper-parameters are others
+        different = [name for name in different if name in ("agent", "env")]
     return ", ".join(f"{name} was {before.get(name)} and is now {now.get(name)}" for name in different)
 
 

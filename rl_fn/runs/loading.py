@@ -65,7 +65,10 @@ def load(
     if not checkpoints.list_iterations(copy / folder.CHECKPOINTS):
         raise ValueError(f"{copy} has no checkpoint yet")
     if (agent is None or env is None) and not config.is_named:
-        raise ValueError(f"{copy} was trained by an agent without a name: give agent and env")
+        raise ValueError(
+            f"{copy} was trained by an agent without a name: give agent and env, as its script makes them, to "
+            "rl.runs.load or rl.runs.evaluate; for commands, rl.sets.register gives an agent a name"
+        )
     made = []
     try:
         if env is None:
@@ -97,7 +100,9 @@ def copy_folders(run: Path | str) -> list[Path]:
         return [run]
     found = [path for path in run.glob("run_*") if re.fullmatch(r"run_\d+", path.name) and (path / FILE).is_file()]
     if not found:
-        raise ValueError(f"{run} holds no run: there is no {FILE} in it")
+        inside = sorted(path.parent.parent.name for path in run.glob(f"*/run_0/{FILE}"))
+        runs = f"; there are runs in it: {', '.join(inside[:10])}{', ...' * (len(inside) > 10)}" if inside else ""
+        raise ValueError(f"{run} holds no run: there is no {FILE} in it{runs}")
     return sorted(found, key=copy_number)
 
 

@@ -56,13 +56,17 @@ class Policy:
           An action that the environment takes, an int where actions are Discrete; or an array of actions.
 
         Raises:
-          ValueError: for an observation of another shape, or another number of them than is remembered.
+          ValueError: for an observation of another shape, with infinity or NaN in it, or another number of them than is
+            remembered.
         """
         axes = _batch_axes(self.spec.observation_space, observation)
         inputs = encode(self.spec.observation_space, axes)(observation)
         if not axes:
             inputs = tf.nest.map_structure(lambda leaf: leaf[np.newaxis], inputs)
-        size = len(tf.nest.flatten(inputs)[0])
+        leaves = tf.nest.flatten(inputs)
+        if not all(np.isfinite(leaf).all() for leaf in leaves if leaf.dtype.kind == "f"):
+            raise ValueError("the observation holds infinity or NaN, of which no action comes")
+        size = len(leaves[0])
         if (remembered := self._remembered()) not in (None, size):
             raise ValueError(
                 f"{size} observations were given, and what is remembered is of {remembered}: say reset() where their "

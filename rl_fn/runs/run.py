@@ -30,6 +30,7 @@ from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
 from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores, telling
 from rl_fn.runs.config import RunConfig
+from rl_fn.runs.parts import check_parts
 from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.placing import place
 from rl_fn.runs.report import Report, make_report
@@ -84,6 +85,7 @@ class Run:
       reporters: what watches the run, in place of `[TensorBoard(), Table()]`; films are added where they are asked for.
 
     Raises:
+      TypeError: at once, if the agent, the environment or a reporter is something else.
       ValueError: at once, for settings that cannot be, or if the folder holds another run.
     """
 
@@ -110,6 +112,7 @@ class Run:
         eval_env: Env | HostEnv | Callable[[int], HostEnv] | None = None,
         reporters: Sequence[Reporter] | None = None,
     ):
+        check_parts(agent, env, reporters or ())
         config = RunConfig(
             hparams=None,
             output_dir=stores.path(str(output_dir)),

@@ -35,6 +35,20 @@ def test_every_copy_is_judged_as_it_is_alone(trained):
     np.testing.assert_array_equal(both[0].evaluation.returns, expected.returns)
 
 
+def test_mistakes_are_told_before_anything_is_iterated_over(trained, tmp_path):
+    with pytest.raises(ValueError, match=r"holds no run: there is no config.json in it$"):
+        judging.evaluate(tmp_path)
+    with pytest.raises(ValueError, match=f"holds no run: .*; there are runs in it: .*{trained.name}"):
+        judging.evaluate(trained.parent)
+
+
+def test_an_agent_of_a_script_is_judged_in_the_environment_that_is_given(trained):
+    loaded = runs.load(trained)
+    given = judging.evaluate(trained, agent=loaded.agent, env=loaded.env, episodes=3)
+    for one, named in zip(given, judging.evaluate(trained, episodes=3), strict=True):
+        np.testing.assert_array_equal(one.evaluation.returns, named.evaluation.returns)
+
+
 def test_the_command_writes_what_it_says(trained, tmp_path, cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")  # narrower than the table, which loses no digit
     output = tmp_path / "returns.json"

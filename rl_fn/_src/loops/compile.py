@@ -247,8 +247,10 @@ def check_specs(label: str, given: Nest, expected: Nest) -> None:
     """Raises ValueError, naming the leaf, if two nests of tensors differ in their structure, a shape or a dtype."""
     try:
         tf.nest.assert_same_structure(given, expected)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{label}: the state has another structure than before: {error}") from None
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{label}: the state has another structure than before: {_differences(given, expected)}"
+        ) from None
     pairs = zip(struct.named_leaves(given), struct.named_leaves(expected), strict=True)
     for (name, leaf), (_, spec) in pairs:
         if leaf.shape != spec.shape or leaf.dtype != spec.dtype:
@@ -256,3 +258,16 @@ def check_specs(label: str, given: Nest, expected: Nest) -> None:
                 f"{label}: {name} is {leaf.dtype.name} {tuple(leaf.shape)}, "
                 f"expected {spec.dtype.name} {tuple(spec.shape)}"
             )
+
+
+def _differences(given: Nest, expected: Nest) -> str:
+    """The leaves by which two nests differ, by name, or that the same names are in other containers."""
+    names, before = ([name for name, _ in struct.named_leaves(nest)] for nest in (given, expected))
+    gone = [name for name in before if name not in names]
+    new = [name for name in names if name not in before]
+    told = [
+        f"{some[0]}{f' and {len(some) - 1} more' * (len(some) > 1)} {word}"
+        for some, word in ((gone, "gone"), (new, "new"))
+        if some
+    ]
+    return " and ".join(told) or "the same leaves in other tuples, lists or dicts"

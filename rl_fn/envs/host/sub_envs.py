@@ -15,7 +15,7 @@ from rl_fn._src import spaces
 from rl_fn.envs import arguments
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import keeper
-from rl_fn.envs.host.base import close_and_tell, host_spec
+from rl_fn.envs.host.base import checked_actions, close_and_tell, host_spec
 from rl_fn.envs.host.failures import EnvFailed, Failures, reason_of
 from rl_fn.envs.host.infos import Infos
 from rl_fn.envs.host.session import Description, Outcome
@@ -128,8 +128,10 @@ class SubEnvs:
 
     def step(self, actions: np.ndarray) -> EnvStep:
         """See HostEnv."""
+        if self._observation is None:
+            raise ValueError(f"{self._name}: step was called before reset")
+        decoded = self._decode(checked_actions(self.spec, self.num_envs, actions))
         self._time += 1
-        decoded = self._decode(actions)
         for one, action in zip(self._workers, decoded.tolist() if self._discrete else decoded, strict=True):
             one.submit("step", action)
         outcomes, failed = [], []
