@@ -17,7 +17,9 @@ RUN case "$DEVICE" in \
       cpu) pip install --no-cache-dir --constraint constraints.txt ".[$EXTRAS]" "ray[default]" ;; \
       gpu) pip install --no-cache-dir --constraint constraints.txt ".[$EXTRAS]" "ray[default]" "tensorflow[and-cuda]" ;; \
       tpu) pip install --no-cache-dir --no-deps --requirement constraints-tpu.txt . \
-           && pip install --no-cache-dir fsspec s3fs gcsfs "ray[default]" ;; \
+           && python -c "import sys; from rl_fn.systems import packing; print(*packing.of_extras(sys.argv[1].split(',')), sep='\n')" \
+                "$EXTRAS" > /tmp/extras.txt \
+           && pip install --no-cache-dir --constraint constraints-tpu.txt --requirement /tmp/extras.txt "ray[default]" ;; \
       *) echo "DEVICE is $DEVICE, expected cpu, gpu or tpu" >&2; exit 2 ;; \
     esac
 

@@ -9,10 +9,13 @@ BENCH_JAX := .venv-bench-jax
 BENCH_TORCH := .venv-bench-torch
 TPU := .venv-tpu
 TF220 := .venv-tf220
+WHEEL := .venv-wheel
+VERSION ?= 3.11
 ARGS ?=
 CASE ?=
 
-.PHONY: setup train test test-extras test-learning results test-tf220 bench check-tpu docs lint format clean
+.PHONY: setup train test test-extras test-learning results test-tf220 test-python test-wheel bench export-bench gpu-wheels \
+	check-tpu docs lint format clean
 
 setup: $(READY)
 
@@ -29,7 +32,7 @@ SWEPT := $(patsubst %,tests/agents/test_%.py,loops scalars shared truncation) te
 STEPPED := tests/loops tests/envs
 NUMERIC := tests/losses tests/returns tests/policies
 STARTED := tests/commands tests/search tests/media tests/xla
-ELSEWHERE := tests/learning tests/parity tests/extras tests/services
+ELSEWHERE := tests/learning tests/parity tests/extras tests/services tests/installed
 APART := tests/agents tests/replay tests/runs $(STEPPED) $(NUMERIC) $(STARTED) $(ELSEWHERE)
 test: $(READY)
 	$(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) -n auto $(ARGS)
@@ -84,6 +87,19 @@ $(BENCH_TORCH)/.ready: constraints-bench-torch.txt
 bench: $(READY) $(BENCH_JAX)/.ready $(BENCH_TORCH)/.ready
 	$(BIN)/python benchmarks/agents.py $(if $(CASE),--cases $(CASE)) $(ARGS)
 
+# The steps of `make bench` in build/export-bench, for machines with JAX and no TensorFlow: docs/performance.md.
+export-bench: $(READY)
+	PYTHONPATH=. $(BIN)/python benchmarks/gpu/export.py $(ARGS)
+
+# What those machines lack of rejax and gymnax, beside it.
+GPU_PYTHON ?= 3.12
+PLATFORMS := manylinux_2_28_x86_64 manylinux_2_27_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64
+WHEELS := rejax gymnax gymnasium Farama-Notifications distrax tfp-nightly dm-tree decorator gast
+gpu-wheels: $(READY)
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --implementation cp \
+		--python-version $(GPU_PYTHON) $(PLATFORMS:%=--platform %) --constraint constraints-bench-jax.txt \
+		--dest build/export-bench/wheels $(WHEELS)
+
 # The other TensorFlow that is supported, the newest with a build for TPUs.
 $(TF220)/.ready: pyproject.toml constraints.txt
 	test -x $(TF220)/bin/python || $(PYTHON) -m venv $(TF220)
@@ -94,6 +110,36 @@ $(TF220)/.ready: pyproject.toml constraints.txt
 test-tf220: $(TF220)/.ready
 	$(TF220)/bin/python -m pytest tests/loops tests/xla tests/test_random.py tests/test_scan.py tests/agents \
 		tests/replay/test_uniform.py tests/envs/compiled/test_cartpole.py -n auto $(ARGS)
+
+# With another Python: an environment of its own, and some tests of every room of the house.
+PYTHONS := 3.10 3.11 3.12 3.13
+.venv-py%/.ready: pyproject.toml constraints.txt
+	@test -n "$(filter $*,$(PYTHONS))" || { echo "VERSION is $*, expected one of $(PYTHONS)" >&2; exit 2; }
+	@python$* --version >/dev/null 2>&1 || test -x $(@D)/bin/python || { echo "make test-python needs python$* on the PATH: \
+	install Python $* first, or with pyenv say PYENV_VERSION=$*.N make test-python VERSION=$*" >&2; exit 2; }
+	test -x $(@D)/bin/python || python$* -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+SOME := tests/test_imports.py tests/test_signature.py tests/agents/test_hparams.py tests/envs/host/test_gymnasium.py \
+	$(patsubst %,tests/commands/test_%.py,envs parser show start) tests/envs/compiled/test_cartpole.py \
+	tests/losses/test_value.py tests/replay/test_uniform.py tests/runs/test_config.py
+test-python: .venv-py$(VERSION)/.ready
+	.venv-py$(VERSION)/bin/python -m pytest $(SOME) -n auto $(ARGS)
+
+# The package as others get it: built, installed in an environment of its own, and used from an empty folder.
+$(WHEEL)/.ready: pyproject.toml constraints.txt
+	test -x $(WHEEL)/bin/python || $(PYTHON) -m venv $(WHEEL)
+	$(WHEEL)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt build mypy pytest types-tensorflow
+	touch $@
+
+test-wheel: $(WHEEL)/.ready
+	rm -rf dist
+	$(WHEEL)/bin/python -m build --outdir dist . >/dev/null
+	$(WHEEL)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	$(WHEEL)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/*.whl
+	cd $$(mktemp -d) && $(CURDIR)/$(WHEEL)/bin/python -m pytest $(CURDIR)/tests/installed $(CURDIR)/tests/test_readme.py \
+		--import-mode importlib --noconftest -p no:cacheprovider $(ARGS)
 
 # That every training step compiles for TPU (see docs/tpu.md); needs no TPU, and Python 3.11 or later.
 $(TPU)/.ready: pyproject.toml constraints-tpu.txt
@@ -119,4 +165,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(EXTRAS) $(SERVICES) $(BENCH_JAX) $(BENCH_TORCH) $(TPU) $(TF220) build dist *.egg-info
+	rm -rf $(VENV) $(EXTRAS) $(SERVICES) $(BENCH_JAX) $(BENCH_TORCH) $(TPU) $(TF220) $(WHEEL) $(PYTHONS:%=.venv-py%) build dist *.egg-info

@@ -89,10 +89,22 @@ def _of(name: str, computations: dict, unknown: int, unknown_inside: int) -> Cos
             inner = _of(loop, computations, unknown_inside, unknown_inside)
             operations += trips * inner.operations
             traffic += trips * inner.bytes
+        elif instruction.op in ("call", "conditional"):
+            # Of a choice the dearest part counts, which is learning.
+            inner = max(_of(part, computations, unknown, unknown_inside) for part in _called(instruction))
+            operations += inner.operations
+            traffic += inner.bytes
         elif instruction.op not in _FREE:
             operations += _products(instruction, body, computations)
             traffic += _traffic(instruction, body, computations)
     return Cost(operations, traffic)
+
+
+def _called(instruction: Instruction) -> list[str]:
+    """The computations of a call, or those of a condition that it chooses from."""
+    several = re.search(r"branch_computations=\{([^}]*)\}", instruction.attributes)
+    single = r"(?:to_apply|true_computation|false_computation)=%([^\s,}]+)"
+    return re.findall(r"%([^\s,]+)", several[1]) if several else re.findall(single, instruction.attributes)
 
 
 def _products(instruction: Instruction, body: dict[str, Instruction], computations: dict) -> float:
@@ -107,9 +119,9 @@ def _products(instruction: Instruction, body: dict[str, Instruction], computatio
 
 
 def _inside(instruction: Instruction, computations: dict) -> dict[str, Instruction]:
-    """What a fusion or a call is made of."""
-    called = re.search(r"(?:calls|to_apply)=%([^\s,}]+)", instruction.attributes)
-    return computations[called[1]] if called and instruction.op in ("fusion", "call") else {}
+    """What a fusion is made of."""
+    called = re.search(r"calls=%([^\s,}]+)", instruction.attributes)
+    return computations[called[1]] if called and instruction.op == "fusion" else {}
 
 
 def _traffic(instruction: Instruction, body: dict[str, Instruction], computations: dict) -> float:

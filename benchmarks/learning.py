@@ -24,11 +24,13 @@ import numpy as np
 
 from rl_fn import envs, sets
 from rl_fn.media import curves, plots, statistics
-from rl_fn.runs.config import read_json
+from rl_fn.runs.files import read_json
 
 ROOT = Path(__file__).parents[1]
 ROWS, PUBLISHED = ROOT / "benchmarks" / "results" / "learning.json", ROOT / "benchmarks" / "published.json"
 PAGE, PICTURES = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
+README = ROOT / "README.md"
+README_ROW = re.compile(r"^(\| .+? \| .+? \| ).+?( \| `rl-fn train --hparams (\S+) .*` \|)$", re.MULTILINE)
 SEEDS = range(5)
 EVALUATIONS = 20
 # Environment -> the half-trained run whose steps agents learn from that step none themselves
@@ -179,6 +181,18 @@ def write_page() -> None:
     by_env.update({env: [*names, *extra] for env, names in by_env.items() if (extra := variants(rows, env))})
     parts = [section(env, names, rows, published.get(env, {})) for env, names in sorted(by_env.items())]
     PAGE.write_text(HEAD + "\n".join(parts))
+    README.write_text(README_ROW.sub(lambda found: readme_row(found, rows), README.read_text()))
+
+
+def readme_row(found: re.Match[str], rows: dict[str, Any]) -> str:
+    """A line of the table in README.md, with what was measured where the set has a row."""
+    if found[3] not in rows:
+        return found[0]
+    row = rows[found[3]]
+    low, median, high = np.quantile(row["returns"], [0, 0.5, 1])
+    digits = 1 if max(abs(low), abs(high)) > 2 else 2
+    score = f"{median:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{found[1]}{row['steps']:,} | {score}{found[2]}"
 
 
 def variants(rows: dict[str, Any], env: str) -> list[str]:

@@ -7,14 +7,39 @@
 Modules are loaded when they are first used.
 """
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rl_fn._src.xla.garbage import collected_later
+from rl_fn._src import lazy, pages
+
+if TYPE_CHECKING:  # what editors and type checkers know without running anything
+    from rl_fn import (
+        agents,
+        envs,
+        intrinsic,
+        learning,
+        loops,
+        losses,
+        media,
+        networks,
+        normalization,
+        optimizers,
+        planning,
+        policies,
+        random,
+        replay,
+        returns,
+        runs,
+        search,
+        sets,
+        struct,
+        transforms,
+        updates,
+    )
 
 __version__ = "0.1.0"
 
-_MODULES = (
+__all__ = [
+    "__version__",
     "agents",
     "envs",
     "intrinsic",
@@ -36,16 +61,15 @@ _MODULES = (
     "struct",
     "transforms",
     "updates",
-)
-
-__all__ = [*_MODULES, "__version__"]
+]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        with collected_later():
-            return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return lazy.load(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{pages.whereabouts(name)}", name=name)
 
 
 def __dir__() -> list[str]:

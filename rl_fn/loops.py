@@ -37,7 +37,7 @@ How many environments, how long a rollout and how far behind the acting policy i
 """
 
 from rl_fn._src.loops.chunks import Chunk, EpisodeMeans, StepReport, Stop, Stopped, summarize
-from rl_fn._src.loops.compile import Compiled, Running, compile, vectorize
+from rl_fn._src.loops.compile import Compiled, Running, compile, lower, vectorize
 from rl_fn._src.loops.evaluate import MAX_STEPS, Evaluation, evaluate, host_evaluate
 from rl_fn._src.loops.finite import NonFiniteError, nonfinite
 from rl_fn._src.loops.host_actors import HostActors, HostPlayer
@@ -96,6 +96,7 @@ __all__ = [
     "init_host_state",
     "init_offline_state",
     "init_state",
+    "lower",
     "make_learner",
     "nonfinite",
     "offline_step",

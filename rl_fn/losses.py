@@ -6,6 +6,9 @@ of that axis; an argument without any counts for the whole batch. Anything else 
 be `[B, B]`. Sizes may be unknown. Weighting and averaging belong to the caller. The dtype follows the inputs.
 """
 
+from typing import TYPE_CHECKING
+
+from rl_fn._src import pages
 from rl_fn._src.losses.action_value_gradient import dpg_loss, qpg_loss, rm_loss, rpg_loss
 from rl_fn._src.losses.actor_critic import (
     categorical_sac_actor_loss,
@@ -171,3 +174,6 @@ __all__ = [
     "vmpo_loss",
     "vmpo_weights",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = pages.attribute_of(__name__)

@@ -9,6 +9,7 @@ from rl_fn._src.networks.actor_critic import ActorCritic, actor_critic
 from rl_fn._src.networks.autoencoder import Posterior, VariationalAutoencoder, variational_autoencoder
 from rl_fn._src.networks.base import (
     ACTIVATIONS,
+    OWN,
     KeyedNetwork,
     Network,
     layer_norm,
@@ -35,10 +36,10 @@ from rl_fn._src.networks.mixture_density import Mixture, MixtureDensityMemory, P
 from rl_fn._src.networks.noisy import NOISES, NoisyNetwork, noisy
 from rl_fn._src.networks.normalized import BatchNormNetwork, batch_norm_mlp, dropout_mlp
 from rl_fn._src.networks.observations import flatten, image
-from rl_fn._src.networks.own import OWN, is_own, own
+from rl_fn._src.networks.own import is_own, own
 from rl_fn._src.networks.policy_and_value import policy_and_value
 from rl_fn._src.networks.reconstruction import ObservationModel, observation_model
-from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory
+from rl_fn._src.networks.recurrent import MEMORIES, RecurrentNetwork, gru, lstm, memory, recurrent
 from rl_fn._src.networks.recurrent_values import RecurrentValues, recurrent_values
 from rl_fn._src.networks.torsos import ENCODERS, TORSOS, Encoder, encoder, torso
 from rl_fn._src.networks.world_model import (
@@ -112,6 +113,7 @@ __all__ = [
     "own",
     "policy_and_value",
     "policy_layer",
+    "recurrent",
     "recurrent_values",
     "rssm",
     "separate",

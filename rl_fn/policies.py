@@ -6,6 +6,9 @@ that they do not depend on device or mode. `legal` masks the actions that may be
 must be legal for each example.
 """
 
+from typing import TYPE_CHECKING
+
+from rl_fn._src import pages
 from rl_fn._src.policies.distributions import (
     ClippedSample,
     Distribution,
@@ -81,3 +84,6 @@ __all__ = [
     "uniform_action",
     "unit_box",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = pages.attribute_of(__name__)

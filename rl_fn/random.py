@@ -18,14 +18,15 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from rl_fn._src import shards, shuffle
-from rl_fn._src.shapes import Size, check_broadcasts, sizes_of
+from rl_fn._src.shapes import Size, as_sizes, check_broadcasts, sizes_of
 from rl_fn._src.xla.kept import kept
 
 Key: TypeAlias = tf.Tensor  # uint32[2]
-Shape: TypeAlias = Sequence[Size]  # scalar tensors where a size is unknown
+Shape: TypeAlias = Size | Sequence[Size]  # scalar tensors where a size is unknown; or a tensor, as `tf.shape(x)` is
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
@@ -43,11 +44,14 @@ def key(seed: int | tf.Tensor) -> Key:
 
     Raises:
       ValueError: if the seed is a Python integer outside [0, 2**64).
+      TypeError: if it is no integer.
     """
-    if isinstance(seed, tf.Tensor):
+    if isinstance(seed, tf.Tensor) and seed.dtype.is_integer and seed.shape.rank == 0:
         wide = tf.cast(seed, tf.uint64)
         halves = [tf.bitwise.right_shift(wide, tf.constant(32, tf.uint64)), wide]
         return tf.stack([tf.cast(half, tf.uint32) for half in halves])
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"key: seed is {seed!r}, expected an integer in [0, 2**64)")
     seed = int(seed)
     if not 0 <= seed < 2**64:
         raise ValueError(f"key: seed is {seed}, expected an integer in [0, 2**64)")
@@ -98,10 +102,10 @@ def fold_in(key: Key, data: int | tf.Tensor) -> Key:
 
 def bits(key: Key, shape: Shape = ()) -> tf.Tensor:
     """Independent uniform `uint32` words of the given shape."""
-    return _words(key, (), shape)
+    return _words(key, (), as_sizes(shape))
 
 
-def _words(key: Key, before: Shape, shape: Shape) -> tf.Tensor:
+def _words(key: Key, before: Sequence[Size], shape: Sequence[Size]) -> tf.Tensor:
     """Words `[*before, *shape]`; where devices share an axis of `shape`, a device's part of the words of all."""
     if (axis := shards.axis_of_rows(shape)) is not None:
         return _words_of_rows(key, (*before, *shape), len(before) + axis)
@@ -141,7 +145,7 @@ def uniform(key: Key, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype:
     Returns:
       A tensor of `shape` and `dtype`.
     """
-    dtype = tf.as_dtype(dtype)
+    dtype, shape = tf.as_dtype(dtype), as_sizes(shape)
     check_broadcasts("uniform", shape, low=low, high=high)
     if dtype == tf.float64:
         words = _words(key, (2,), shape)
@@ -198,6 +202,7 @@ def randint(key: Key, shape: Shape, low: Any, high: Any, dtype: tf.DType = tf.in
     """
     if isinstance(low, int) and isinstance(high, int) and not 1 <= high - low < 2**31:
         raise ValueError(f"randint: the range is [{low}, {high}), expected 1 to 2**31 - 1 values")
+    shape = as_sizes(shape)
     check_broadcasts("randint", shape, low=low, high=high)
     span = tf.cast(high, tf.int64) - tf.cast(low, tf.int64)
     words = tf.cast(_words(key, (2,), shape), tf.int64)
@@ -208,13 +213,14 @@ def randint(key: Key, shape: Shape, low: Any, high: Any, dtype: tf.DType = tf.in
 def bernoulli(key: Key, p: Any, shape: Shape | None = None) -> tf.Tensor:
     """Booleans that are true with probability `p`; `shape` is that of `p` unless given."""
     p = tf.convert_to_tensor(p, dtype_hint=tf.float32)
-    shape = sizes_of(p) if shape is None else shape
+    shape = sizes_of(p) if shape is None else as_sizes(shape)
     check_broadcasts("bernoulli", shape, p=p)
     return uniform(key, shape, dtype=p.dtype) < p
 
 
 def coins(key: Key, shape: Shape) -> tf.Tensor:
     """Fair booleans, 32 from each word, which makes many of them cheaper than `bernoulli` does."""
+    shape = as_sizes(shape)
     rows = shards.of_rows(lambda whole: coins(key, whole), shape)
     if rows is not None:
         return rows
@@ -262,7 +268,7 @@ def gamma(key: Key, concentration: Any, shape: Shape | None = None) -> tf.Tensor
       A tensor of `shape` and the dtype of `concentration`.
     """
     concentration = tf.convert_to_tensor(concentration, dtype_hint=tf.float32)
-    shape = sizes_of(concentration) if shape is None else shape
+    shape = sizes_of(concentration) if shape is None else as_sizes(shape)
     check_broadcasts("gamma", shape, concentration=concentration)
     draws = tf.exp(_log_gamma(key, concentration, shape))
     return tf.cast(draws, concentration.dtype)
@@ -283,7 +289,7 @@ def dirichlet(key: Key, concentration: Any, shape: Shape | None = None) -> tf.Te
       A tensor of `shape` and the dtype of `concentration`.
     """
     concentration = tf.convert_to_tensor(concentration, dtype_hint=tf.float32)
-    shape = sizes_of(concentration) if shape is None else shape
+    shape = sizes_of(concentration) if shape is None else as_sizes(shape)
     check_broadcasts("dirichlet", shape, concentration=concentration)
     logs = _log_gamma(key, concentration, shape)
     return tf.cast(tf.nn.softmax(logs), concentration.dtype)
@@ -299,6 +305,7 @@ def permutation(key: Key, num: int, shape: Shape = ()) -> tf.Tensor:
     """
     if not 1 <= num < 2**31:
         raise ValueError(f"permutation: num is {num}, expected 1 to 2**31 - 1")
+    shape = as_sizes(shape)
     pivot_key, salt_key = tf.unstack(split(key))
     pivots = tf.cast(randint(pivot_key, (shuffle.rounds(num), *shape, 1), 0, num), tf.uint32)
     salts = bits(salt_key, (shuffle.rounds(num), *shape, 1))
@@ -339,7 +346,7 @@ def _open_unit(key: Key, shape: Shape, dtype: tf.DType) -> tf.Tensor:
     return tf.cast(2 * integers + 1, _compute_dtype(dtype)) * 2.0**-24
 
 
-def _log_gamma(key: Key, concentration: tf.Tensor, shape: Shape) -> tf.Tensor:
+def _log_gamma(key: Key, concentration: tf.Tensor, shape: Sequence[Size]) -> tf.Tensor:
     """Logarithms of gamma draws, in float32 or float64."""
     dtype = _compute_dtype(concentration.dtype)
     concentration = tf.stop_gradient(tf.cast(concentration, dtype))

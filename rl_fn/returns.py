@@ -14,6 +14,9 @@ All functions are batched: `[T]`, `[T, B]` or more axes. Gradients flow into eve
 docstring says otherwise.
 """
 
+from typing import TYPE_CHECKING
+
+from rl_fn._src import pages
 from rl_fn._src.returns.multistep import (
     discounted_returns,
     generalized_advantage_estimation,
@@ -59,3 +62,6 @@ __all__ = [
     "transformed_retrace",
     "vtrace",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = pages.attribute_of(__name__)

@@ -12,6 +12,9 @@ from gymnasium import spaces
 
 from rl_fn._src.shapes import sizes_of
 from rl_fn._src.spaces import counts_from_zero
+from rl_fn._src.xla.autograph import leave_alone
+
+leave_alone("rl_fn")
 
 Nest: TypeAlias = Any  # a tensor, or tuples, NamedTuples and dicts of nests
 Scalar: TypeAlias = float | tf.Tensor
@@ -173,15 +176,24 @@ def value_and_gradient(
     """Evaluates `loss, metrics = function(params)` and the gradient of the loss.
 
     Args:
-      function: returns a scalar loss and a nest of whatever else it has to say.
+      function: returns `(loss, metrics)`, a scalar and a nest of whatever else it has to say.
       params: a nest of floating-point tensors.
 
     Returns:
       `(loss, metrics)`, and a nest of gradients with the structure of `params`, zero where a
       parameter has no effect.
+
+    Raises:
+      TypeError: if the function gives something else than a pair.
+      ValueError: if the loss has axes: its gradient would be that of the sum over them.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(tf.nest.flatten(params))
-        loss, metrics = function(params)
+        answer: Any = function(params)
+        if not (isinstance(answer, tuple) and len(answer) == 2):
+            raise TypeError(f"the loss function gives a {type(answer).__name__}, expected (loss, metrics)")
+        loss, metrics = answer
+        if tf.is_tensor(loss) and loss.shape.rank:
+            raise ValueError(f"the loss has shape {tuple(loss.shape)}, expected one number, such as its tf.reduce_mean")
     leaves = tape.gradient(loss, tf.nest.flatten(params), unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return (loss, metrics), tf.nest.pack_sequence_as(params, leaves)

@@ -4,10 +4,13 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -128,12 +131,63 @@ def test_it_takes_few_lines():
     )
 
 
+def run(name, *arguments, **variables):
+    """What an experiment prints."""
+    command = [sys.executable, str(SCRIPT.with_name(name)), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1]), **variables}
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300).stdout
+
+
+def test_a_sweep_trains_all_settings_in_one_program_and_judges_each():
+    *_, low, lower, higher, high = run("sweep.py", 160).splitlines()
+    for line, rate in zip((low, lower, higher, high), ("0.0001", "0.001", "0.01", "0.1"), strict=True):
+        assert re.fullmatch(rf"learning rate {rate}: evaluation returns of its seeds \[ *[\d.]+ +[\d.]+ *\]", line)
+
+
+def test_steps_are_recorded_and_learned_from(tmp_path):
+    printed = run("offline.py", tmp_path, 2_048, 1_000, 200)
+    assert re.search(r"^mean return in the data: \d+\.\d$", printed, re.MULTILINE)
+    assert re.search(r"^IQL from the data: \d+\.\d$", printed, re.MULTILINE)
+    assert len(np.load(tmp_path / "data" / "reward.npy").ravel()) == 1_000
+    assert json.loads((tmp_path / "iql_cartpole" / "run_0" / "summary.json").read_text())["env_steps"] == 200
+
+
+def ask(address, content):
+    """The status and the answer of a server for JSON."""
+    request = urllib.request.Request(address, json.dumps(content).encode())
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_a_policy_of_a_host_environment_is_served_without_this_library(tmp_path):
+    run("train_and_export.py", tmp_path, 512)
+    (tmp_path / "rl_fn.py").write_text("raise ImportError('served without it')")
+    example = np.load(tmp_path / "exported" / "example.npz")
+    command = [sys.executable, str(SCRIPT.with_name("serve.py")), str(tmp_path / "exported"), "0"]
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            address = server.stdout.readline().strip()
+            assert ask(address, {"observation": example["observation"][:50].tolist()}) == (
+                200,
+                {"action": example["expected_action"][:50].tolist()},
+            )
+            wrong = {"error": "observation has shape (2,), expected ('B', 4)"}
+            assert ask(address, {"observation": [0, 0]}) == (400, wrong)
+            assert ask(address, {"state": 1}) == (400, {"error": "expected the inputs observation"})
+        finally:
+            server.kill()
+
+
 def test_an_agent_of_ones_own_trains_with_all_that_a_run_gives(tmp_path):
     script = SCRIPT.with_name("own_agent.py")
     lines = [line for line in script.read_text().splitlines() if line.strip()]
     assert len(lines) <= 60
-    command = [sys.executable, str(script), str(tmp_path), "8_000"]
-    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(script.parents[1])}, check=True, timeout=300)
+    run(script.name, tmp_path, "8_000")
     summary = json.loads((tmp_path / "run_0" / "summary.json").read_text())
     assert summary["env_steps"] == 8_192
     assert (tmp_path / "run_0" / "metrics.csv").exists()

@@ -7,13 +7,15 @@ a table; all but those for types only.
 import ast
 from pathlib import Path
 
+import rl_fn
+
 ROOT = Path(__file__).parents[1]
 
 # From the bottom up; what is on one floor may know its neighbours.
 FLOORS = (
     (
         *("struct", "random", "scan", "signature", "xla", "scalars", "shapes", "shards", "shuffle", "spaces", "naming"),
-        "other_names",
+        *("lazy", "other_names", "keyed", "pages"),
     ),
     ("transforms", "updates", "normalization", "intrinsic", "returns", "planning"),
     ("losses", "policies", "optimizers", "replay"),
@@ -55,6 +57,13 @@ def imports(path, known):
             case ast.Constant(value=str(text)) if "." in text:
                 found.add(text.partition(":")[0])
     return found & set(known)
+
+
+def known_to_editors(package):
+    """What a package imports for type checkers alone, because it is loaded when it is first used."""
+    tree = ast.parse((ROOT / package / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    return sorted(alias.name for node in block.body for alias in node.names)
 
 
 def graph(known):
@@ -110,3 +119,12 @@ def test_each_floor_knows_only_itself_and_those_below():
     assert {place(name) for name in RL_FN} - {None} <= set(floors), "a room without a floor"
     pairs = [(name, other) for name in RL_FN for other in RL_FN[name] if place(name) and place(other)]
     assert [pair for pair in pairs if floors[place(pair[1])] > floors[place(pair[0])]] == []
+
+
+def test_editors_know_all_that_is_loaded_when_it_is_first_used():
+    assert known_to_editors("rl_fn") == sorted(set(rl_fn.__all__) - {"__version__"})
+    files = {path.stem for path in (ROOT / "rl_fn" / "agents").glob("*.py")} - {"__init__"}
+    assert set(known_to_editors("rl_fn/agents")) == set(rl_fn.agents.__all__) == files
+    for package in (rl_fn.runs, rl_fn.envs, rl_fn.search):
+        folder = package.__name__.replace(".", "/")
+        assert set(known_to_editors(folder)) >= set(package._HOMES)

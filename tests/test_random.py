@@ -221,6 +221,23 @@ def test_bad_inputs_are_refused_by_name():
     assert_refuses(r"range is \[3, 3\)", random.randint, KEY, [2], 3, 3)
     assert_refuses(r"num is 0", random.permutation, KEY, 0)
     assert_refuses(r"dtype is int32", random.uniform, KEY, [2], dtype=tf.int32)
+    assert_refuses(r"shape is \(2,\)\.\.\., expected integers", random.bits, KEY, "(2,)...")
+    assert_refuses(r"key: seed is 'a', expected an integer in", random.key, "a")
+
+
+def test_a_shape_is_whatever_tensorflow_takes_for_one():
+    def draw(x, shape):
+        return random.normal(KEY, tf.shape(x)) + random.uniform(KEY, shape)
+
+    x = tf.zeros([2, 3])
+    expected = random.normal(KEY, (2, 3)) + random.uniform(KEY, [2, 3])
+    np.testing.assert_array_equal(draw(x, x.shape), expected)
+    np.testing.assert_allclose(tf.function(draw, jit_compile=True)(x, tf.constant([2, 3])), expected, rtol=1e-5)
+    unknown = tf.function(draw, input_signature=[tf.TensorSpec([None, 3]), tf.TensorSpec([2], tf.int32)])
+    np.testing.assert_allclose(unknown(x, tf.constant([2, 3])), expected, rtol=1e-5)
+    assert random.randint(KEY, 4, 0, 2).shape == random.coins(KEY, np.array([4])).shape == (4,)
+    assert random.bernoulli(KEY, 0.5, 4).shape == random.gamma(KEY, 1.0, tf.constant([4])).shape == (4,)
+    assert random.dirichlet(KEY, 1.0, 4).shape == random.permutation(KEY, 4).shape == (4,)
 
 
 def test_xla_computes_no_word_twice():

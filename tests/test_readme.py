@@ -1,5 +1,6 @@
 """The README's examples run as printed."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from rl_fn import sets
 from rl_fn.sets import modules
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-RESULTS = (Path(__file__).parents[1] / "docs" / "results.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+RESULTS = (ROOT / "docs" / "results.md").read_text()
+MEASURED = json.loads((ROOT / "benchmarks" / "results" / "learning.json").read_text())
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -38,6 +41,16 @@ def test_the_commands_name_sets_that_exist():
     for name in named:
         if not name.startswith("mine"):
             sets.find(name)
+
+
+def test_the_table_of_agents_tells_what_was_measured():
+    told = re.findall(r"^\| \[.+ \| (.+ \| .+) \| `rl-fn train --hparams (\S+) ", README, re.MULTILINE)
+    assert len(told) > 15
+    for text, name in told:
+        low, median, high = np.quantile(MEASURED[name]["returns"], [0, 0.5, 1])
+        digits = 1 if max(abs(low), abs(high)) > 2 else 2
+        score = f"{median:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+        assert text == f"{MEASURED[name]['steps']:,} | {score}"
 
 
 def test_every_set_with_an_environment_has_a_row_of_results():

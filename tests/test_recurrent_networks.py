@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import networks, random, struct
+from rl_fn import envs, loops, networks, random, struct
+from rl_fn.agents import a2c, dqn, ppo, r2d2
 from tests.support import assert_modes_agree
 
 T, B, F, UNITS = 5, 3, 4, 6
@@ -133,5 +134,59 @@ def test_an_actor_critic_with_a_memory_gives_the_same_step_by_step_and_unrolled(
 
 
 def test_an_unknown_memory_is_refused():
-    with pytest.raises(ValueError, match="memory is 'rnn', expected one of none, gru, lstm"):
+    with pytest.raises(ValueError, match="memory is 'rnn', expected one of none, gru, lstm, MODULE:NAME"):
         networks.memory("rnn", 4)
+
+
+def leaky(units):
+    """A memory of one's own, whose state is no matrix product away: it forgets a tenth of what it holds."""
+
+    def init(key, spec):
+        return {"enter": random.normal(key, [spec.shape[-1], units])}
+
+    def step(params, state, inputs):
+        state = 0.9 * state + tf.tanh(inputs @ params["enter"])
+        return tf.concat([state, -state], axis=-1), state
+
+    return networks.recurrent(init, lambda batch_size: tf.zeros([batch_size, units]), step)
+
+
+def test_a_memory_of_ones_own_starts_anew_where_episodes_begin():
+    network = leaky(2)
+    params = {"enter": tf.ones([F, 2])}
+    outputs, last = network.unroll(params, tf.fill([B, 2], 5.0), INPUTS, IS_FIRST)
+    expected = np.full([B, 2], 5.0)
+    for t in range(T):
+        expected = 0.9 * expected * ~IS_FIRST.numpy()[t][:, np.newaxis] + np.tanh(INPUTS.numpy()[t] @ np.ones([F, 2]))
+        np.testing.assert_allclose(outputs[t], np.concatenate([expected, -expected], axis=1), rtol=1e-5)
+    np.testing.assert_allclose(last, expected, rtol=1e-5)
+
+
+def test_a2c_learns_with_a_memory_of_ones_own():
+    env = envs.make("Catch-bsuite")
+    small = {"num_envs": 2, "rollout_length": 4, "hidden_sizes": (4,)}
+    agent = a2c.make(env.spec, a2c.A2CHParams(**small, memory=leaky, memory_units=6))
+    state = loops.init_state(agent, env, random.key(0))
+    compiled = loops.compile(loops.train_step(agent, env), state)
+    compiled.run(2)
+    before, after = (of.agent.policy.params["memory"]["enter"] for of in (state, compiled.read()))
+    assert before.shape == (4, 6)
+    assert np.any(before != after)
+
+
+def test_r2d2_takes_a_memory_of_ones_own():
+    agent = r2d2.make(envs.make("Catch-bsuite").spec, r2d2.R2D2HParams(hidden_sizes=(4,), memory=leaky(6)))
+    params = agent.init(random.key(0)).policy.params
+    assert params["memory"]["enter"].shape == (4, 6)
+    acted = agent.act(
+        agent.init(random.key(0)).policy, agent.init_actor(16), tf.zeros([16, 10, 5]), random.key(1), "eval"
+    )
+    assert acted.action.shape == (16,)
+
+
+def test_a_memory_of_ones_own_is_named_like_a_network():
+    assert ppo.PPOHParams().with_network(leaky(3)).memory.initial_state(2).shape == (2, 3)
+    with pytest.raises(ValueError, match="DQNHParams has no place for a network of one's own"):
+        dqn.DQNHParams().with_network(leaky(3))
+    with pytest.raises(ValueError, match=r"memory is a Network, expected a networks\.RecurrentNetwork"):
+        networks.memory(networks.mlp([3]), 3)

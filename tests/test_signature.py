@@ -77,3 +77,8 @@ def test_refusals_name_the_argument(arguments, error, message):
         function(**arguments)
     with pytest.raises(error, match=message):
         tf.function(lambda: function(**arguments), autograph=False)()
+
+
+def test_a_call_without_an_argument_says_what_is_taken():
+    with pytest.raises(TypeError, match=r"function: missing a required argument: 'y'; it takes x, y"):
+        function(X)

@@ -89,6 +89,11 @@ class Rejax:
             self._state = jax.jit(algorithm.init_state)(keys[0])
             self._train = jax.jit(train, donate_argnums=0)
 
+    def compile(self) -> jax.stages.Compiled:
+        """Compiles before the first run."""
+        self._train = self._train.lower(self._state, 1).compile()
+        return self._train
+
     def run(self, iterations: int) -> None:
         """See `turns.Side`."""
         self._state = jax.block_until_ready(self._train(self._state, iterations))

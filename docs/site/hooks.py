@@ -62,8 +62,8 @@ def on_pre_build(config: MkDocsConfig) -> None:
 
 def _public() -> list[str]:
     """The public modules."""
-    (listed,) = re.findall(r"_MODULES = \((.*?)\)", (ROOT / "rl_fn" / "__init__.py").read_text(), re.DOTALL)
-    return re.findall(r'"(\w+)"', listed)
+    (listed,) = re.findall(r"__all__ = \[(.*?)\]", (ROOT / "rl_fn" / "__init__.py").read_text(), re.DOTALL)
+    return re.findall(r'"([a-z]\w*)"', listed)
 
 
 def _page(module: str) -> str:

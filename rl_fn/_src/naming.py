@@ -12,20 +12,38 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
+from rl_fn._src import lazy
+
 _LONGEST = 100  # letters of a name that are compared: it takes the square of their number
+_LIKELY = 0.6  # how much a name must look like another to be taken for a mistake in it
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The choice that looks most like `name`; there must be one at least."""
-    return difflib.get_close_matches(name[:_LONGEST], list(choices), n=1, cutoff=0.0)[0]
+    """The choice that looks most like `name`, in capitals or not; there must be one at least."""
+    return _close(name, choices, cutoff=0.0)[0]
 
 
-def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
-    """The sentence that refuses a name: the nearest there is, and all where they are few."""
+def likely(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that `name` is likely to stand for; None where none looks much like it."""
+    return next(iter(_close(name, choices, _LIKELY)), None)
+
+
+def unknown(kind: str, name: str, choices: Iterable[str], own: str = "") -> str:
+    """The sentence that refuses a name: the nearest there is, all where they are few, and how to name one's own."""
     choices = list(choices)
-    listed = f", there are: {', '.join(choices)}" if len(choices) < 20 else ""
-    return f"unknown {kind} {name!r}; the nearest is {nearest(name, choices)!r}{listed}"
+    near = likely(name, choices) if len(choices) < 20 else nearest(name, choices)
+    said = [f"the nearest is {near!r}"] if near else []
+    said += [f"there are: {', '.join(choices)}"] if len(choices) < 20 else []
+    hint = f"; one of your own needs {own}" if own else ""
+    return f"unknown {kind} {name!r}; {', '.join(said)}{hint}"
+
+
+def _close(name: str, choices: Iterable[str], cutoff: float) -> list[str]:
+    choices = list(choices)
+    folded = {choice.casefold(): choice for choice in reversed(choices)}  # the first of those that differ in capitals
+    close = difflib.get_close_matches(name[:_LONGEST].casefold(), folded, n=1, cutoff=cutoff)
+    return [name] if name in choices else [folded[match] for match in close]
 
 
 def import_module(name: str) -> ModuleType:
@@ -40,7 +58,7 @@ def import_module(name: str) -> ModuleType:
     if folder not in sys.path and "" not in sys.path:
         sys.path.insert(0, folder)
     try:
-        return importlib.import_module(name)
+        return lazy.load(name) if name.startswith("rl_fn.") else importlib.import_module(name)
     except Exception as error:  # whatever the module does
         raise ValueError(f"module {name!r} cannot be imported ({_reason(error)})") from error
 

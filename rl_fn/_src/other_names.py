@@ -1,4 +1,4 @@
-"""What other libraries call hyper-parameters: the names that people try, and ours."""
+"""What other libraries call hyper-parameters and flags: the names that people try, and ours."""
 
 from __future__ import annotations
 
@@ -84,9 +84,37 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "eps": ("adam_epsilon",),
 }
 
+# flags of other programs -> ours
+OTHER_FLAGS = {
+    "algo": "hparams",
+    "algorithm": "hparams",
+    "agent": "hparams",
+    "env_id": "env",
+    "env_name": "env",
+    "total_timesteps": "train_steps",
+    "timesteps": "train_steps",
+    "n_timesteps": "train_steps",
+    "max_steps": "train_steps",
+    "logdir": "output_dir",
+    "log_dir": "output_dir",
+    "log_folder": "output_dir",
+    "save_dir": "output_dir",
+    "exp_name": "output_dir",
+    "tensorboard_log": "output_dir",
+    "num_seeds": "copies",
+    "n_seeds": "copies",
+    "capture_video": "record_video",
+    "eval_freq": "eval_interval",
+    "n_eval_episodes": "eval_episodes",
+    "save_freq": "checkpoint_seconds",
+    "trained_agent": "init_from",
+    "hyperparams": "hparam_override",
+    "env_kwarg": "env_kwargs",
+}
+
 
 def instead(name: str, there_are: Collection[str]) -> str:
-    """What is said of a hyper-parameter that an agent does not have: what is meant, or the nearest.
+    """What is said of a hyper-parameter that an agent does not have: what is meant, the nearest, or all there are.
 
     Args:
       name: as it was given.
@@ -98,4 +126,5 @@ def instead(name: str, there_are: Collection[str]) -> str:
             return f"here it is {known}"
     if meant:
         return f"nor anything of the kind, which other agents call {meant[0]}"
-    return f"the nearest is {naming.nearest(name, there_are)!r}"
+    near = naming.likely(name, there_are)
+    return f"the nearest is {near!r}" if near else f"there are: {', '.join(there_are)}"

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 Size: TypeAlias = int | tf.Tensor  # an int32 scalar
@@ -19,6 +20,27 @@ Size: TypeAlias = int | tf.Tensor  # an int32 scalar
 def sizes_of(tensor: tf.Tensor) -> list[Size]:
     """The shape of a tensor of known rank, or of an array."""
     return fill_sizes(tf.TensorShape(tensor.shape), lambda: tf.shape(tensor))
+
+
+def as_sizes(shape: Any) -> Sequence[Size]:
+    """The sizes of a shape in any of the forms that TensorFlow takes: a sequence, one number, a tensor (`tf.shape(x)`).
+
+    Raises:
+      TypeError: if it is none of these.
+    """
+    if isinstance(shape, list | tuple):
+        return shape
+    if isinstance(shape, int | np.integer):
+        return [int(shape)]
+    if isinstance(shape, tf.TensorShape) and shape.is_fully_defined():
+        return shape.as_list()
+    if isinstance(shape, np.ndarray | tf.Tensor) and shape.ndim <= 1 and tf.as_dtype(shape.dtype).is_integer:
+        known = tf.get_static_value(shape)
+        if known is not None:
+            return np.atleast_1d(known).tolist()
+        if shape.shape.is_fully_defined():
+            return tf.unstack(tf.reshape(tf.cast(shape, tf.int32), [-1]))
+    raise TypeError(f"shape is {shape}, expected integers, as a sequence or as a tensor of known length")
 
 
 def broadcast_sizes(*shapes: Sequence[Size]) -> list[Size]:

@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn._src.shapes import sizes_of
+from rl_fn._src.xla.calls import graph
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,7 +82,11 @@ def _decorator(specs: dict[str, str], as_graph: bool) -> Callable[[Callable[P, R
         @tf.autograph.experimental.do_not_convert  # nothing here needs it, and it would double the time to trace
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            bound = python_signature.bind(*args, **kwargs)
+            try:
+                bound = python_signature.bind(*args, **kwargs)
+            except TypeError as error:
+                names = ", ".join(python_signature.parameters)
+                raise TypeError(f"{function.__name__}: {error}; it takes {names}") from None
             bound.apply_defaults()
             for name, value in bound.arguments.items():
                 if name not in arguments and isinstance(value, np.generic):
@@ -95,9 +100,7 @@ def _decorator(specs: dict[str, str], as_graph: bool) -> Callable[[Callable[P, R
                 return function(*bound.args, **bound.kwargs)
             kind = _kind_of_call(bound.arguments, layouts)
             if kind not in graphs:
-                # A partial, because TensorFlow counts traces, and warns, by the code of a plain function.
-                partial = functools.partial(function)
-                graphs[kind] = tf.function(partial, autograph=False, reduce_retracing=True)
+                graphs[kind] = graph(function, reduce_retracing=True)
             return graphs[kind](*bound.args, **bound.kwargs)
 
         return checked

@@ -14,13 +14,13 @@ from rl_fn import learning, losses, networks, policies, random, struct
 from rl_fn.agents.base import Agent
 from rl_fn.agents.groups import RMSPropHParams
 from rl_fn.agents.hparams import takes_network
-from rl_fn.agents.on_policy import OnPolicyHParams, value_metrics
+from rl_fn.agents.on_policy import AdvantageHParams, value_metrics
 from rl_fn.learning import Rollout, Sequences, Trained
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class A2CHParams(OnPolicyHParams, RMSPropHParams):
+class A2CHParams(AdvantageHParams, RMSPropHParams):
     num_envs: int = 16
     rollout_length: int = 5
     anneal_learning_rate: bool = True

@@ -13,13 +13,13 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, policies
 from rl_fn.agents import impala
 from rl_fn.agents.base import Agent
-from rl_fn.agents.groups import Inputs
+from rl_fn.agents.groups import Inputs, VTraceHParams
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
 
 @dataclasses.dataclass(frozen=True)
-class APPOHParams(impala.IMPALAHParams):
+class APPOHParams(VTraceHParams):
     num_epochs: int = 2
     clip_epsilon: Scalar = field(0.3, "Clip range of the ratio to the policy that acted.", low=0.0)
 
@@ -45,4 +45,4 @@ def loss(
 @takes_network
 def make(spec: EnvSpec, hparams: APPOHParams) -> Agent:
     """Makes an APPO agent; raises ValueError without a policy for the action space."""
-    return impala.make(spec, hparams, loss=loss)
+    return impala.make_with(spec, hparams, loss)

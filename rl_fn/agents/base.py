@@ -9,12 +9,15 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import policies, random
+from rl_fn._src.xla import products
 from rl_fn.struct import EnvSpec, Metrics, Nest, Transition
 
 Mode = Literal["train", "eval"]  # exploration is off in "eval"
 
 
 class ActorStep(NamedTuple):
+    """What an agent does in a step: `action`, what its actor carries on, and `extras` for the update."""
+
     action: tf.Tensor  # [B, ...]
     actor_state: Nest
     extras: dict[str, Nest]  # stored in the trajectory for the update
@@ -47,7 +50,21 @@ class Schedule(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """A learning algorithm. None of the functions touches anything but its arguments."""
+    """A learning algorithm. None of the functions touches anything but its arguments.
+
+    Attributes:
+      schedule: what it was made for: `num_envs` B and `rollout_length` T.
+      init: `key -> agent_state`, a NamedTuple of tensors of any names, of which `policy` holds all that acting needs.
+      init_actor: `batch_size -> actor_state`, what an actor carries from step to step, reset where an episode begins;
+        `stateless` where that is nothing.
+      act: `(policy, actor_state, observation [B, ...], key, mode) -> ActorStep(action [B, ...], actor_state, extras)`;
+        mode "eval" is without exploration, and extras are a dict of what `update` finds in the trajectory.
+      update: `(agent_state, trajectory, key) -> (agent_state, metrics)`. The trajectory is a `struct.Transition` with
+        leading axes `[T, B]`; the state keeps its structure, shapes and dtypes; metrics are a dict of scalars.
+      cut: `agent_state -> agent_state`, where all environments begin anew between two trajectories: what waits for its
+        next steps ends there, as truncated.
+      max_policy_lag: updates that the policy may be behind that acted in what `update` gets; None for any.
+    """
 
     schedule: Schedule
     # key -> agent_state
@@ -73,6 +90,21 @@ def sampled(agent: Agent) -> Agent:
         return agent.act(policy, actor_state, observation, key, "train")
 
     return agent._replace(act=act)
+
+
+def in_precision(agent: Agent, precision: str) -> Agent:
+    """The agent with the matrix products and convolutions of its networks in "float32" or "bfloat16".
+
+    The outermost of several counts. Parameters, what lies between products, losses, gradients and the optimiser stay in
+    float32. Keras models of the user's own have a precision of their own.
+
+    Raises:
+      ValueError: for another precision.
+    """
+    if precision not in products.PRECISIONS:
+        raise ValueError(f"precision is {precision!r}, expected one of {', '.join(products.PRECISIONS)}")
+    scoped = lambda function: products.in_precision(function, precision)
+    return agent._replace(init=scoped(agent.init), act=scoped(agent.act), update=scoped(agent.update))
 
 
 def stateless(batch_size: int) -> tuple:

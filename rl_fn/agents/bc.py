@@ -11,15 +11,17 @@ import tensorflow as tf
 from rl_fn import learning, random, replay
 from rl_fn.agents.base import Agent
 from rl_fn.agents.groups import AdamHParams
-from rl_fn.agents.hparams import takes_network
+from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.offline import ImitationHParams, Imitator
 from rl_fn.learning import Learned, Trained
-from rl_fn.struct import EnvSpec, Metrics, Nest, Transition
+from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
 
 @dataclasses.dataclass(frozen=True)
 class BCHParams(ImitationHParams, AdamHParams):
-    pass
+    gamma: Scalar = field(1.0, "Always 1: no reward counts.", low=1.0, high=1.0)
+    n_step: int = field(1, "Always 1: no reward counts.", low=1, high=1)
+    value_cost: Scalar = field(0.0, "Always 0: no value is learned.", low=0.0, high=0.0)
 
 
 class BCLearner(NamedTuple):

@@ -19,7 +19,7 @@ from rl_fn.struct import EnvSpec, Nest, Scalar
 
 @dataclasses.dataclass(frozen=True)
 class ControlHParams(PrioritizedReplayHParams):
-    """Of a policy and critics that learn from replay, with target parameters that follow slowly.
+    """Of a policy and critics that learn from replay.
 
     Where observations are images, an encoder that the critics train reads them for the policy, too.
     """
@@ -33,7 +33,6 @@ class ControlHParams(PrioritizedReplayHParams):
     hidden_sizes: tuple[int, ...] = field((256, 256), "Widths of the hidden layers of policy and critics.")
     actor_learning_rate: Scalar = field(3e-4, "Adam's step size for the policy.", above=0.0)
     critic_learning_rate: Scalar = field(1e-3, "Adam's step size for the critics.", above=0.0)
-    target_step_size: Scalar = field(0.005, "How far the targets move per gradient step.", above=0.0, high=1.0)
 
     def make_encoder(self, spec: EnvSpec) -> networks.Encoder:
         """Makes what reads the observation; see `networks.encoder`."""
@@ -45,7 +44,7 @@ class ControlHParams(PrioritizedReplayHParams):
 
     def uniform_at_first(self, key: random.Key, spec: EnvSpec, policy: OffPolicyPolicy, action: tf.Tensor) -> tf.Tensor:
         """Random actions until learning starts; see `learning.uniform_at_first`."""
-        num_steps = policy.num_updates * self.schedule.steps
+        num_steps = tf.cast(policy.num_updates, tf.int64) * self.schedule.steps  # which int32 may not hold
         return learning.uniform_at_first(key, spec.action_space, action, num_steps, self.learning_starts)
 
     def make_choose(
@@ -87,7 +86,24 @@ class ControlHParams(PrioritizedReplayHParams):
 
 
 @dataclasses.dataclass(frozen=True)
-class NoisyControlHParams(ControlHParams):
+class SoftTargetHParams(ControlHParams):
+    """Of target parameters that move with each gradient step."""
+
+    target_step_size: Scalar = field(0.005, "How far the targets move per gradient step.", above=0.0, high=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class EntropyHParams(ControlHParams):
+    """Of a policy whose entropy is part of its return, with a temperature that is learned."""
+
+    policy_delay: int = field(1, "Gradient steps of the critics between two of the policy.", low=1)
+    temperature_learning_rate: Scalar = field(1e-3, "Adam's step size for the temperature.", above=0.0)
+    initial_temperature: Scalar = field(1.0, "Weight of the entropy at the start.", above=0.0)
+    target_entropy_scale: Scalar = field(1.0, "Of the entropy aimed at: -1 per axis of a Box, half the largest else.")
+
+
+@dataclasses.dataclass(frozen=True)
+class NoisyControlHParams(SoftTargetHParams):
     """Of a deterministic policy, to whose actions noise is added while it learns."""
 
     actor_learning_rate: Scalar = 1e-3

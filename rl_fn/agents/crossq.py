@@ -14,14 +14,14 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, optimizers, random, replay, struct
 from rl_fn.agents import sac
 from rl_fn.agents.base import Agent
-from rl_fn.agents.control import bounded_box, init_critics
+from rl_fn.agents.control import EntropyHParams, bounded_box, init_critics
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.learning import Learned, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossQHParams(sac.SACHParams):
+class CrossQHParams(EntropyHParams):
     actor_learning_rate: Scalar = 1e-3
     policy_delay: int = 3
     critic_sizes: tuple[int, ...] = field((512, 512), "Widths of the hidden layers of the critics.")

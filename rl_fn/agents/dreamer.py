@@ -17,14 +17,14 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, optimizers, policies, random, replay, returns, updates
 from rl_fn._src.shapes import sizes_of
 from rl_fn.agents.base import ActorStep, Agent, Mode
-from rl_fn.agents.groups import ReplayHParams
+from rl_fn.agents.groups import SequenceReplayHParams
 from rl_fn.agents.hparams import field
 from rl_fn.learning import Learned, OffPolicyPolicy, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class DreamerHParams(ReplayHParams):
+class DreamerHParams(SequenceReplayHParams):
     size: str = field("0.5m", "Of the networks, in millions of parameters.", choices=tuple(networks.MODEL_SIZES))
     num_envs: int = 4
     rollout_length: int = 4
@@ -61,12 +61,6 @@ class DreamerHParams(ReplayHParams):
             period=self.sequence_period,
             start_spec=tf.TensorSpec([networks.MODEL_SIZES[self.size].units]),
         )
-
-    @property
-    def min_sequences(self) -> int:
-        """Sequences that are there after `learning_starts` steps."""
-        steps = self.learning_starts // self.num_envs - self.sequence_length
-        return self.num_envs * max(steps // self.sequence_period + 1, 1)
 
     def make_optimizer(self) -> optimizers.Optimizer:
         """Makes the optimiser of all parameters."""
@@ -112,7 +106,7 @@ def make_networks(spec: EnvSpec, hparams: DreamerHParams) -> tuple[learning.Worl
 
 class DreamerLearner(NamedTuple):
     online: Trained
-    slow_critic: Nest  # running mean of the critic's parameters
+    slow_critic_params: Nest  # running mean of the critic's parameters
     return_range: tf.Tensor  # float32[2]: running means, from zero, of the 5th and the 95th percentile of returns
     gradient_steps: tf.Tensor  # int32[]
 
@@ -162,7 +156,7 @@ def actor_critic_loss(
     distribution = networks_.policy(params, features[:-1])
     advantages = (returns_ - values[:-1]) / scale
     actor = -(advantages * distribution.log_prob(imagined.draws) + hparams.entropy_cost * distribution.entropy())
-    critic = critic_loss(networks_, learner.slow_critic, logits[:-1], features[:-1], returns_, hparams)
+    critic = critic_loss(networks_, learner.slow_critic_params, logits[:-1], features[:-1], returns_, hparams)
     return ActorCriticLoss(tf.reduce_mean(weights * actor), tf.reduce_mean(weights * critic), returns_, return_range)
 
 
@@ -222,7 +216,7 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
         following = losses.twohot_values(actor_critic.critic.apply(acting["critic"], arrived), actor_critic.bins)
         discounts = steps.discount(hparams.gamma)
         targets = returns.lambda_returns(steps.reward, discounts, following, hparams.lambda_, steps.is_last)
-        replayed = critic_loss(actor_critic, learner.slow_critic, logits, departed, targets, hparams)
+        replayed = critic_loss(actor_critic, learner.slow_critic_params, logits, departed, targets, hparams)
         replayed = tf.reduce_mean(replayed)
 
         total = model_loss + dreamed.actor + dreamed.critic + hparams.replay_value_cost * replayed
@@ -239,7 +233,9 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
     ) -> tuple[DreamerLearner, Learned]:
         mine = lambda params: loss(params, learner, sample.items, key)
         online, (metrics, return_range) = learning.minimise(mine, optimizer, learner.online)
-        slow = updates.incremental_update(online.params["critic"], learner.slow_critic, 1 - hparams.slow_value_decay)
+        slow = updates.incremental_update(
+            online.params["critic"], learner.slow_critic_params, 1 - hparams.slow_value_decay
+        )
         learner = DreamerLearner(online, slow, return_range, learner.gradient_steps + 1)
         return learner, Learned(metrics, tf.zeros([hparams.batch_size]))
 
@@ -249,7 +245,7 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
         model.rssm.initial_state,
         act,
         gradient_step,
-        min_items=hparams.min_sequences,
+        min_items=hparams.min_sequences(hparams.sequence_length, hparams.sequence_period),
         to_items=lambda steps: replay.Sequence(steps._replace(extras={}), steps.extras["deter"]),
         shared=False,  # items are sequences, whose second axis is that of the batch
     )

@@ -26,14 +26,15 @@ class FQFHParams(DoubleQHParams):
     huber_param: Scalar = field(1.0, "Errors beyond this count linearly; 0 for all.", low=0.0)
     fraction_learning_rate: Scalar = field(2.5e-9, "RMSProp's step size for what proposes the fractions.", above=0.0)
 
-    def make_optimizer(self, steps_per_update: int = 1) -> optimizers.Optimizer:
+    def make_optimizer(self, steps_per_update: int = 1, num_updates: tf.Tensor | None = None) -> optimizers.Optimizer:
         """Makes the optimiser of the values, with another for what proposes the fractions."""
-        values = super().make_optimizer(steps_per_update)
+        values = super().make_optimizer(steps_per_update, num_updates)
         fractions = optimizers.flatten(
             optimizers.rmsprop(self.fraction_learning_rate, decay=0.95, epsilon=1e-5, epsilon_inside_sqrt=False)
         )
         apart = optimizers.partition({"values": values, "fractions": fractions}, _by_part)
-        return apart._replace(learning_rate=lambda state: values.learning_rate(state["values"]))
+        rate = values.learning_rate
+        return apart._replace(learning_rate=rate and (lambda state: rate(state["values"])))
 
 
 def _by_part(params: Nest) -> Nest:

@@ -32,9 +32,9 @@ class AdamHParams(HParams):
     adam_epsilon: Scalar = field(1e-8, "Adam's epsilon.", above=0.0)
     max_grad_norm: Scalar = field(10.0, "Global norm to which gradients are clipped.", above=0.0)
 
-    def make_optimizer(self, steps_per_update: int = 1) -> optimizers.Optimizer:
-        """Makes the optimiser; an annealed step size falls with each update, of so many gradient steps."""
-        adam = optimizers.adam(_rate(self, steps_per_update), epsilon=self.adam_epsilon)
+    def make_optimizer(self, steps_per_update: int = 1, num_updates: tf.Tensor | None = None) -> optimizers.Optimizer:
+        """Makes the optimiser; see `_rate` for its arguments."""
+        adam = optimizers.adam(_rate(self, steps_per_update, num_updates), epsilon=self.adam_epsilon)
         return optimizers.flatten(optimizers.chain(optimizers.clip_by_global_norm(self.max_grad_norm), adam))
 
 
@@ -48,19 +48,25 @@ class RMSPropHParams(HParams):
     rmsprop_epsilon: Scalar = field(1e-5, "Added to the root of that mean.", above=0.0)
     max_grad_norm: Scalar = field(0.5, "Global norm to which gradients are clipped.", above=0.0)
 
-    def make_optimizer(self, steps_per_update: int = 1) -> optimizers.Optimizer:
-        """Makes the optimiser; an annealed step size falls with each update, of so many gradient steps."""
-        rate = _rate(self, steps_per_update)
+    def make_optimizer(self, steps_per_update: int = 1, num_updates: tf.Tensor | None = None) -> optimizers.Optimizer:
+        """Makes the optimiser; see `_rate` for its arguments."""
+        rate = _rate(self, steps_per_update, num_updates)
         rms = optimizers.rmsprop(rate, self.rmsprop_decay, self.rmsprop_epsilon, epsilon_inside_sqrt=False)
         return optimizers.flatten(optimizers.chain(optimizers.clip_by_global_norm(self.max_grad_norm), rms))
 
 
-def _rate(hparams: AdamHParams | RMSPropHParams, steps_per_update: int) -> Scalar | optimizers.Schedule:
-    """The step size; an annealed one falls with each update, of so many gradient steps."""
+def _rate(
+    hparams: AdamHParams | RMSPropHParams, steps_per_update: int, num_updates: tf.Tensor | None
+) -> Scalar | optimizers.Schedule:
+    """The step size; if it is annealed it falls with each update.
+
+    Updates that learn have `steps_per_update` gradient steps each. Where some have fewer, `num_updates` says how many
+    there were so far, and the step size is that of the next one.
+    """
     if not hparams.anneal_learning_rate:
         return hparams.learning_rate
-    annealed = optimizers.linear_schedule(hparams.learning_rate, 0.0, hparams.num_iterations)
-    return optimizers.staircase(annealed, steps_per_update)
+    annealed = optimizers.linear_schedule(hparams.learning_rate, 0.0, hparams.num_learning_updates)
+    return optimizers.staircase(annealed, steps_per_update) if num_updates is None else annealed(num_updates)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +118,21 @@ class ActorCriticHParams(HParams):
 
 
 @dataclasses.dataclass(frozen=True)
+class VTraceHParams(ActorCriticHParams, AdamHParams):
+    """Of gradient steps on a whole rollout of a policy that may be older, whose targets V-trace corrects."""
+
+    num_envs: int = 16
+    rollout_length: int = 20
+    actor_lag: int = 1
+    anneal_learning_rate: bool = True
+    adam_epsilon: Scalar = 1e-5
+    max_grad_norm: Scalar = 1.0
+    num_epochs: int = field(1, "Gradient steps on each rollout.", low=1)
+    trace_lambda: Scalar = field(1.0, "Lambda of V-trace.", low=0.0, high=1.0)
+    clip_rho: Scalar = field(1.0, "The largest ratio in the targets.", above=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class ReplayHParams(HParams):
     """Of what is kept for replay, and how much is learned from it."""
 
@@ -140,6 +161,11 @@ class ReplayHParams(HParams):
     @property
     def _num_waiting(self) -> int:
         return (self.n_step - 1) * self.num_envs
+
+    @property
+    def num_learning_updates(self) -> int:
+        """See HParams: all but those before there are `learning_starts` steps."""
+        return max(self.num_iterations - -(-self.learning_starts // self.schedule.steps) + 1, 1)
 
     def step_spec(self, spec: EnvSpec, **extras: tf.TensorSpec) -> Transition:
         """What a step is made of, with what the update needs of the acting."""
@@ -239,6 +265,20 @@ class ReplayHParams(HParams):
             return state._replace(replay=buffer.cut(state.replay))
 
         return Agent(self.schedule, init, init_actor, act, update, cut, max_policy_lag=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceReplayHParams(ReplayHParams):
+    """Of replayed sequences, which are cut out of what is there: no step waits for others."""
+
+    @property
+    def _num_waiting(self) -> int:
+        return 0
+
+    def min_sequences(self, length: int, period: int = 1) -> int:
+        """Sequences of that many steps, one from every `period`-th on, that are there after `learning_starts` steps."""
+        steps = self.learning_starts // self.num_envs - length
+        return self.num_envs * max(steps // period + 1, 1)
 
 
 @dataclasses.dataclass(frozen=True)

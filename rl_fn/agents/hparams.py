@@ -18,19 +18,20 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Concatenate, Literal, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from rl_fn import networks
 from rl_fn._src.other_names import instead
-from rl_fn.agents.base import Schedule
+from rl_fn.agents.base import Agent, Schedule
 from rl_fn.agents.ranges import USUAL, Choices, Range, around, ends
-from rl_fn.struct import Scalar
+from rl_fn.struct import EnvSpec, Scalar
 
 Struct = TypeVar("Struct", bound="HParams")
+_Theirs = TypeVar("_Theirs", contravariant=True)
 
 
 def field(
@@ -58,6 +59,14 @@ def field(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def check_names(struct: Any, names: Iterable[str]) -> None:
+    """Raises TypeError unless all are hyper-parameters of a struct, saying which one may be meant."""
+    there_are = [item.name for item in dataclasses.fields(struct)]
+    for name in names:
+        if name not in there_are:
+            raise TypeError(f"{struct.__name__} has no hyper-parameter {name!r}; {instead(name, there_are)}")
+
+
 @dataclasses.dataclass(frozen=True)
 class HParams:
     """The hyper-parameters that every agent has. Values are checked when the struct is made.
@@ -65,6 +74,7 @@ class HParams:
     A field of type `Scalar` takes a scalar tensor too, so that one compiled program can train many settings.
 
     Raises:
+      TypeError: for a name that is no hyper-parameter; it says which is meant, also by a name of another library.
       ValueError: for a value that is impossible or of the wrong type, naming the field, what was given
         and what is allowed.
     """
@@ -74,6 +84,11 @@ class HParams:
     rollout_length: int = field(1, "Steps of each environment between two updates.", low=1)
     gamma: Scalar = field(0.99, "Discount per step.", low=0.0, high=1.0)
     actor_lag: int = field(0, "Updates that the acting policy is behind the learner.", low=0, high=1_000)
+
+    def __new__(cls: type[Struct], *args: Any, **values: Any) -> Struct:
+        """Refuses keywords that are no hyper-parameter with the nearest there is, as the command line does."""
+        check_names(cls, values)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         undeclared = set(inspect.get_annotations(type(self))) - {item.name for item in dataclasses.fields(self)}
@@ -101,6 +116,11 @@ class HParams:
         """Rollouts (and updates) in a run: enough that `train_steps` are reached."""
         return -(-self.train_steps // self.schedule.steps)  # a division of floats would round large numbers
 
+    @property
+    def num_learning_updates(self) -> int:
+        """Updates in a run that take gradient steps, over which step sizes are annealed."""
+        return self.num_iterations
+
     def of_actors(self, first: int, count: int) -> HParams:
         """Those of an agent that acts in some of the environments only: in `count` of them, from `first` on."""
         del first, count  # most act alike everywhere
@@ -108,31 +128,50 @@ class HParams:
 
     def override(self: Struct, /, **values: Any) -> Struct:
         """Returns a copy with other values; refuses unknown names."""
-        names = [item.name for item in dataclasses.fields(self)]
-        for name in values:
-            if name not in names:
-                what = f"{type(self).__name__} has no hyper-parameter {name!r}"
-                raise ValueError(f"{what}; {instead(name, names)}, there are: {', '.join(names)}")
+        try:
+            check_names(type(self), values)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         return dataclasses.replace(self, **values)
 
     def with_network(self: Struct, network: Any) -> Struct:
-        """Returns a copy in which a network of one's own reads the observation; see `networks.own`.
+        """Returns a copy in which a network of one's own reads the observation, or is the memory.
+
+        See `networks.own`, and `networks.recurrent` for a memory.
 
         Raises:
           ValueError: if an agent of these hyper-parameters has no place for it.
         """
         struct: Any = type(self)
+        is_memory = isinstance(network, networks.RecurrentNetwork)
         for name, allowed in described(struct).items():
-            if networks.OWN in allowed.choices:
+            if networks.OWN in allowed.choices and (name == "memory") == is_memory:
                 return self.override(**{name: network})
         raise ValueError(f"{struct.__name__} has no place for a network of one's own")
 
 
-def takes_network(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`."""
+class Make(Protocol[_Theirs]):
+    """The `make` of an agent with these hyper-parameters; what else it takes, its own docstring says."""
+
+    def __call__(self, spec: EnvSpec, hparams: _Theirs, *, network: Any = None, **kwargs: Any) -> Agent: ...
+
+
+def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> Make[_Theirs]:
+    """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`.
+
+    It also refuses what is no specification, or hyper-parameters of another agent.
+    """
+    wanted = inspect.get_annotations(make).get("hparams")
 
     @functools.wraps(make)
     def made(spec: Any, hparams: Any, *args: Any, network: Any = None, **kwargs: Any) -> Any:
+        if not isinstance(spec, EnvSpec):
+            raise TypeError(f"make takes env.spec first, a struct.EnvSpec, given a {type(spec).__name__}")
+        struct: Any = vars(sys.modules[make.__module__]).get(wanted) if isinstance(wanted, str) else wanted
+        struct = struct or HParams
+        if not isinstance(hparams, struct):
+            what = f"{make.__module__}.make takes a {struct.__name__}"
+            raise TypeError(f"{what} second, given a {type(hparams).__name__}")
         return make(spec, hparams if network is None else hparams.with_network(network), *args, **kwargs)
 
     described_as, of_network = inspect.signature(make), inspect.Parameter("network", inspect.Parameter.KEYWORD_ONLY)
@@ -198,7 +237,7 @@ class Allowed(typing.NamedTuple):
             return "one of " + ", ".join(self.choices)
         kinds = " or ".join(dict.fromkeys(_WORDS.get(kind, str(kind)) for kind in _alternatives(self.kind)))
         limits = [("greater than", self.above), ("at least", self.low), ("at most", self.high)]
-        parts = [f"{words} {limit:g}" for words, limit in limits if math.isfinite(limit)]
+        parts = [f"{words} {_number_text(limit)}" for words, limit in limits if math.isfinite(limit)]
         return " ".join([kinds, " and ".join(parts)]).strip()
 
 
@@ -233,7 +272,7 @@ def _usual(allowed: Allowed) -> Range | None:
     return around(default, allowed.low, allowed.high)
 
 
-def _resolved(owner: type, kind: Any) -> Any:
+def _resolved(owner: Any, kind: Any) -> Any:
     """The type that an annotation names; Any where a name is not to be found, as that of a local class."""
     if not isinstance(kind, str):
         return kind
@@ -246,6 +285,12 @@ def _resolved(owner: type, kind: Any) -> Any:
 def _alternatives(kind: Any) -> tuple:
     is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
     return typing.get_args(kind) if is_union else (kind,)
+
+
+def _number_text(limit: float) -> str:
+    """A limit as people write it: 0.5, 1,000, 2**62."""
+    exponent = math.log2(limit) if limit > 1e9 else 0.5
+    return f"2**{exponent:.0f}" if exponent.is_integer() else f"{limit:g}"
 
 
 def _integer(value: Any) -> int | None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from rl_fn import learning, losses, networks, policies, random, returns, struct
 from rl_fn._src.scan import scan
 from rl_fn.agents.base import ActorStep, Agent, Mode, actor_step, check_trajectory
-from rl_fn.agents.groups import ActorCriticHParams, AdamHParams, Inputs
+from rl_fn.agents.groups import Inputs, VTraceHParams
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
@@ -23,16 +23,7 @@ MAX_POLICY_LAG = 20  # updates: what is older V-trace could correct for, but its
 
 
 @dataclasses.dataclass(frozen=True)
-class IMPALAHParams(ActorCriticHParams, AdamHParams):
-    num_envs: int = 16
-    rollout_length: int = 20
-    actor_lag: int = 1
-    anneal_learning_rate: bool = True
-    adam_epsilon: Scalar = 1e-5
-    max_grad_norm: Scalar = 1.0
-    num_epochs: int = field(1, "Gradient steps on each rollout.", low=1)
-    trace_lambda: Scalar = field(1.0, "Lambda of V-trace.", low=0.0, high=1.0)
-    clip_rho: Scalar = field(1.0, "The largest ratio in the targets.", above=0.0)
+class IMPALAHParams(VTraceHParams):
     clip_pg_rho: Scalar = field(1.0, "The largest ratio in the policy gradient.", above=0.0)
 
 
@@ -66,7 +57,7 @@ def loss(
     Returns:
       A scalar, and scalars to be logged.
     """
-    log_prob, entropy, vtrace = unrolled(network, head, to_inputs, params, trajectory, hparams)
+    log_prob, entropy, vtrace = unrolled(network, head, to_inputs, params, trajectory, hparams, hparams.clip_pg_rho)
     policy_loss = -tf.reduce_mean(log_prob * vtrace.advantages)
     return total(policy_loss, log_prob - trajectory.extras["log_prob"], entropy, vtrace, hparams)
 
@@ -77,9 +68,10 @@ def unrolled(
     to_inputs: Inputs,
     params: Nest,
     trajectory: Transition,
-    hparams: IMPALAHParams,
+    hparams: VTraceHParams,
+    clip_pg_rho: Scalar = 1.0,
 ) -> tuple[tf.Tensor, tf.Tensor, returns.VTraceOutput]:
-    """What a loss of a trajectory is made of; arguments as those of `loss`.
+    """What a loss of a trajectory is made of; arguments as those of `loss`, and the largest ratio in the advantages.
 
     Returns:
       Log-probabilities of the actions, entropies, and what V-trace says, `[T, B]` each.
@@ -99,7 +91,7 @@ def unrolled(
         returns.importance_sampling_ratios(log_prob, extras["log_prob"]),
         hparams.trace_lambda,
         hparams.clip_rho,
-        hparams.clip_pg_rho,
+        clip_pg_rho,
         truncated_t=trajectory.is_last,
     )
     return log_prob, distribution.entropy(), vtrace
@@ -110,7 +102,7 @@ def total(
     log_ratio: tf.Tensor,
     entropy: tf.Tensor,
     vtrace: returns.VTraceOutput,
-    hparams: IMPALAHParams,
+    hparams: VTraceHParams,
 ) -> tuple[tf.Tensor, Metrics]:
     """The policy's loss with those of the value and the entropy, and what there is to say."""
     value_loss, entropy = tf.reduce_mean(losses.l2_loss(vtrace.errors)), tf.reduce_mean(entropy)
@@ -130,6 +122,11 @@ def make(spec: EnvSpec, hparams: IMPALAHParams, *, loss: Callable[..., tuple[tf.
     Raises:
       ValueError: if there is no policy for the action space.
     """
+    return make_with(spec, hparams, loss)
+
+
+def make_with(spec: EnvSpec, hparams: VTraceHParams, loss: Callable[..., tuple[tf.Tensor, Metrics]]) -> Agent:
+    """As `make`, for whatever learns from such rollouts by a loss of its own."""
     head = policies.policy_head(spec.action_space)
     network, input_spec, to_inputs = hparams.make_network(spec)
     optimizer = hparams.make_optimizer(hparams.num_epochs)

@@ -6,6 +6,7 @@ Kostrikov, Nair and Levine (2021), "Offline reinforcement learning with implicit
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -96,7 +97,7 @@ def make(
     is_discrete = isinstance(spec.action_space, spaces.Discrete)
     size = imitator.head.num_outputs if is_discrete else imitator.head.num_outputs // 2
     critics = learning.critics(networks.mlp((*hparams.hidden_sizes, 1)))
-    (num_inputs,) = imitator.input_spec.shape
+    num_inputs = math.prod(imitator.input_spec.shape)  # of images, too, which the critics see as a vector
     critic_spec = tf.TensorSpec([num_inputs + size], tf.float32)
 
     def init(key: random.Key) -> IQLLearner:
@@ -108,7 +109,7 @@ def make(
     def values(params: Nest, sample: replay.Sample) -> tf.Tensor:
         draw = imitator.head.to_draw(sample.items.action)
         taken = tf.one_hot(draw, size) if is_discrete else draw
-        inputs = imitator.to_inputs(sample.items.observation)
+        inputs = tf.reshape(imitator.to_inputs(sample.items.observation), [-1, num_inputs])
         return tf.squeeze(critics.apply(params, learning.with_action(inputs, taken)), axis=-1)
 
     def gradient_step(learner: IQLLearner, sample: replay.Sample, key: random.Key) -> tuple[IQLLearner, Learned]:

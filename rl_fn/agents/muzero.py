@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from rl_fn import learning, networks, planning, random, replay, returns, struct, transforms
 from rl_fn.agents.base import ActorStep, Agent, Mode, num_actions, stateless
-from rl_fn.agents.groups import Inputs, PrioritizedReplayHParams, TorsoHParams
+from rl_fn.agents.groups import Inputs, PrioritizedReplayHParams, SequenceReplayHParams, TorsoHParams
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.tree_search import SearchHParams, policy_loss
 from rl_fn.agents.value_based import TargetHParams
@@ -25,7 +25,7 @@ _SMALLEST_PRIORITY = 1e-3  # a value that is right is no reason never to see a r
 
 
 @dataclasses.dataclass(frozen=True)
-class MuZeroHParams(SearchHParams, PrioritizedReplayHParams, TorsoHParams, TargetHParams):
+class MuZeroHParams(SearchHParams, SequenceReplayHParams, PrioritizedReplayHParams, TorsoHParams, TargetHParams):
     num_envs: int = 16
     rollout_length: int = 8
     num_simulations: int = 16
@@ -44,22 +44,12 @@ class MuZeroHParams(SearchHParams, PrioritizedReplayHParams, TorsoHParams, Targe
     value_cost: Scalar = field(0.25, "Weight of the value loss.", low=0.0)
     reanalyse_fraction: float = field(0.25, "Of each batch, which is searched again.", low=0.0, high=1.0)
 
-    @property
-    def _num_waiting(self) -> int:
-        return 0  # sequences are cut out of what is there; see `min_sequences`
-
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the steps, at least `replay_capacity` of them: items are `replay.Sequence`s."""
         weights = tf.TensorSpec([num_actions("muzero", spec)], tf.float32)
         capacity = -(-self.replay_capacity // self.num_envs) * self.num_envs
         step, length = self.step_spec(spec, action_weights=weights), self.unroll_steps + self.n_step
         return replay.sequences(capacity, step, num_streams=self.num_envs, length=length)
-
-    @property
-    def min_sequences(self) -> int:
-        """Sequences that are there after `learning_starts` steps."""
-        steps = self.learning_starts // self.num_envs - self.unroll_steps - self.n_step
-        return self.num_envs * max(steps + 1, 1)
 
     def make_pair(self) -> transforms.TransformPair:
         """From values and rewards to weights of bins, and back."""
@@ -206,7 +196,7 @@ def make(spec: EnvSpec, hparams: MuZeroHParams, *, loss: Callable[..., tuple[tf.
         stateless,
         act,
         learning.target_gradient_step(mine, optimizer, hparams.target_update),
-        min_items=hparams.min_sequences,
+        min_items=hparams.min_sequences(hparams.unroll_steps + hparams.n_step),
         to_items=lambda steps: steps,
         beta=hparams.beta,
         shared=False,  # items are sequences, whose second axis is that of the batch

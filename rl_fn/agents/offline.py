@@ -22,6 +22,8 @@ class OfflineHParams(ReplayHParams):
 
     train_steps: int = field(100_000, "Gradient steps of the whole run.", low=1, high=2**62)
     num_envs: int = field(1, "No environment is stepped while such an agent learns.", low=1, high=1)
+    rollout_length: int = field(1, "Always 1: there are no rollouts.", low=1, high=1)
+    actor_lag: int = field(0, "Always 0: nobody acts while it learns.", low=0, high=0)
     learning_starts: int = field(1, "All of the data set is there from the start.", low=1, high=1)
     replay_capacity: int = field(1, "Steps of the data set; told by the data set itself.", low=1)
     batch_size: int = field(256, "Transitions per gradient step.", low=1)

@@ -25,13 +25,13 @@ class Model(NamedTuple):
     head: policies.PolicyHead  # from these outputs to distributions of raw actions
     input_spec: tf.TensorSpec
     to_inputs: Inputs
+    num_features: int = 0  # that reach the policy's last layer, where noise is a function of them
 
 
 @dataclasses.dataclass(frozen=True)
 class OnPolicyHParams(ActorCriticHParams):
     """Of an actor-critic that learns from each rollout and forgets it."""
 
-    gae_lambda: Scalar = field(0.95, "Lambda of generalised advantage estimation.", low=0.0, high=1.0)
     normalize_advantages: bool = field(True, "Whether advantages are normalised over those of a gradient step.")
     normalize_observations: bool = field(False, "Whether observations are normalised by running moments.")
     normalize_rewards: bool = field(False, "Whether rewards are scaled by the deviation of returns.")
@@ -53,7 +53,14 @@ class OnPolicyHParams(ActorCriticHParams):
     def make_model(self, spec: EnvSpec) -> Model:
         """Makes the network and the policy's head; raises ValueError without a policy for the action space."""
         network, input_spec, to_inputs = self.make_network(spec)
-        return Model(network, policies.policy_head(spec.action_space), input_spec, to_inputs)
+        width = self._num_features(spec) if self.noise_period else 0
+        return Model(network, policies.policy_head(spec.action_space), input_spec, to_inputs, width)
+
+    def _num_features(self, spec: EnvSpec) -> int:
+        if self.memory != "none":
+            return self.memory_units
+        torso, input_spec, _ = networks.torso(self.torso, spec.observation_space, self.hidden_sizes)
+        return networks.output_spec(torso, torso.init(random.key(0), input_spec), input_spec).shape[-1]
 
     def make_agent(
         self,
@@ -80,14 +87,14 @@ class OnPolicyHParams(ActorCriticHParams):
             inputs = model.to_inputs(observation)
             return moments.normalize(inputs, clip=10.0) if self.normalize_observations else inputs
 
-        size = model.head.num_outputs
-        width = self.memory_units if self.memory != "none" else self.hidden_sizes[-1]
+        size, width = model.head.num_outputs, model.num_features
+        num_draws = width * size // 2
 
         def init_actor(batch_size: int) -> Nest:
             recurrent_state = model.network.initial_state(batch_size)
             if not self.noise_period:
                 return recurrent_state
-            return recurrent_state, learning.no_noise(batch_size, width * size // 2)
+            return recurrent_state, learning.no_noise(batch_size, num_draws)
 
         def act(policy: OnPolicyPolicy, actor_state: Nest, observation: Nest, key: random.Key, mode: Mode) -> ActorStep:
             carried: Nest = actor_state if self.noise_period else (actor_state, ())
@@ -98,7 +105,8 @@ class OnPolicyHParams(ActorCriticHParams):
             if not self.noise_period:
                 return actor_step(model.head, outputs, key, mode, after, **extras)
             noise = learning.held_noise(key, noise, self.noise_period)
-            away = tf.reduce_sum(tf.reshape(noise.draws * outputs[:, size:], [-1, width, size // 2]), axis=1)
+            scales = outputs[:, size : size + num_draws]
+            away = tf.reduce_sum(tf.reshape(noise.draws * scales, [-1, width, size // 2]), axis=1)
             draw = lambda key, distribution: distribution.mean() + away
             return actor_step(model.head, outputs, key, mode, (after, noise), draw, **extras)
 
@@ -127,13 +135,20 @@ class OnPolicyHParams(ActorCriticHParams):
 
         return Agent(self.schedule, init, init_actor, act, update, cut_state)
 
+
+@dataclasses.dataclass(frozen=True)
+class AdvantageHParams(OnPolicyHParams):
+    """Of one that learns from generalised advantage estimates."""
+
+    gae_lambda: Scalar = field(0.95, "Lambda of generalised advantage estimation.", low=0.0, high=1.0)
+
     def advantages(self, model: Model, params: Nest, rollout: Rollout) -> tf.Tensor:
         """Advantages `[T, B]`; see `learning.advantages`."""
         return learning.advantages(model.network, params, rollout, self.gae_lambda)
 
 
 @dataclasses.dataclass(frozen=True)
-class PassesHParams(OnPolicyHParams):
+class PassesHParams(AdvantageHParams):
     """Of several passes over each rollout, in minibatches of sequences."""
 
     rollout_length: int = 128

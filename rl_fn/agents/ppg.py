@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, networks, policies, random
+from rl_fn import learning, losses, networks, random
 from rl_fn._src.scan import scan
 from rl_fn.agents import ppo
 from rl_fn.agents.base import Agent
@@ -77,20 +77,19 @@ def make(spec: EnvSpec, hparams: PPGHParams) -> Agent:
     model = _with_a_second_value(hparams, spec)
     init_ppo, learn_ppo = ppo.learner(model, hparams)
     num_minibatches = hparams.policy_phase * hparams.num_minibatches
-    # A phase comes once in as many updates, and its step size falls as far as theirs.
-    optimizer = hparams.make_optimizer(hparams.auxiliary_epochs * hparams.num_minibatches)
 
     def init(key: random.Key) -> PPGLearner:
         learner = init_ppo(key)
         empty = lambda *shape: tf.zeros([hparams.policy_phase, hparams.schedule.steps, *shape])
         kept = Kept(empty(*model.input_spec.shape), empty())
-        return PPGLearner(learner, optimizer.init(learner.params), kept)
+        return PPGLearner(learner, hparams.make_optimizer().init(learner.params), kept)
 
     def auxiliary_phase(learner: PPGLearner, is_due: tf.Tensor, key: random.Key) -> PPGLearner:
         steps = tf.nest.map_structure(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), learner.kept)
         num_steps, old_params = steps.target.shape[0], learner.params
         orders = random.permutation(key, num_steps, [hparams.auxiliary_epochs])
         rows = tf.reshape(orders, [-1, num_steps // num_minibatches])
+        optimizer = hparams.make_optimizer(num_updates=learner.ppo.num_updates - 1)  # of the update that it belongs to
 
         def step(carry: tuple[tf.Tensor, Trained], _: None) -> tuple[tuple[tf.Tensor, Trained], None]:
             count, trained = carry
@@ -122,7 +121,7 @@ def _with_a_second_value(hparams: PPGHParams, spec: EnvSpec) -> Model:
     """The usual model, with one more output of the policy that its head does not see."""
     both = networks.separate(policy=hparams.make_policy_layer(spec), value=networks.dense(1))
     layer = networks.Network(both.init, lambda *args: tf.concat(list(both.apply(*args).values()), axis=-1))
-    network, input_spec, to_inputs = hparams.make_network(spec, layer)
-    head = policies.policy_head(spec.action_space)
-    blind = head._replace(distribution=lambda outputs: head.distribution(outputs[..., :-1]))
-    return Model(network, blind, input_spec, to_inputs)
+    network, _, _ = hparams.make_network(spec, layer)
+    model = hparams.make_model(spec)
+    of_policy = lambda outputs: model.head.distribution(outputs[..., : model.head.num_outputs])
+    return model._replace(network=network, head=model.head._replace(distribution=of_policy))

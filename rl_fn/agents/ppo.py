@@ -39,6 +39,11 @@ class PPOHParams(PassesHParams, AdamHParams):
     kl_target: Scalar | None = field(None, "Divergence per update that kl_cost adapts to.", above=0.0)
     stop_kl: Scalar | None = field(None, "Approximate KL beyond which an update takes no further steps.", above=0.0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kl_target is not None and not self.is_penalised:
+            raise ValueError(f"kl_target is {self.kl_target} and kl_cost is 0, expected a kl_cost that can adapt to it")
+
     @property
     def is_penalised(self) -> bool:
         return tf.is_tensor(self.kl_cost) or self.kl_cost > 0
@@ -113,14 +118,15 @@ def learner(
     Callable[[PPOLearner, Rollout, random.Key], tuple[PPOLearner, Metrics]],
 ]:
     """Makes what begins to learn, and what learns from a rollout; see `PassesHParams.make_agent`."""
-    optimizer = hparams.make_optimizer(hparams.gradient_steps)
 
     def init(key: random.Key) -> PPOLearner:
         params = model.network.init(key, model.input_spec)
-        return PPOLearner(params, optimizer.init(params), tf.constant(0), tf.cast(hparams.kl_cost, tf.float32))
+        return PPOLearner(
+            params, hparams.make_optimizer().init(params), tf.constant(0), tf.cast(hparams.kl_cost, tf.float32)
+        )
 
     def learn(before: PPOLearner, rollout: Rollout, key: random.Key) -> tuple[PPOLearner, Metrics]:
-        now = hparams.at(before)
+        now, optimizer = hparams.at(before), hparams.make_optimizer(num_updates=before.num_updates)
 
         def gradient_step(trained: Trained, batch: Sequences) -> tuple[Trained, Metrics]:
             mine = lambda params: loss(model.network, model.head, params, batch, now)

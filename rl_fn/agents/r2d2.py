@@ -13,7 +13,13 @@ import tensorflow as tf
 
 from rl_fn import learning, losses, networks, policies, random, replay, returns, struct, transforms
 from rl_fn.agents.base import ActorStep, Agent, Mode, num_actions
-from rl_fn.agents.groups import EpsilonGreedyHParams, Inputs, PrioritizedReplayHParams, TorsoHParams
+from rl_fn.agents.groups import (
+    EpsilonGreedyHParams,
+    Inputs,
+    PrioritizedReplayHParams,
+    SequenceReplayHParams,
+    TorsoHParams,
+)
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.value_based import TargetHParams
 from rl_fn.learning import Learned, OffPolicyPolicy
@@ -23,7 +29,7 @@ TRANSFORMS = {"identity": transforms.IDENTITY_PAIR, "signed_hyperbolic": transfo
 
 
 @dataclasses.dataclass(frozen=True)
-class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, TargetHParams):
+class R2D2HParams(EpsilonGreedyHParams, SequenceReplayHParams, PrioritizedReplayHParams, TorsoHParams, TargetHParams):
     num_envs: int = 16
     rollout_length: int = 16
     batch_size: int = field(32, "Sequences per gradient step.", low=1)
@@ -31,7 +37,7 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
     n_step: int = 5
     hidden_sizes: tuple[int, ...] = (64,)
     stream_sizes: tuple[int, ...] = field((64,), "Widths of the hidden layers of value and advantage.")
-    memory: str = field("gru", "The recurrent network.", choices=("gru", "lstm"))
+    memory: str = field("gru", "The recurrent network.", choices=networks.MEMORIES[1:])
     memory_units: int = field(64, "Its size.", low=1)
     sequence_length: int = field(16, "Steps of a sequence that are learned from.", low=1)
     burn_in: int = field(8, "Steps before them, without a gradient.", low=0)
@@ -46,7 +52,9 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
 
     def make_memory(self) -> networks.RecurrentNetwork:
         """Makes the recurrent network."""
-        return networks.lstm(self.memory_units) if self.memory == "lstm" else networks.gru(self.memory_units)
+        memory = networks.memory(self.memory, self.memory_units)
+        assert memory is not None  # "none" is no choice here
+        return memory
 
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the steps, at least `replay_capacity` of them: items are `replay.Sequence`s."""
@@ -60,12 +68,6 @@ class R2D2HParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams, 
             period=self.sequence_period,
             start_spec=tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape[1:], leaf.dtype), state),
         )
-
-    @property
-    def min_sequences(self) -> int:
-        """Sequences that are there after `learning_starts` steps."""
-        steps = self.learning_starts // self.num_envs - self.burn_in - self.sequence_length
-        return self.num_envs * max(steps // self.sequence_period + 1, 1)
 
 
 def loss(
@@ -152,7 +154,7 @@ def make(spec: EnvSpec, hparams: R2D2HParams, *, loss: Callable[..., tuple[tf.Te
         network.initial_state,
         act,
         gradient_step,
-        min_items=hparams.min_sequences,
+        min_items=hparams.min_sequences(hparams.burn_in + hparams.sequence_length, hparams.sequence_period),
         to_items=lambda steps: replay.Sequence(steps._replace(extras={}), steps.extras["recurrent_state"]),
         beta=hparams.beta,
         report=hparams.report_epsilon,

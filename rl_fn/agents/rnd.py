@@ -30,7 +30,7 @@ class RNDHParams(ppo.PPOHParams):
 class RNDState(NamedTuple):
     agent: Any
     predictor: Trained
-    target: Nest  # parameters of the network that is imitated; they never change
+    target_params: Nest  # of the network that is imitated; they never change
     observations: RunningMoments
     bonuses: RewardNormalizer
 
@@ -66,7 +66,7 @@ def with_novelty(
         seen = to_inputs(trajectory.next_observation)
         moments = state.observations.update(seen)
         inputs = moments.normalize(seen, clip=5.0)
-        target = network.apply(state.target, inputs)
+        target = network.apply(state.target_params, inputs)
 
         def loss(params: Nest) -> tuple[tf.Tensor, tf.Tensor]:
             error = intrinsic.random_network_distillation_loss(network.apply(params, inputs), target)
@@ -77,7 +77,7 @@ def with_novelty(
         bonus = weight * bonuses.normalize(novelty)
         inner, metrics = agent.update(state.agent, trajectory._replace(reward=trajectory.reward + bonus), key)
         metrics = {**metrics, "novelty": tf.reduce_mean(novelty), "bonus": tf.reduce_mean(bonus)}
-        return RNDState(inner, predictor, state.target, moments, bonuses), metrics
+        return RNDState(inner, predictor, state.target_params, moments, bonuses), metrics
 
     return agent._replace(init=init, update=update, cut=lambda state: state._replace(agent=agent.cut(state.agent)))
 

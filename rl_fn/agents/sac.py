@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from rl_fn import learning, losses, networks, optimizers, random, replay, struct, updates
 from rl_fn.agents.base import Agent
-from rl_fn.agents.control import ControlHParams, init_critics
-from rl_fn.agents.hparams import field, takes_network
+from rl_fn.agents.control import EntropyHParams, SoftTargetHParams, init_critics
+from rl_fn.agents.hparams import takes_network
 from rl_fn.learning import Learned, SoftPolicy, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
@@ -24,12 +24,7 @@ Loss = Callable[..., tuple[tf.Tensor, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class SACHParams(ControlHParams):
-    policy_delay: int = field(1, "Gradient steps of the critics between two of the policy.", low=1)
-    temperature_learning_rate: Scalar = field(1e-3, "Adam's step size for the temperature.", above=0.0)
-    initial_temperature: Scalar = field(1.0, "Weight of the entropy at the start.", above=0.0)
-    target_entropy_scale: Scalar = field(1.0, "Of the entropy aimed at: -1 per axis of a Box, half the largest else.")
-
+class SACHParams(EntropyHParams, SoftTargetHParams):
     def make_critics(self, num_outputs: int) -> networks.KeyedNetwork:
         """Makes the critics, from inputs `[N, F]` to `[N, C, num_outputs]`."""
         return learning.keyless(learning.critics(self.make_mlp(num_outputs)))

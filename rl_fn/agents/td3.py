@@ -44,7 +44,7 @@ def critic_loss(q_tm1: tf.Tensor, q_t: tf.Tensor, sample: replay.Sample) -> tupl
 
 
 def actor_loss(values: Values, inputs: tf.Tensor, unit_action: tf.Tensor, taken: tf.Tensor | None = None) -> tf.Tensor:
-    """The loss of the policy, minus the first critic's value of its actions: Fujimoto et al. (2018), equation 15.
+    """The loss of the policy, minus the first critic's value of its actions: Fujimoto et al. (2018), algorithm 1.
 
     What was `taken` in the sample, `[N, A]` in [-1, 1], is nothing to TD3, but to what is made of it.
     """

@@ -21,6 +21,7 @@ class TRPOHParams(PassesHParams, AdamHParams):
     """Adam and passes over minibatches are for the value alone."""
 
     entropy_cost: Scalar = 0.0
+    value_cost: Scalar = field(1.0, "Always 1: the value learns apart from the policy.", low=1.0, high=1.0)
     max_kl: Scalar = field(0.01, "The largest divergence of a step.", above=0.0)
     damping: Scalar = field(0.1, "Added to the diagonal of the curvature.", low=0.0)
     conjugate_gradient_steps: int = field(10, "Steps towards the natural gradient.", low=1)

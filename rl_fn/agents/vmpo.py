@@ -46,7 +46,7 @@ class Dual(NamedTuple):
 
 class VMPOLearner(NamedTuple):
     params: Nest
-    dual: Dual
+    dual_params: Dual
     opt_state: Nest  # of both
 
 
@@ -125,7 +125,7 @@ def make(spec: EnvSpec, hparams: VMPOHParams, *, loss: Callable[..., tuple[tf.Te
 
     def learn(learner: VMPOLearner, rollout: Rollout, key: random.Key) -> tuple[VMPOLearner, Metrics]:
         advantage = hparams.advantages(model, learner.params, rollout)
-        trained = Trained((learner.params, learner.dual), learner.opt_state)
+        trained = Trained((learner.params, learner.dual_params), learner.opt_state)
         # The best half of a minibatch is not that of its parts.
         passed, metrics = hparams.passes(gradient_step, trained, rollout, advantage, key, shared=False)
         (params, dual), opt_state = passed

@@ -48,6 +48,7 @@ class VPGLearner(NamedTuple):
     params: Nest
     opt_state: Nest
     waiting: Steps  # of the last `patience` rollouts
+    num_updates: tf.Tensor  # int32[]
 
 
 class Batch(NamedTuple):
@@ -93,17 +94,18 @@ def loss(
 def make(spec: EnvSpec, hparams: VPGHParams, *, loss: Callable[..., tuple[tf.Tensor, Metrics]] = loss) -> Agent:
     """Makes a VPG agent, of the loss above or another; raises ValueError without a policy for the action space."""
     model = hparams.make_model(spec)
-    optimizer = hparams.make_optimizer()
 
     def init(key: random.Key) -> VPGLearner:
         params = model.network.init(key, model.input_spec)
-        return VPGLearner(params, optimizer.init(params), _nothing(model, hparams))
+        opt_state = hparams.make_optimizer().init(params)
+        return VPGLearner(params, opt_state, _nothing(model, hparams), num_updates=tf.constant(0))
 
     def learn(learner: VPGLearner, rollout: Rollout, key: random.Key) -> tuple[VPGLearner, Metrics]:
         del key  # nothing is random
         steps = struct.concat([learner.waiting, _steps(model, hparams, learner.params, rollout)])
         batch = ready(steps, hparams.rollout_length)
         mine = lambda params: loss(model.network, model.head, params, batch, hparams)
+        optimizer = hparams.make_optimizer(num_updates=learner.num_updates)
         before = Trained(learner.params, learner.opt_state)
         after, metrics = learning.minimise(mine, optimizer, before)
         any_ready = tf.reduce_any(batch.weight > 0)  # or there is nothing to learn from yet
@@ -112,7 +114,7 @@ def make(spec: EnvSpec, hparams: VPGHParams, *, loss: Callable[..., tuple[tf.Ten
         waiting = steps._replace(is_learned=steps.is_learned | (batch.weight > 0))
         waiting = struct.at(waiting, slice(hparams.rollout_length, None))
         params, opt_state = struct.where(any_ready, after, before)
-        return VPGLearner(params, opt_state, waiting), metrics
+        return VPGLearner(params, opt_state, waiting, learner.num_updates + 1), metrics
 
     def cut(learner: VPGLearner) -> VPGLearner:
         is_last = learner.waiting.is_last

@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from rl_fn import networks, optimizers, policies, random
 from rl_fn._src.shapes import sizes_of
+from rl_fn._src.xla.products import product
 from rl_fn.agents.groups import AdamHParams
 from rl_fn.agents.hparams import field
 from rl_fn.envs.drawing.pixels import shares
@@ -185,7 +186,7 @@ def controls(space: gymnasium.Space, num_features: int) -> Controls:
 
     def choose(weights: tf.Tensor, latent: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
         kernel = tf.reshape(weights[:, :kernel_size], [weights.shape[0], num_features, size])
-        outputs = tf.matmul(tf.concat([latent, hidden], axis=-1), kernel)
+        outputs = product(tf.concat([latent, hidden], axis=-1), kernel)
         return vector(outputs + weights[:, tf.newaxis, kernel_size:])
 
     def held(key: random.Key, vectors: tf.Tensor, probability: Scalar) -> tf.Tensor:

@@ -106,12 +106,14 @@ def make(spec: EnvSpec, hparams: WorldModelsHParams) -> Agent:
         recording = learning.record(state.recording, recorded(trajectory))
 
         count = is_in["vision"] * hparams.vision_steps
-        vision, seeing = stages.learn_vision(parts, state.vision, recording, count, keys[1], hparams)
+        # The stages have their gradient steps at their time; the step size is that of the run's.
+        now = parts._replace(optimizer=hparams.make_optimizer(num_updates=state.num_updates))
+        vision, seeing = stages.learn_vision(now, state.vision, recording, count, keys[1], hparams)
         length = hparams.rollout_length
         recording = stages.seen_again(parts, vision.params, recording, begins_in["memory"], length)
 
         count = is_in["memory"] * hparams.memory_steps
-        memory, knowing = stages.learn_memory(parts, state.memory, recording, count, keys[2], hparams)
+        memory, knowing = stages.learn_memory(now, state.memory, recording, count, keys[2], hparams)
 
         is_new = begins_in["controller"] > 0  # V and M are others than before, and so is what is searched for
         strategy = struct.where(is_new, parts.strategy.init(state.search.mean), state.search)

@@ -34,7 +34,8 @@ def compare(
     """Compare two runs: what differs, both curves, and how likely the second is better than the first."""
     import_tensorflow(compilation_cache=False)
     from rl_fn.media import curves
-    from rl_fn.runs.config import FILE, read_json
+    from rl_fn.runs.config import FILE
+    from rl_fn.runs.files import read_json
     from rl_fn.runs.loading import copy_folders
 
     console = Console()

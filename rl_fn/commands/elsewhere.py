@@ -12,26 +12,30 @@ from rl_fn.commands import signals
 from rl_fn.commands.exits import refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of, words_of
 from rl_fn.runs import RunConfig, files, stores
+from rl_fn.runs.tracking import check_tracked
 from rl_fn.sets import modules
 from rl_fn.systems import packing
 
 # Flags that say where something runs, and not what.
 _NOT_THERE = ("sys", "accelerator", "spot", "dry_run", "extras", "ray_address")
 _WHERE = "the pods"
+_IN_IMAGE = {"storage", "workers"}  # the extras that are in an image of the Dockerfile's anyway
 
 
-def start(train: Any, told: Mapping[str, Any]) -> None:
+def start(train: Any, told: Mapping[str, Any], config: RunConfig) -> None:
     """Hands a run over to another system, or shows what would be asked for.
 
     Args:
       train: the command.
       told: the values of its flags.
+      config: the settings that they make.
     """
     system, accelerator = told["sys"], told["accelerator"]
     with refusals():
         if told.get("render"):
             raise ValueError(f"render shows a window, and there is none with --sys {system}")
-        job = _job(train, told, f"--sys {system}")
+        job = _job(train, told, f"--sys {system}", "tpu-" if system == "tpu" else accelerator, config)
+        check_tracked(config.track, config.track_uri, job.output_dir)
         if system == "ray":
             _on_ray(job, told)
             return
@@ -86,11 +90,12 @@ def manifest(
     with refusals(output):
         if "hparams" not in flags:
             raise ValueError("manifest needs --hparams NAME, the set of hyper-parameters")
-        job = _job(manifest, flags, "manifest")
+        import_tensorflow(compilation_cache=False)
+        job = _job(manifest, flags, "manifest", accelerator)
         if job.sends_folder:
             say("the image must hold the modules and files that the command names")
-        import_tensorflow(compilation_cache=False)
-        RunConfig(**flags)  # a mistake is answered here and not by a pod
+        if missing := set(job.extras) - _IN_IMAGE:
+            say(f"the image must be built with --build-arg EXTRAS={','.join(sorted({*_IN_IMAGE, *missing}))}")
         if not isinstance(job.output_dir, stores.Address) and not (volume and job.output_dir.is_relative_to("/runs")):
             raise ValueError(
                 f"manifest needs an --output_dir such as s3://bucket/run, or in /runs with --volume, and not "
@@ -116,8 +121,10 @@ def manifest(
             say(f"wrote {output}; next: kubectl apply -f {output}")
 
 
-def _job(command: Any, told: Mapping[str, Any], what: str) -> packing.Job:
-    """What is handed over: the flags of a command without those that say where it runs."""
+def _job(
+    command: Any, told: Mapping[str, Any], what: str, accelerator: str | None, config: RunConfig | None = None
+) -> packing.Job:
+    """What is handed over: the flags of a command without those that say where it runs; those make `config`."""
     if "output_dir" not in told:
         raise ValueError(
             f"{what} needs --output_dir, where what is learned can be found again, such as s3://bucket/run"
@@ -126,4 +133,7 @@ def _job(command: Any, told: Mapping[str, Any], what: str) -> packing.Job:
     folder = stores.path(str(packed["output_dir"])).expanduser()
     packed["output_dir"] = folder if isinstance(folder, stores.Address) else folder.absolute()
     kept = {name: value for name, value in packed.items() if name not in _NOT_THERE}
-    return packing.make(["train", *words_of(command, kept)], packed)
+    settings = config or RunConfig(**told)  # a mistake is answered here and not by a machine
+    if settings.devices > 1 and packing.device_of(accelerator) == "tpu":
+        raise ValueError(f"devices is {settings.devices}, expected 1 on TPUs: their chips do not share a run")
+    return packing.make(["train", *words_of(command, kept)], packed, settings)

@@ -66,7 +66,10 @@ def evaluate(
             raise SystemExit(EXIT_INTERRUPTED) from None
     rows = [_row(one.evaluation.returns) for one in judged]
     over_copies = _row(np.array([row["mean"] for row in rows]))
-    Console().print(_table(judged, rows, over_copies))
+    console, table = Console(), _table(judged, rows, over_copies)
+    # A number without its last digits is another number, so a narrow terminal breaks lines rather than cells.
+    console.width = max(console.width, console.measure(table, options=console.options.update(max_width=200)).maximum)
+    console.print(table)
     if output is not None:
         content = {"run": str(run), **options, "env": judged[0].loaded.env.spec.name}
         content["copies"] = [_content(one, row) for one, row in zip(judged, rows, strict=True)]
@@ -119,4 +122,9 @@ def _table(judged: Sequence[Judged], rows: Sequence[dict[str, Any]], over_copies
 def _cells(row: dict[str, Any]) -> list[str]:
     low, high = row["interval"]
     numbers = [row["mean"], row["deviation"], row["interquartile_mean"]]
-    return [*(f"{number:.1f}" for number in numbers), f"{low:.1f} to {high:.1f}"]
+    return [*map(_number, numbers), f"{_number(low)} to {_number(high)}"]
+
+
+def _number(value: float) -> str:
+    """With a decimal where that says something."""
+    return f"{value:.1f}" if abs(value) < 10_000 else f"{value:,.0f}"

@@ -12,6 +12,8 @@ EXIT_FAILURE = 1  # something went wrong that is not the user's mistake, such as
 EXIT_USAGE = 2  # a mistake in what was asked for
 EXIT_NON_FINITE = 3  # training came to infinity or NaN
 EXIT_INTERRUPTED = 130  # by SIGINT, SIGTERM or SIGHUP
+# without which no command runs
+_NEEDED = ("gym", "gymnasium", "numpy", "rich", "tensorboard", "tensorflow", "tensorflow_probability", "tomli", "yaml")
 LONGEST = 600  # letters of a sentence that are shown
 
 
@@ -58,6 +60,11 @@ def failures() -> Iterator[None]:
     except BrokenPipeError:  # who read the output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_FAILURE) from None
+    except ModuleNotFoundError as error:
+        if error.name not in _NEEDED:
+            raise
+        here = f"{error.name} is not installed for {sys.executable}"
+        refuse(f"{here}; in a clone: make setup, and then source .venv/bin/activate", EXIT_FAILURE)
     except MemoryError:
         refuse("there is not enough memory", EXIT_FAILURE)
     except OSError as error:

@@ -140,7 +140,7 @@ def with_flags_of(struct: type) -> Callable[[Command], Command]:
     """Makes a decorator that gives a command the fields of a struct as flags, none of which must be given.
 
     Args:
-      struct: a dataclass whose fields are made by `rl_fn.runs.config.setting`.
+      struct: a dataclass whose fields are made by `rl_fn.runs.settings.setting`.
 
     Returns:
       The decorator. The command gets the values that were given, by name, as its argument `flags`.

@@ -18,7 +18,7 @@ from rl_fn import envs
 from rl_fn._src.naming import nearest
 from rl_fn.envs import registry
 from rl_fn.envs.host import atari, procgen
-from rl_fn.envs.host.names import import_gym
+from rl_fn.envs.host.names import FAMILIES, family_of, import_gym
 
 SHOWN = 60  # names of a kind that are listed unasked
 
@@ -125,15 +125,6 @@ def _registered(needs: str, *kinds: registry.Kind) -> Kind:
     return Kind("", needs, "", families)
 
 
-# Families of Gymnasium and Gym -> their extra that brings what they need, and the module that this is
-_EXTRAS = {
-    "box2d": ("box2d", "Box2D"),
-    "mujoco": ("mujoco", "mujoco"),
-    "phys2d": ("jax", "jax"),
-    "tabular": ("jax", "jax"),
-}
-
-
 def _gymnasium() -> Kind:
     families = _of_registry(gymnasium.registry.values())
     needs, missing = _with_extras(families, "gymnasium")
@@ -150,15 +141,14 @@ def _of_registry(specs: Any) -> dict[str, list[str]]:
     """Names by family, as the modules of the entry points tell it; Atari has a kind of its own."""
     families: dict[str, list[str]] = {}
     for spec in specs:
-        parts = str(spec.entry_point).partition(":")[0].split(".")
-        if parts[0] in ("gym", "gymnasium") and len(parts) > 2:
-            families.setdefault(parts[2], []).append(spec.id)
+        if (family := family_of(spec)) is not None:
+            families.setdefault(family, []).append(spec.id)
     return families
 
 
 def _with_extras(families: dict[str, list[str]], package: str) -> tuple[str, str]:
-    needing = [family for family in families if family in _EXTRAS]
-    missing = sorted({_EXTRAS[family][0] for family in needing if not _installed(_EXTRAS[family][1])})
+    needing = [family for family in families if family in FAMILIES]
+    missing = sorted({FAMILIES[family][0] for family in needing if not _installed(FAMILIES[family][1])})
     needs = f"nothing, but extras of {package} for {', '.join(needing)}" if needing else "nothing"
     return needs, f'pip install "{package}[{",".join(missing)}]"' if missing else ""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rl_fn import sets
 from rl_fn._src import naming
+from rl_fn._src.other_names import OTHER_FLAGS, OTHER_NAMES
 from rl_fn.commands.flags import BOOLEANS, Flag, arguments, flags_of
 
 PROGRAM = "rl-fn"
 HELP = ("-h", "--help")
-_LIKELY = 0.6  # how much a word must look like a name to be taken for a mistake in it
+_OVERRIDE = "hparam_override"  # the flag under which hyper-parameters are given
 
 Command = Callable[..., None]
 
@@ -98,8 +99,20 @@ def _flag(by_name: Mapping[str, Flag], word: str) -> tuple[Flag, str | None]:
         if (flag := by_name.get(name.removeprefix("no_"))) and flag.kind is bool and text is None:
             return flag, "false"
     shown = word.partition("=")[0]
-    near = f"the nearest is --{naming.nearest(name.lstrip('_'), by_name)}" if by_name else "the command takes none"
-    raise ValueError(f"unknown flag {shown!r}; {near}")
+    raise ValueError(f"unknown flag {shown!r}; {_instead(name.lstrip('_').lower(), by_name)}")
+
+
+def _instead(name: str, by_name: Mapping[str, Flag]) -> str:
+    """What is said of a flag that a command does not have: what is meant, the nearest, or all there are."""
+    if (ours := OTHER_FLAGS.get(name)) in by_name:
+        return f"here it is --{ours}"
+    hparams = {value for named in sets.SETS.values() for value in named.values}
+    if _OVERRIDE in by_name and name in hparams | OTHER_NAMES.keys():
+        known, *_ = [name] if name in hparams else OTHER_NAMES[name]
+        return f"it is a hyper-parameter: --{_OVERRIDE} {known.split()[0]}=VALUE"
+    if near := naming.likely(name, by_name):
+        return f"the nearest is --{near}"
+    return f"there are: {', '.join(f'--{flag}' for flag in by_name)}" if by_name else "the command takes none"
 
 
 def _text_of(flag: Flag, words: list[str]) -> str:
@@ -116,8 +129,8 @@ def _value(flag: Flag, texts: list[str]) -> Any:
 
 
 def _nearest_command(name: str, commands: Mapping[str, Command]) -> str:
-    likely = difflib.get_close_matches(name, commands, n=1, cutoff=_LIKELY)
-    return f"the nearest is {likely[0]!r}" if likely else f"there are: {', '.join(commands)}"
+    likely = naming.likely(name, commands)
+    return f"the nearest is {likely!r}" if likely else f"there are: {', '.join(commands)}"
 
 
 def _decapitalized(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rl_fn._src.xla.startup import import_tensorflow
@@ -36,19 +37,30 @@ def search(
 
 
 def _study(config: SearchConfig, pictures: bool) -> None:
-    from rl_fn.search import best, space
     from rl_fn.search.study import Study
 
     with refusals(f"output_dir {config.output_dir}"):
         study = Study(config)
+    try:
+        with closing(study):
+            _searched(study, pictures)
+    finally:
+        for note in study.notes:  # of the end
+            say(note)
+
+
+def _searched(study: Study, pictures: bool) -> None:
+    from rl_fn.search import best, space
+
+    config = study.config
     for line in _told(study):
         say(line)
     stopping, begin = threading.Event(), len(study.finished())
     has_begun = lambda: len(study.finished()) > begin
     with signals.stopping(stopping.set, has_begun):
         for progress in study.run(stopping.is_set):
-            if progress.refused:
-                say(f"a trial was refused: {progress.refused}")
+            for note in progress.notes:
+                say(note)
             words = f"{progress.finished} of {progress.trials} trials"
             if progress.best:
                 values = space.told(study.space, progress.best.values)
@@ -77,7 +89,6 @@ def _study(config: SearchConfig, pictures: bool) -> None:
         path = best.write(study, finals[0])
         if pictures:
             _draw(study)
-    study.close()
     print(path)
     say(f"written to {path}; next: rl-fn train --hparams {path}")
 
@@ -110,16 +121,25 @@ def _evolve(config: SearchConfig, pictures: bool) -> None:
 
 def _told(study: Study) -> list[str]:
     """What is searched, before it begins."""
-    config, hparams = study.config, study.run_config
+    config, plan = study.config, study.plan
     static = [one.name for one in study.space if one.is_static]
+    seeds = f"{config.seeds} seeds" if config.seeds > 1 else "1 seed"
     lines = [
         f"searches {', '.join(map(str, study.space))}",
-        f"{study.trials} trials of {config.seeds} seeds of {hparams.train_steps:,} steps in {hparams.env} by "
-        f"{config.method}, {min(config.batch, study.trials)} side by side in one program; pruner {config.pruner}, "
-        f"objective {config.objective}",
+        f"{study.trials} trials of {seeds} of {plan.run_config.train_steps:,} steps in {plan.spec.name} by "
+        f"{config.method}; pruner {config.pruner}, objective {config.objective}",
     ]
+    who = f", in each of {config.num_workers} workers" if config.num_workers > 1 else ""
+    if plan.env:
+        lines.append(f"{plan.batch} trials side by side, with all their seeds, are copies in one compiled program{who}")
+    else:
+        lines.append(
+            f"{plan.spec.name} is stepped on the host, so trials and their seeds are trained one after the other{who}; "
+            "copies in one program need a compiled environment"
+        )
     if static:
-        lines.append(f"each value of {', '.join(static)} makes a program of its own, the same for a whole batch")
+        each = "the same for a whole batch" if plan.batch > 1 else "which is kept for when it comes again"
+        lines.append(f"each value of {', '.join(static)} makes a program of its own, {each}")
     if done := len(study.finished()):
         lines.append(f"goes on from {done} trials in {config.output_dir}")
     return [*lines, "how long it takes is known after the first batch"]

@@ -13,7 +13,8 @@ from rl_fn.commands import elsewhere, signals
 from rl_fn.commands.exits import EXIT_INTERRUPTED, refusals, refuse, say
 from rl_fn.commands.flags import flag, with_flags_of
 from rl_fn.runs import RunConfig, stores
-from rl_fn.runs.config import read_json
+from rl_fn.runs.config import modules_of
+from rl_fn.runs.files import read_json
 from rl_fn.sets import modules
 
 _WHERE, _TEST = "where it runs", "testing what was learned"
@@ -74,7 +75,7 @@ def train(
         import_tensorflow(compilation_cache, _devices(flags, config))
         settings = _settings(flags, config)
         if settings.sys != "local":
-            elsewhere.start(train, told)  # once it is clear that it would train there
+            elsewhere.start(train, told, settings)  # once it is clear that it would train there
             return
         from rl_fn.runs import Run
         from rl_fn.runs.reporters import Profile, Progress
@@ -101,8 +102,11 @@ def train(
     for summary in run.summaries:
         print(_last_words(summary))
     if run.iteration > start and not quiet:
-        folder = settings.output_dir
-        say(f"written to {folder}; next: rl-fn evaluate {folder}, rl-fn plot {folder}, tensorboard --logdir {folder}")
+        folder, named = settings.output_dir, modules_of(vars(run.config))
+        packages = [name for name in named if not any(name.startswith(f"{other}.") for other in named)]
+        imports = "".join(f" --import {name}" for name in packages)
+        plot = f"rl-fn plot {folder}, tensorboard --logdir {folder}"
+        say(f"written to {folder}; next: rl-fn evaluate {folder}{imports}, {plot}")
 
 
 def _say_new(notes: list[str], said: int) -> int:

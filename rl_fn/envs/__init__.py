@@ -6,14 +6,15 @@ that what steps an environment in a process of its own starts fast.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from rl_fn._src import lazy
 from rl_fn.envs import compiled, registry
 from rl_fn.envs.registry import register
 
 if TYPE_CHECKING:
     from rl_fn.envs.base import Env, EnvStep, TimedState, auto_reset, count_from_zero, judged
+    from rl_fn.envs.checking import Checked, check
     from rl_fn.envs.host.base import HostEnv
     from rl_fn.envs.host.border import Border, border
     from rl_fn.envs.host.failures import EnvFailed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Border",
+    "Checked",
     "Env",
     "EnvFailed",
     "EnvStep",
@@ -28,6 +30,7 @@ __all__ = [
     "TimedState",
     "auto_reset",
     "border",
+    "check",
     "count_from_zero",
     "gym_env",
     "gymnasium_env",
@@ -39,6 +42,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("Env", "EnvStep", "TimedState", "auto_reset", "count_from_zero", "judged"), "rl_fn.envs.base"),
+    **dict.fromkeys(("Checked", "check"), "rl_fn.envs.checking"),
     "HostEnv": "rl_fn.envs.host.base",
     "EnvFailed": "rl_fn.envs.host.failures",
     **dict.fromkeys(("Border", "border"), "rl_fn.envs.host.border"),
@@ -73,7 +77,9 @@ def names(kind: registry.Kind | None = None) -> list[str]:
     return [name for name, entry in registry.ENTRIES.items() if kind in (None, entry.kind)]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            return getattr(lazy.load(_HOMES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

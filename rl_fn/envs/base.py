@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from rl_fn import random, struct
 from rl_fn._src import shards
+from rl_fn._src.keyed import all_from_key
 from rl_fn._src.spaces import counts_from_zero, from_zero
 from rl_fn.struct import EnvSpec, Nest
 
@@ -70,31 +71,45 @@ def auto_reset(
       render: `state -> picture`, for one state as NumPy arrays.
 
     Raises:
-      ValueError: by its step, if the actions do not have the shape of the action space after the batch axis; and by
-        `reset` or `step` for observations, rewards or terminations of another shape or dtype than expected.
+      ValueError: by its step, if the actions do not have the shape of the action space after the batch axis; by
+        `reset` or `step` for states, observations, rewards or terminations of another structure, shape or dtype than
+        expected; and where `start` or `dynamics` draws random numbers that are not from its key.
     """
     observation_spec, action_spec = (
         struct.space_spec(from_zero(space)) for space in (spec.observation_space, spec.action_space)
     )
 
+    def begin(key: random.Key, batch_size: int) -> Nest:
+        with all_from_key(f"{spec.name}: start"):
+            inner = start(key, batch_size)
+        _check_start(spec.name, inner, batch_size)
+        return inner
+
     def reset(key: random.Key, batch_size: int) -> tuple[TimedState, Nest]:
-        inner = start(key, batch_size)
+        inner = begin(key, batch_size)
         observation = observe(inner)
-        _check_observation(spec.name, observation, observation_spec, batch_size)
+        check_observation(spec.name, observation, observation_spec, batch_size)
         return TimedState(inner, tf.zeros([batch_size], tf.int32)), observation
 
     def step(state: TimedState, action: tf.Tensor, key: random.Key) -> tuple[TimedState, EnvStep]:
-        action = tf.nest.map_structure(tf.convert_to_tensor, action)
+        one = isinstance(action_spec, tf.TensorSpec)  # so a list is numbers, and no nest
+        action = tf.convert_to_tensor(action) if one else tf.nest.map_structure(tf.convert_to_tensor, action)
         _check_actions(spec.name, action, action_spec, state.time.shape[0])
         start_key, dynamics_key = tf.unstack(random.split(key))
-        successor, reward, terminated = dynamics(state.inner, action, dynamics_key)
+        with all_from_key(f"{spec.name}: dynamics"):
+            given = dynamics(state.inner, action, dynamics_key)
+        if not isinstance(given, tuple | list) or len(given) != 3:
+            what = f"{len(given)} values" if isinstance(given, tuple | list) else f"a {type(given).__name__}"
+            raise ValueError(f"{spec.name}: dynamics gives {what}, expected (state, reward, terminated)")
+        successor, reward, terminated = given
+        _check_successor(spec.name, successor, state.inner)
         time = state.time + 1
         # A reward `[B, 1]` would broadcast too.
         reward = _checked(f"{spec.name}: the reward", reward, tf.TensorSpec(time.shape, tf.float32))
         terminated = _checked(f"{spec.name}: terminated", terminated, tf.TensorSpec(time.shape, tf.bool))
         timed_out = time >= spec.max_episode_steps if spec.max_episode_steps else tf.zeros_like(terminated)
         done = terminated | timed_out
-        inner = struct.where(done, start(start_key, shards.rows(time.shape[0])), successor)
+        inner = struct.where(done, begin(start_key, shards.rows(time.shape[0])), successor)
         outcome = EnvStep(observe(inner), reward, terminated, timed_out, observe(successor))
         return TimedState(inner, tf.where(done, 0, time)), outcome
 
@@ -137,14 +152,44 @@ def _shifted(space: gymnasium.Space, x: Nest, sign: int) -> Nest:
 
 
 def _check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None:
-    """Of another shape they would broadcast, and nothing would fail."""
+    """Of another shape they would broadcast, floats would be rounded or be no action, and nothing would fail."""
     given = tf.nest.map_structure(lambda leaf: tuple(leaf.shape), action)
     expected = tf.nest.map_structure(lambda leaf: (batch_size, *leaf.shape), spec)
     if given != expected:
         raise ValueError(f"{name}: the actions have shape {given}, expected {expected}")
+    for leaf, each in zip(tf.nest.flatten(action), tf.nest.flatten(spec), strict=True):
+        if each.dtype.is_integer and not leaf.dtype.is_integer:
+            raise ValueError(f"{name}: the actions are {leaf.dtype.name}, expected integers")
 
 
-def _check_observation(name: str, observation: Nest, spec: Nest, batch_size: int) -> None:
+def _check_start(name: str, state: Nest, batch_size: int) -> None:
+    for path, leaf in struct.named_leaves(state):
+        shape = tf.convert_to_tensor(leaf).shape
+        if not shape[:1].is_compatible_with([batch_size]):
+            what = f"{name}: start gives {path or 'a state'} of shape {tuple(shape)}"
+            raise ValueError(f"{what} for {batch_size} environments, expected ({batch_size}, ...)")
+
+
+def _check_successor(name: str, successor: Nest, state: Nest) -> None:
+    """Of another kind it could not take the place of the state before it."""
+    given, expected = (dict(struct.named_leaves(nest)) for nest in (successor, state))
+    try:
+        tf.nest.assert_same_structure(successor, state)
+    except (TypeError, ValueError):
+        there, wanted = (
+            f"a {type(nest).__name__} of {', '.join(leaves)}"
+            for nest, leaves in ((successor, given), (state, expected))
+        )
+        raise ValueError(f"{name}: the state after a step is {there}, expected {wanted} as before it") from None
+    for path, leaf in given.items():
+        leaf, before = tf.convert_to_tensor(leaf), tf.convert_to_tensor(expected[path])
+        if leaf.dtype != before.dtype or not leaf.shape.is_compatible_with(before.shape):
+            what = f"{name}: {path or 'the state'} is {leaf.dtype.name}{leaf.shape.as_list()} after a step"
+            raise ValueError(f"{what}, expected {before.dtype.name}{before.shape.as_list()} as before it")
+
+
+def check_observation(name: str, observation: Nest, spec: Nest, batch_size: int) -> None:
+    """Raises ValueError unless a batch of observations is as `spec`, that of one of them, says."""
     batched = tf.nest.map_structure(lambda leaf: tf.TensorSpec([batch_size, *leaf.shape], leaf.dtype), spec)
     try:
         tf.nest.assert_same_structure(observation, batched)

@@ -26,6 +26,7 @@ LIBRARIES: dict[str, str] = {
     "atari": "rl_fn.envs.host.atari:atari_env",
     "procgen": "rl_fn.envs.host.procgen:procgen_env",
 }
+_EXTRAS = {"atari": "atari", "envpool": "envpool", "procgen": "envpool"}  # that libraries need
 _JUDGED = ("atari", "envpool", "procgen")  # the libraries that take `evaluation`
 _COMPILED = "compiled"
 _NAME = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
@@ -129,6 +130,18 @@ def module_named(name: str) -> str:
     return name.rpartition(":")[0]
 
 
+def extra_of(name: str) -> str | None:
+    """The extra of rl-fn that an environment needs, as its name says, whether it is installed or not; None for none."""
+    prefix, colon, rest = name.partition(":")
+    if colon and prefix in _EXTRAS:
+        return _EXTRAS[prefix]
+    if colon and prefix in ("gymnasium", "gym"):
+        return names.extra_of(rest, is_gym=prefix == "gym")
+    if (colon and prefix == _COMPILED) or _entry(name) is not None:
+        return None
+    return "atari" if atari.is_atari(name) else names.extra_of(name)
+
+
 def for_evaluation(name: str) -> dict[str, Any]:
     """The arguments of `make` with which a policy is judged: Atari's whole games on raw scores, all Procgen levels."""
     prefix, colon, _ = name.partition(":")
@@ -164,6 +177,10 @@ def judged_like(env: Any, num_envs: int, **more: Any) -> Any:
 
 def _import_module_of(name: str) -> None:
     module = name.rpartition(":")[0]
+    if module.endswith(".py"):
+        raise ValueError(
+            f"unknown environment {name!r}: a module is named without .py, as in {name.replace('.py', '', 1)!r}"
+        )
     try:
         naming.import_module(module)
     except ValueError as error:

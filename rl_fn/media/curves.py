@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_fn.runs.config import FILE, read_json
+from rl_fn.runs.config import FILE
 from rl_fn.runs.errors import reason
+from rl_fn.runs.files import read_json
 from rl_fn.runs.loading import copy_folders
 from rl_fn.runs.reporters import table
 

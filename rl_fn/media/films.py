@@ -22,6 +22,7 @@ from rl_fn._src.loops.chunks import Stop, Stopped, never
 from rl_fn._src.loops.evaluate import step_limit
 from rl_fn._src.loops.host_actors import HostPlayer
 from rl_fn._src.loops.rollout import ActorsState, act_and_step, init_actors
+from rl_fn._src.xla.calls import graph
 from rl_fn.agents.base import Agent
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env, judged
@@ -76,8 +77,8 @@ def player(agent: Agent, env: Any, pictures: bool = True, max_steps: int | None 
         actors, transition, _ = act_and_step(agent, env, policy, actors, keys, "eval")
         return actors, transition.reward[0], transition.is_last[0]
 
-    start_fn = tf.function(lambda key: init_actors(agent, env, 1, random.fold_in(key, 0)), autograph=False)
-    step_fn = tf.function(step, jit_compile=True, autograph=False)
+    start_fn = graph(lambda key: init_actors(agent, env, 1, random.fold_in(key, 0)))
+    step_fn = graph(step, jit_compile=True)
     try:
         draw(_one(start_fn(random.key(0)).env))  # refuses now, where what draws is not installed
     except ModuleNotFoundError as error:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rl_fn import loops, random, sets
+from rl_fn import loops, random
 from rl_fn._src.loops.layout import Layout, policy_spec, trajectory_spec
 from rl_fn._src.loops.workers import worker_rollouts
 from rl_fn.envs.base import Env
@@ -37,7 +37,7 @@ class Acting:
         hparams = settings.make_hparams()
         share = hparams.num_envs // settings.num_workers
         self._env = settings.make_env(share)
-        agent = sets.agent_module(str(settings.agent)).make(self._env.spec, hparams.of_actors(worker * share, share))
+        agent = settings.make_agent(self._env.spec, hparams.of_actors(worker * share, share))
         self._policy = Layout(policy_spec(agent))
         self._trajectory = Layout(trajectory_spec(agent, self._env.spec, share))
         key = random.key(settings.seed)

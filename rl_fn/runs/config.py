@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rl_fn import envs, sets, systems
 from rl_fn._src import naming
 from rl_fn.envs import registry
-from rl_fn.runs import files, stores
-from rl_fn.runs.errors import one_line, reason
+from rl_fn.runs import stores
+from rl_fn.runs.files import read_json
+from rl_fn.runs.scripts import hparam_values
+from rl_fn.runs.settings import checked, setting
 from rl_fn.sets import modules
 
+if TYPE_CHECKING:
+    from rl_fn.agents.base import Agent
+    from rl_fn.struct import EnvSpec
+
 FILE = "config.json"
-_MOST, _DEPTH = 2**24, 50  # bytes of a file that is read, and lists in lists
 RECORDS = ("copy", "versions", "command")  # what config.json says beside
 # What `env_kwargs` may not have -> where it belongs
 _NOT_KWARGS = {
@@ -25,58 +29,9 @@ _NOT_KWARGS = {
     "num_envs": "it is a hyper-parameter, use --hparam_override",
     "render_mode": "use --render or --record_video",
 }
-_KINDS = {
-    "Path": "a folder, with a name in UTF-8",
-    "bool": "true or false",
-    "float": "a number",
-    "int": "an integer",
-    "str": "a text",
-    "tuple[str, ...]": "names of modules",
-    "Mapping[str, Any]": "values by name",
-}
 # Headings of the help
 _WHAT, _LENGTH, _WHERE, _FILMS = "what is trained", "length, evaluation, saving", "where it runs", "films"
 _TRACKING = "tracking"
-
-
-def setting(
-    doc: str,
-    default: Any = dataclasses.MISSING,
-    *,
-    metavar: str | None = None,
-    flag: str | None = None,
-    choices: Sequence[str] = (),
-    low: float = -math.inf,
-    high: float = math.inf,
-    above: float = -math.inf,
-    group: str = "",
-) -> Any:
-    """A field, with what the command line says of it.
-
-    Args:
-      doc: one line.
-      default: the default value.
-      metavar: what stands for the value in the help.
-      flag: the flag, where it is not the field's name; "" for none.
-      choices: the texts allowed.
-      low: the smallest value allowed.
-      high: the largest value allowed.
-      above: values must be greater than this.
-      group: the heading that the flag stands under.
-    """
-    metadata = {
-        "doc": doc,
-        "metavar": metavar,
-        "flag": flag,
-        "choices": tuple(choices),
-        "low": low,
-        "high": high,
-        "above": above,
-        "group": group,
-    }
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=default.copy, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +63,7 @@ class RunConfig:
         group=_WHERE,
     )
     num_workers: int = setting(
-        "Processes that share out num_envs and act in them, while this one learns.",
+        "Processes that share out num_envs and act, while this one learns; with copies, these.",
         1,
         metavar="N",
         low=1,
@@ -161,7 +116,7 @@ class RunConfig:
         "Whole episodes per evaluation; 0 for none.", 100, metavar="N", low=0, high=10**6, group=_LENGTH
     )
     copies: int = setting(
-        "Train the seeds seed, seed + 1, ... side by side in one program.",
+        "Train the seeds seed, seed + 1, ... side by side in one program, or one of each worker.",
         1,
         metavar="N",
         low=1,
@@ -175,6 +130,12 @@ class RunConfig:
         low=1,
         high=1024,
         group=_WHERE,
+    )
+    precision: str = setting(
+        "Of networks' matrix products; bfloat16 is for devices that are fast in it, not CPUs.",
+        "float32",
+        choices=("float32", "bfloat16"),
+        group=_WHAT,
     )
     seed: int = setting(
         "The same seed and settings give the same bits.", 0, metavar="N", low=0, high=2**64 - 1, group=_WHAT
@@ -235,6 +196,8 @@ class RunConfig:
             raise ValueError(f"seed is {self.seed}, expected at most 2**64 - copies")
         if self.sync and self.num_workers == 1:
             raise ValueError("sync is True, expected num_workers of more than 1, which share each step")
+        if self.sync and self.copies > 1:
+            raise ValueError(f"copies is {self.copies}, expected 1 with sync, where workers share each step of one run")
         if self.sync and self.max_policy_lag is not None:
             raise ValueError(f"max_policy_lag is {self.max_policy_lag}, expected none with sync, where nothing is old")
         if self.devices > 1 and self.num_workers > 1:
@@ -246,12 +209,7 @@ class RunConfig:
         if self.is_named:
             if (self.env or self._named().env) is None:
                 raise ValueError(f"set {self.hparams!r} names no environment; name one with --env")
-            hparams = self.make_hparams()
-            if not hparams.schedule.is_offline and hparams.num_envs % self.num_workers:
-                raise ValueError(
-                    f"num_workers is {self.num_workers}, expected a divisor of num_envs = {hparams.num_envs}, the "
-                    "environments that they share out"
-                )
+            self._check_sharing(self.make_hparams())
 
     @property
     def is_named(self) -> bool:
@@ -281,6 +239,12 @@ class RunConfig:
         steps = {} if self.train_steps is None else {"train_steps": self.train_steps}
         hparams = sets.make(self._named(), self.hparam_override, **steps)
         return hparams if self.network is None else hparams.with_network(self.network)
+
+    def make_agent(self, spec: EnvSpec, hparams: Any, **data: Any) -> Agent:
+        """The agent, where the settings are resolved; `data` is what one that learns from a data set is made with."""
+        from rl_fn.agents.base import in_precision
+
+        return in_precision(sets.agent_module(str(self.agent)).make(spec, hparams, **data), self.precision)
 
     def make_env(self, num_envs: int) -> envs.Env | envs.HostEnv:
         """The environment, as many of it side by side where it is stepped on the host."""
@@ -332,132 +296,48 @@ class RunConfig:
             raise ValueError(f"{folder} holds no run: there is no {FILE} in it")
         return dataclasses.replace(cls.from_json(copy / FILE), output_dir=copy.absolute().parent)
 
+    def _check_sharing(self, hparams: Any) -> None:
+        """Checks that there is a share for each worker: of the copies, or of the environments of the only one."""
+        workers, copies = self.num_workers, self.copies
+        if workers == 1:
+            return
+        if copies > 1:
+            if workers > copies:
+                raise ValueError(f"num_workers is {workers}, expected at most copies = {copies}, which they share out")
+            if self.max_policy_lag is not None:
+                told = f"max_policy_lag is {self.max_policy_lag}, expected none with copies = {copies}"
+                raise ValueError(f"{told}: a worker acts and learns, and nothing is old")
+        elif not hparams.schedule.is_offline and hparams.num_envs % workers:
+            raise ValueError(
+                f"num_workers is {workers}, expected a divisor of num_envs = {hparams.num_envs}, the environments "
+                "that they share out"
+            )
+
     def _named(self) -> sets.NamedSet:
         if self.agent is not None:
             return sets.NamedSet(self.agent, None, {}, "")
         return sets.find(str(self.hparams))
 
 
-def hparam_values(hparams: Any) -> dict[str, Any]:
-    """The hyper-parameters of a script's own agent by name, but for `train_steps`, which is a setting of the run.
-
-    Args:
-      hparams: a struct, a dict or None.
-
-    Raises:
-      ValueError: if it is something else.
-    """
-    if dataclasses.is_dataclass(hparams) and not isinstance(hparams, type):
-        values = {item.name: getattr(hparams, item.name) for item in dataclasses.fields(hparams)}
-    elif hparams is None or isinstance(hparams, Mapping):
-        values = dict(hparams or {})
-    else:
-        raise ValueError(f"hparams is {hparams!r}, expected a struct of hyper-parameters or a dict")
-    return {name: value for name, value in values.items() if name != "train_steps"}
-
-
-def agreed_train_steps(train_steps: int | None, hparams: Any, schedule: Any) -> int | None:
-    """The environment steps of a script's own run: those told, or those of its hyper-parameters.
-
-    Raises:
-      ValueError: if nobody says, or the hyper-parameters say something else than the run or the agent's schedule.
-    """
-    theirs = getattr(hparams, "schedule", schedule)
-    if theirs != schedule:
-        raise ValueError(f"the agent is for {schedule}, and hparams are for {theirs}")
-    told = hparams.get("train_steps") if isinstance(hparams, Mapping) else getattr(hparams, "train_steps", None)
-    if train_steps is None and told is None:
-        raise ValueError("train_steps is None, expected the environment steps of the run, or hparams that say them")
-    if train_steps is not None and told not in (None, train_steps):
-        raise ValueError(f"train_steps is {train_steps}, and that of hparams {told}")
-    return train_steps or told
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a file that holds values by name.
-
-    Raises:
-      ValueError: if it cannot be read, or holds something else.
-    """
-    try:
-        with files.open_to_read(path) as file:
-            text = file.read(_MOST + 1)
-        if len(text) > _MOST:
-            raise ValueError(f"it has more than {_MOST:,} bytes")
-        content = json.loads(text.decode("utf-8"))
-        _check_depth(content, _DEPTH)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {reason(error)}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read: {one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} cannot be read: it does not hold values by name")
-    return content
-
-
-def _check_depth(value: Any, left: int) -> None:
-    if left == 0:
-        raise ValueError(f"it has lists in lists, deeper than {_DEPTH}")
-    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _check_depth(part, left - 1)
+def modules_of(content: Mapping[str, Any]) -> list[str]:
+    """The modules of the user's own that settings name, each once."""
+    imports, agent, env = content.get("imports"), content.get("agent"), content.get("env")
+    found = [str(name) for name in imports] if isinstance(imports, list | tuple) else []
+    if isinstance(agent, str) and not modules.is_ours(agent):
+        found.append(agent)
+    values = content.get("hparam_override")
+    for value in [content.get("network"), *(values.values() if isinstance(values, dict) else ())]:
+        if isinstance(value, str) and naming.is_reference(value):
+            found.append(value.partition(":")[0])
+    if isinstance(env, str) and (module := registry.module_named(env)):
+        found.append(module)
+    return list(dict.fromkeys(found))
 
 
 def _check_modules(path: Path, content: dict[str, Any]) -> None:
     """Checks that nothing would be imported only because a file says so."""
-    imports, agent, env = content.get("imports"), content.get("agent"), content.get("env")
-    for name in imports if isinstance(imports, list) else []:
-        modules.check(str(name), path)
-    if isinstance(agent, str):
-        modules.check_agent(agent, path)
-    values = content.get("hparam_override")
-    for value in [content.get("network"), *(values.values() if isinstance(values, dict) else ())]:
-        modules.check_reference(value, path)
-    if isinstance(env, str) and (module := registry.module_named(env)):
-        modules.check(module, path)
-
-
-def checked(item: dataclasses.Field, value: Any) -> Any:
-    """The value in the type of its field; raises ValueError if it is of another, or out of bounds."""
-    kind, _, none = str(item.type).partition(" | ")
-    choices, low, high, above = (item.metadata[name] for name in ("choices", "low", "high", "above"))
-    if none and value is None:
-        return value
-    match kind, value:
-        case "Mapping[str, Any]", str():
-            return sets.parse_overrides(value)
-        case "Mapping[str, Any]", Mapping():
-            # As they come back from JSON, which has no tuples.
-            return {str(key): tuple(part) if isinstance(part, list) else part for key, part in value.items()}
-        case "tuple[str, ...]", tuple() | list() | str() if all(isinstance(part, str) for part in value):
-            return modules.names(value)
-        case ("Path", Path()) | ("Path", str()) if str(value) and _is_in_utf8(str(value)):
-            return _expanded(item.name, stores.path(str(value)))
-        case "bool", bool():
-            return value
-        case "str", str() if value and value in (choices or [value]):
-            return value
-        case ("int", int()) | ("float", int() | float()) if (
-            not isinstance(value, bool) and low <= value <= high and value > above
-        ):
-            return value if kind == "int" else float(value)
-    allowed = [f"one of {', '.join(choices)}" if choices else _KINDS[kind]]
-    if above > -math.inf:
-        allowed.append(f"greater than {above:g} and at most {high:g}")
-    elif low > -math.inf:
-        allowed.append(f"from {low:,} to {high:,}")
-    raise ValueError(f"{item.name} is {value!r}, expected {' '.join(allowed)}")
-
-
-def _is_in_utf8(name: str) -> bool:
-    """Whether every library can write there."""
-    return "\0" not in name and name.encode("utf-8", "ignore").decode() == name
-
-
-def _expanded(name: str, path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise ValueError(f"{name} is {str(path)!r}, and the home folder that it names is not known") from None
+    for name in modules_of(content):
+        modules.check(name, path)
 
 
 def _plain(value: Any) -> Any:

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rl_fn import loops, random, replay, sets, struct
+from rl_fn import loops, random, replay, struct
+from rl_fn._src.xla.calls import graph
 from rl_fn.agents.base import Agent, sampled
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
 from rl_fn.runs import stores
-from rl_fn.runs.config import RunConfig, hparam_values
+from rl_fn.runs.config import RunConfig
 from rl_fn.runs.errors import one_line
 from rl_fn.runs.loading import load
+from rl_fn.runs.scripts import hparam_values
 from rl_fn.struct import EnvSpec, Nest, Transition
 
 MINARI = "minari:"  # before the name of a data set in Minari's folder
@@ -42,7 +44,6 @@ def make_agent(config: RunConfig, hparams: Any, spec: EnvSpec) -> tuple[Agent, R
     Raises:
       ValueError: if there is a data set for an agent that steps environments, or none for one that does not.
     """
-    module = sets.agent_module(str(config.agent))
     is_offline = hparams.schedule.is_offline
     if config.dataset is None:
         if is_offline:
@@ -50,12 +51,13 @@ def make_agent(config: RunConfig, hparams: Any, spec: EnvSpec) -> tuple[Agent, R
                 f"{config.agent} learns from a data set: name one with --dataset, a folder that rl-fn record has "
                 "written, or minari:NAME"
             )
-        return module.make(spec, hparams), config
+        return config.make_agent(spec, hparams), config
     if not is_offline:
         raise ValueError(f"dataset is {config.dataset!r}, and {config.agent} learns from environments: expected none")
     data = read(config.dataset, spec)
     hparams = hparams.of_size(data)
-    return module.make(spec, hparams, data=data), dataclasses.replace(config, hparam_override=hparam_values(hparams))
+    agent = config.make_agent(spec, hparams, data=data)
+    return agent, dataclasses.replace(config, hparam_override=hparam_values(hparams))
 
 
 def record(
@@ -154,14 +156,14 @@ def _play_compiled(agent: Agent, env: Env, policy: Nest, steps: int, key: random
     start_key, key = tf.unstack(random.split(key))
     actors = loops.init_actors(agent, env, _NUM_ENVS, start_key)
 
-    @tf.function(jit_compile=True, autograph=False)
     def play(policy: Nest, actors: loops.ActorsState, key: random.Key) -> tuple[loops.ActorsState, Transition]:
         actors, (trajectory, _) = loops.rollout(agent, env, policy, actors, key, _CALL, "eval")
         return actors, trajectory._replace(extras={})
 
+    play_fn = graph(play, jit_compile=True)
     length, parts = -(-steps // _NUM_ENVS), []
     for call in range(-(-length // _CALL)):
-        actors, part = play(policy, actors, random.fold_in(key, call))
+        actors, part = play_fn(policy, actors, random.fold_in(key, call))
         parts.append(tf.nest.map_structure(lambda leaf: leaf.numpy(), part))
     return tf.nest.map_structure(lambda *leaves: np.concatenate(leaves)[:length], *parts)
 

@@ -45,8 +45,10 @@ def named(devices: int) -> list[str]:
     """The names of so many GPUs, or of so many CPUs where there is no GPU.
 
     Raises:
-      ValueError: if there are not so many.
+      ValueError: if there are not so many, or there are TPUs, whose programs would have to hold the all-reduces.
     """
+    if tf.config.list_physical_devices("TPU"):
+        raise ValueError(f"devices is {devices}, expected 1 on a machine with TPUs: their chips do not share a run")
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     there = tf.config.list_logical_devices(kind)
     if devices > len(there):

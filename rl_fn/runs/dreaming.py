@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import learning, random
+from rl_fn._src.xla.calls import graph
 from rl_fn.agents.world_model_parts import Parts, WorldModelsHParams, to_image
 from rl_fn.envs.base import Env, judged
 from rl_fn.envs.drawing.grids import MARGIN, label_above
@@ -92,7 +93,7 @@ def _imagined(loaded: Loaded, parts: Parts, length: int, temperature: float, key
         acted = loaded.agent.act(params, actor, observation, key, "eval")
         return picture, vision.decode(params.vision, latent), latent, acted.action, acted.actor_state
 
-    compiled = tf.function(step, jit_compile=True, autograph=False)
+    compiled = graph(step, jit_compile=True)
     world: list[tf.Tensor] = []
     seen: list[tf.Tensor] = []
     dreamer: Any = None
@@ -113,7 +114,7 @@ def _imagined(loaded: Loaded, parts: Parts, length: int, temperature: float, key
     latent, state = tf.nest.map_structure(lambda x: x[tf.newaxis], dreamer)
     control = lambda latent, hidden: parts.control.choose(params.controller[tf.newaxis], latent, hidden)
     inputs = latent, state, control, dream_key, len(world) - first, temperature
-    dreamed = tf.function(lambda: learning.dream(parts.memory, params.memory, *inputs).latent, autograph=False)()
+    dreamed = graph(lambda: learning.dream(parts.memory, params.memory, *inputs).latent)()
     imagined = vision.decode(params.vision, dreamed[:, 0, 0])
     reconstruction = _bytes(tf.stack(seen))
     dream = np.concatenate([reconstruction[:first], _bytes(imagined)])
@@ -133,7 +134,7 @@ def _player(env: Any, key: random.Key) -> Any:
 
         return play_host
     env = judged(env)
-    step = tf.function(env.step, jit_compile=True, autograph=False)
+    step = graph(env.step, jit_compile=True)
     state, first = env.reset(reset_key, 1)
     count = 0
 

@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import random, struct
+from rl_fn._src.xla.calls import graph
 from rl_fn.envs.base import Env, judged
 from rl_fn.runs import folder as folders
 from rl_fn.runs.loading import Loaded
@@ -129,7 +130,7 @@ def example(loaded: Loaded, acting: Acting, count: int) -> dict[str, np.ndarray]
       Arrays `[count, ...]` by the names of the inputs, and by those of the outputs after `expected_`; and what a
       recurrent policy remembers in the beginning, `[1, ...]`, after `initial_`.
     """
-    program = tf.function(lambda tensors: acting.function(**tensors), jit_compile=True, autograph=False)
+    program = graph(lambda tensors: acting.function(**tensors), jit_compile=True)
     rows: dict[str, list[np.ndarray]] = {}
     env = judged(loaded.env) if isinstance(loaded.env, Env) else loaded.env
     size = _SIDE_BY_SIDE if isinstance(env, Env) else env.num_envs
@@ -161,8 +162,8 @@ def _steps(env: Any, size: int) -> Callable[[Any], tuple[Nest, np.ndarray]]:
     keys = (random.fold_in(random.key(0), count) for count in itertools.count())
     if not isinstance(env, Env):
         return _host_steps(env)
-    reset = tf.function(lambda key: env.reset(key, size), autograph=False)
-    step = tf.function(env.step, jit_compile=True, autograph=False)
+    reset = graph(lambda key: env.reset(key, size))
+    step = graph(env.step, jit_compile=True)
     held: list[Nest] = []
 
     def observe(action: Any) -> tuple[Nest, np.ndarray]:

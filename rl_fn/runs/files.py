@@ -1,15 +1,22 @@
-"""Files that appear when they are complete and on the disk, so that neither a kill nor a power loss leaves a part."""
+"""Files that appear when they are complete and on the disk, and how files are read that others may have written.
+
+Neither a kill nor a power loss leaves a part.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from rl_fn.runs.errors import one_line, reason
+
+_MOST, _DEPTH = 2**24, 50  # bytes of a file that is read, and lists in lists
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP)  # of file systems that cannot do it with folders
 
 
@@ -91,3 +98,32 @@ def open_to_read(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no file", str(path))
     return os.fdopen(descriptor, "rb")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a file that holds values by name.
+
+    Raises:
+      ValueError: if it cannot be read, or holds something else.
+    """
+    try:
+        with open_to_read(path) as file:
+            text = file.read(_MOST + 1)
+        if len(text) > _MOST:
+            raise ValueError(f"it has more than {_MOST:,} bytes")
+        content = json.loads(text.decode("utf-8"))
+        _check_depth(content, _DEPTH)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read: {one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} cannot be read: it does not hold values by name")
+    return content
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if left == 0:
+        raise ValueError(f"it has lists in lists, deeper than {_DEPTH}")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(part, left - 1)

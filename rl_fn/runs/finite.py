@@ -22,9 +22,12 @@ def check_chunk(compiled: loops.Running, chunk: loops.Chunk, seeds: Sequence[int
       NonFiniteError: if they are not, with the names of what is not.
     """
     metrics = [(f"metric {name}", copy) for name, copy in chunk.nonfinite]
-    leaves = compiled.nonfinite(lambda state: state.agent, len(seeds) if len(seeds) > 1 else None)
+    copies = len(seeds) if len(seeds) > 1 else None
+    leaves = compiled.nonfinite(lambda state: state.agent, copies)
     if lost := metrics + [(f"{name} of the agent's state", copy) for name, copy in leaves]:
-        raise loops.NonFiniteError(f"{_named(lost, seeds)} no longer finite {where}")
+        # Where an environment is part of the program, it may be what began it, so it is named first.
+        seen = [(f"{name} of the environment", copy) for name, copy in compiled.nonfinite(_of_environments, copies)]
+        raise loops.NonFiniteError(f"{_named(seen + lost, seeds)} no longer finite {where}")
 
 
 def check_states(states: Sequence[Any], seeds: Sequence[int], where: str) -> None:
@@ -32,6 +35,12 @@ def check_states(states: Sequence[Any], seeds: Sequence[int], where: str) -> Non
     agents: list[Nest] = [state.agent for state in states]
     if lost := [(name, copy) for copy, agent in enumerate(agents) for name, _ in loops.nonfinite(agent)]:
         raise loops.NonFiniteError(f"{_named(lost, seeds)} not finite {where}")
+
+
+def _of_environments(state: Any) -> Nest:
+    """What compiled environments say, in a state of training; nothing of those that are stepped on the host."""
+    actors = getattr(state, "actors", None)
+    return {"return": actors.episode_return, "observation": actors.observation} if actors is not None else {}
 
 
 def _named(lost: Sequence[tuple[str, int]], seeds: Sequence[int]) -> str:

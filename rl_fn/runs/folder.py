@@ -12,11 +12,13 @@ from typing import Any
 import rl_fn
 from rl_fn._src.xla import startup
 from rl_fn.runs import config, files
-from rl_fn.runs.config import RunConfig, read_json
+from rl_fn.runs.config import RunConfig
+from rl_fn.runs.files import read_json
 
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 BEST = "checkpoints/best"
+_PRECISION = "float32"  # of runs that do not say, because there was no other
 CURVES = ("events.out.tfevents.*", "metrics.csv")
 
 
@@ -73,7 +75,8 @@ def identity(content: dict[str, Any]) -> dict[str, Any]:
     """What makes a copy of a run another, from what its config.json holds."""
     settings = {name: content.get(name) for name in ("agent", "env", "seed", "copies", "copy", "init_from", "dataset")}
     arguments = {f"env_kwargs {name}": value for name, value in _values(content, "env_kwargs").items()}
-    return {**settings, **arguments, **_values(content, "hparam_override")}
+    precision = content.get("precision", _PRECISION)
+    return {**settings, "precision": precision, **arguments, **_values(content, "hparam_override")}
 
 
 def check_identity(path: Path, found: Any, content: dict[str, Any]) -> None:
@@ -82,7 +85,8 @@ def check_identity(path: Path, found: Any, content: dict[str, Any]) -> None:
     Raises:
       ValueError: if it says of another run or copy, or of none, that it is theirs.
     """
-    if changes := _differences(found if isinstance(found, dict) else {}, identity(content)):
+    told = {"precision": _PRECISION, **found} if isinstance(found, dict) else {}
+    if changes := _differences(told, identity(content)):
         raise ValueError(f"checkpoint {path} is of another run: {changes}")
 
 
@@ -124,6 +128,8 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     """In words, what two runs have not in common; "" if there is nothing."""
     # As texts, because NaN is not equal to itself.
     different = [name for name in {**before, **now} if _text(before.get(name)) != _text(now.get(name))]
+    if "agent" in different:  # whose hyper-parameters are others
+        different = [name for name in different if name in ("agent", "env")]
     return ", ".join(f"{name} was {before.get(name)} and is now {now.get(name)}" for name in different)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_fn import loops, random, struct
-from rl_fn.agents.base import sampled
+from rl_fn.agents.base import Agent, sampled
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.media import films
@@ -30,7 +30,8 @@ def evaluate(
     run: Path | str,
     *,
     checkpoint: str | int = "newest",
-    env: str | None = None,
+    agent: Agent | None = None,
+    env: Any = None,
     env_kwargs: Mapping[str, Any] | None = None,
     deterministic: bool = True,
     episodes: int = 100,
@@ -38,34 +39,58 @@ def evaluate(
 ) -> Iterator[Judged]:
     """Plays whole episodes with what a run has learned.
 
+        for judged in rl.runs.evaluate("runs/ppo", episodes=100):
+            print(judged.seed, judged.evaluation.returns.mean(), judged.evaluation.returns.std())
+
     Args:
       run: the folder of a run, for all of its copies, or that of one copy.
       checkpoint: as in `load`.
-      env: the name of another environment of the same spaces; that of the training unless given.
+      agent: the agent, where a script made it, so that it has no name.
+      env: the name of another environment of the same spaces, or an environment, as it must be beside `agent`; that of
+        the training unless given.
       env_kwargs: what the environment is made with, beside that of the training where it is the same.
       deterministic: without exploration; else as in training.
       episodes: how many each copy plays.
       seed: the same seed gives the same episodes; those of a copy do not depend on the others.
 
-    Yields:
-      One after the other, what each copy came to.
+    Returns:
+      An iterator: one after the other, what each copy came to.
 
     Raises:
-      ValueError: for fewer than 1 episodes, as `load`, or if the environment cannot be made or has other spaces.
+      ValueError: at once for fewer than 1 episodes, and as `load`; by the iterator, if the other environment cannot be
+        made or has other spaces.
     """
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}, expected at least 1")
     copies = copy_folders(run)
+    given = None if isinstance(env, str) else env
+    learned = load(copies[0], checkpoint=checkpoint, agent=agent, env=given)
+    name = env if isinstance(env, str) else None
+    return _played(copies, learned, given is None, name, env_kwargs or {}, checkpoint, deterministic, episodes, seed)
+
+
+def _played(
+    copies: list[Path],
+    learned: Loaded,
+    is_made: bool,
+    name: str | None,
+    env_kwargs: Mapping[str, Any],
+    checkpoint: str | int,
+    deterministic: bool,
+    episodes: int,
+    seed: int,
+) -> Iterator[Judged]:
     config = RunConfig.read(copies[0])
-    learned = load(copies[0], checkpoint=checkpoint)
     agent = learned.agent if deterministic else sampled(learned.agent)
-    place, made = learned.env, [learned.env]
+    place, made = learned.env, [learned.env] if is_made else []
     try:
-        if env is not None or env_kwargs:
-            place = _variant(config, env, env_kwargs or {}, learned.env)
+        if name is not None or env_kwargs:
+            place = _variant(config, name, env_kwargs, learned.env)
             made.append(place)
         if isinstance(place, Env):
             play = loops.evaluate(agent, place, episodes)
+        elif not is_made and place is learned.env:
+            play = loops.host_evaluate(agent, place, episodes)
         else:
             many = registry.judged_like(place, min(episodes, agent.schedule.num_envs or host.NUM_ENVS))
             made.append(many)

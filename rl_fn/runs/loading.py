@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rl_fn import random, sets
-from rl_fn.agents.base import Agent
+import tensorflow as tf
+
+from rl_fn import random, struct
+from rl_fn.agents.base import Agent, in_precision
 from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.media import films
 from rl_fn.runs import checkpoint as checkpoints
 from rl_fn.runs import folder, stores
 from rl_fn.runs.checkpoint import Checkpoint
-from rl_fn.runs.config import FILE, RunConfig, read_json
+from rl_fn.runs.config import FILE, RunConfig
+from rl_fn.runs.files import read_json
 from rl_fn.runs.policy import Policy
 from rl_fn.struct import Nest
 
@@ -61,7 +65,10 @@ def load(
     if not checkpoints.list_iterations(copy / folder.CHECKPOINTS):
         raise ValueError(f"{copy} has no checkpoint yet")
     if (agent is None or env is None) and not config.is_named:
-        raise ValueError(f"{copy} was trained by an agent without a name: give agent and env")
+        raise ValueError(
+            f"{copy} was trained by an agent without a name: give agent and env, as its script makes them, to "
+            "rl.runs.load or rl.runs.evaluate; for commands, rl.sets.register gives an agent a name"
+        )
     made = []
     try:
         if env is None:
@@ -71,7 +78,9 @@ def load(
                 env = films.single(env) if pictures else registry.judged_like(env, 1)
                 made.append(env)
         if agent is None:
-            agent = sets.agent_module(str(config.agent)).make(env.spec, config.make_hparams())
+            agent = config.make_agent(env.spec, config.make_hparams())
+        else:
+            agent = in_precision(agent, config.precision)
         params, iteration, notes = _read(copy, checkpoint, agent)
     except BaseException:
         _close(made)
@@ -91,7 +100,9 @@ def copy_folders(run: Path | str) -> list[Path]:
         return [run]
     found = [path for path in run.glob("run_*") if re.fullmatch(r"run_\d+", path.name) and (path / FILE).is_file()]
     if not found:
-        raise ValueError(f"{run} holds no run: there is no {FILE} in it")
+        inside = sorted(path.parent.parent.name for path in run.glob(f"*/run_0/{FILE}"))
+        runs = f"; there are runs in it: {', '.join(inside[:10])}{', ...' * (len(inside) > 10)}" if inside else ""
+        raise ValueError(f"{run} holds no run: there is no {FILE} in it{runs}")
     return sorted(found, key=copy_number)
 
 
@@ -180,16 +191,27 @@ def take_over(run: Path, copy: int, copies: int, state: Nest) -> tuple[Nest, int
         raise ValueError(f"init_from {run} has no checkpoint")
     [saved], _ = newest
     try:
-        return checkpoints.restore(saved, state, _is_learned), saved.iteration
+        return checkpoints.restore(saved, state, learned_leaves(state)), saved.iteration
     except ValueError as error:
         raise ValueError(f"init_from {run} does not fit: {error}") from None
 
 
-def _is_learned(name: str) -> bool:
-    parts = name.split("/")
-    is_state = "replay" in parts or "opt_state" in parts
-    is_named = any(part in ("policy", "observations", "moments") or part.endswith("params") for part in parts)
-    return is_named and not is_state
+def learned_leaves(state: Any) -> Callable[[str], bool]:
+    """From the name of a leaf of an agent's state to whether it is something that was learned.
+
+    That are the numbers that it acts by, whatever is called `params` or by a name that ends so, and moments.
+    """
+    policy = {id(leaf) for leaf in tf.nest.flatten(state.policy)}
+    is_number = lambda leaf: tf.as_dtype(leaf.dtype).is_floating
+    acting = {name for name, leaf in struct.named_leaves(state) if id(leaf) in policy and is_number(leaf)}
+
+    def is_learned(name: str) -> bool:
+        parts = name.split("/")
+        is_state = "replay" in parts or "opt_state" in parts
+        is_named = any(part in ("policy", "observations", "moments") or part.endswith("params") for part in parts)
+        return name in acting or (is_named and not is_state)
+
+    return is_learned
 
 
 def _close(envs: list[Any]) -> None:

@@ -1,4 +1,7 @@
-"""A lock that keeps a second run out of an output folder."""
+"""Locks on files, which the operating system opens when a process ends, for whatever reason.
+
+`Lock` keeps a second run out of an output folder, and `FileLock` makes processes wait for each other.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,55 @@ import errno
 import fcntl
 import os
 import socket
+import threading
 from pathlib import Path
 
 NAME = ".lock"
 
 
+class FileLock:
+    """A lock on a file, which stays there. Threads of a process have it one at a time, too.
+
+    Args:
+      path: of the file, whose folder must be there.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._held = threading.local()
+
+    def acquire(self, wait: bool = True) -> bool:
+        """Takes the lock; returns whether it has it, which it always has if it waits.
+
+        Raises:
+          OSError: if the file cannot be made, or its file system has no locks.
+        """
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            is_mine = _take(descriptor, wait)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if is_mine:
+            self._held.descriptor = descriptor
+        else:
+            os.close(descriptor)
+        return is_mine
+
+    def release(self) -> None:
+        """Opens it."""
+        os.close(self._held.descriptor)
+
+    def __enter__(self) -> FileLock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+
 class Lock:
-    """The lock of an output folder. The operating system opens it when the process ends, for whatever reason.
+    """The lock of an output folder.
 
     Args:
       folder: must be there.
@@ -51,14 +96,26 @@ class Lock:
     def _open(self) -> int:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_mine = _take(descriptor, wait=False)
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                owner = _owner(descriptor)
-                os.close(descriptor)
-                raise ValueError(f"{self.path.parent} is in use by {owner}: one run at a time") from None
             self.note = f"{self.path.parent} cannot be locked ({error.strerror}): see that no second run writes to it"
+            return descriptor
+        if not is_mine:
+            owner = _owner(descriptor)
+            os.close(descriptor)
+            raise ValueError(f"{self.path.parent} is in use by {owner}: one run at a time")
         return descriptor
+
+
+def _take(descriptor: int, wait: bool) -> bool:
+    """Locks an open file; returns false where another has it locked, and this is not to wait."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
 
 
 def _owner(descriptor: int) -> str:

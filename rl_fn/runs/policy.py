@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from rl_fn import random, struct
 from rl_fn._src.spaces import decode, encode
+from rl_fn._src.xla.calls import graph
 from rl_fn.agents.base import Agent, sampled
 from rl_fn.struct import EnvSpec, Nest
 
@@ -40,10 +41,8 @@ class Policy:
         self._init_actor = agent.init_actor
         self._key, self._count = random.key(seed), 0
         self._decode = decode(spec.action_space)
-        self._functions = {
-            deterministic: tf.function(_function(agent, deterministic), jit_compile=True, autograph=False)
-            for deterministic in (True, False)
-        }
+        self._agent = agent
+        self._programs: dict[tuple[bool, int], Any] = {}  # by whether they explore, and the size of the batch
         self._actor_state: Nest = None
 
     def act(self, observation: Any, deterministic: bool = True) -> Any:
@@ -57,13 +56,17 @@ class Policy:
           An action that the environment takes, an int where actions are Discrete; or an array of actions.
 
         Raises:
-          ValueError: for an observation of another shape, or another number of them than is remembered.
+          ValueError: for an observation of another shape, with infinity or NaN in it, or another number of them than is
+            remembered.
         """
         axes = _batch_axes(self.spec.observation_space, observation)
         inputs = encode(self.spec.observation_space, axes)(observation)
         if not axes:
             inputs = tf.nest.map_structure(lambda leaf: leaf[np.newaxis], inputs)
-        size = len(tf.nest.flatten(inputs)[0])
+        leaves = tf.nest.flatten(inputs)
+        if not all(np.isfinite(leaf).all() for leaf in leaves if leaf.dtype.kind == "f"):
+            raise ValueError("the observation holds infinity or NaN, of which no action comes")
+        size = len(leaves[0])
         if (remembered := self._remembered()) not in (None, size):
             raise ValueError(
                 f"{size} observations were given, and what is remembered is of {remembered}: say reset() where their "
@@ -71,9 +74,10 @@ class Policy:
             )
         actor_state = self._init_actor(size) if remembered is None else self._actor_state
         inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
-        action, self._actor_state = self._functions[deterministic](
-            self.params, actor_state, inputs, self._key, tf.constant(self._count)
-        )
+        if (program := self._programs.get((deterministic, size))) is None:
+            program = graph(_function(self._agent, deterministic), jit_compile=True)
+            self._programs[deterministic, size] = program
+        action, self._actor_state = program(self.params, actor_state, inputs, self._key, tf.constant(self._count))
         self._count += 1
         actions = self._decode(action.numpy())
         if axes:

@@ -15,8 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +23,21 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import loops, random, struct
-from rl_fn.agents.base import Agent
+from rl_fn.agents.base import Agent, in_precision
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv, close_and_tell
 from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
-from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores
-from rl_fn.runs.config import RunConfig, agreed_train_steps, hparam_values
-from rl_fn.runs.errors import ReporterError, one_line
+from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores, telling
+from rl_fn.runs.config import RunConfig
+from rl_fn.runs.parts import check_parts
 from rl_fn.runs.pauses import Pauses
+from rl_fn.runs.placing import place
 from rl_fn.runs.report import Report, make_report
-from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard, Tracker, tracked
-from rl_fn.runs.runner import make_runner
+from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard, tracked
+from rl_fn.runs.scripts import agreed_train_steps, hparam_values
 from rl_fn.runs.storage import Storage
 from rl_fn.runs.summary import Timing, check_summary, summarize
-from rl_fn.runs.synchronous import in_lockstep
 from rl_fn.runs.workers import Workers
 from rl_fn.struct import Nest
 
@@ -67,6 +66,8 @@ class Run:
       copies: how many seeds side by side, in one program; only in compiled environments.
       devices: how many GPUs share the environments and the batches, or CPUs where there is no GPU; what is learned is
         what one device would learn, to rounding. Only in compiled environments.
+      precision: "float32", or "bfloat16" for the networks' matrix products and convolutions alone, on devices that are
+        fast in it.
       eval_episodes: whole episodes per evaluation and copy; 0 for no evaluations.
       checkpoint_seconds: the state is saved at least so often, while training goes on; 0 for every chance, before the
         report is handed over.
@@ -84,6 +85,7 @@ class Run:
       reporters: what watches the run, in place of `[TensorBoard(), Table()]`; films are added where they are asked for.
 
     Raises:
+      TypeError: at once, if the agent, the environment or a reporter is something else.
       ValueError: at once, for settings that cannot be, or if the folder holds another run.
     """
 
@@ -97,6 +99,7 @@ class Run:
         seed: int = 0,
         copies: int = 1,
         devices: int = 1,
+        precision: str = "float32",
         eval_episodes: int = 100,
         checkpoint_seconds: float = 20.0,
         eval_interval: int | None = None,
@@ -109,6 +112,7 @@ class Run:
         eval_env: Env | HostEnv | Callable[[int], HostEnv] | None = None,
         reporters: Sequence[Reporter] | None = None,
     ):
+        check_parts(agent, env, reporters or ())
         config = RunConfig(
             hparams=None,
             output_dir=stores.path(str(output_dir)),
@@ -118,6 +122,7 @@ class Run:
             seed=seed,
             copies=copies,
             devices=devices,
+            precision=precision,
             eval_episodes=eval_episodes,
             checkpoint_seconds=checkpoint_seconds,
             eval_interval=eval_interval,
@@ -127,7 +132,7 @@ class Run:
             video_interval=video_interval,
             render=render,
         )
-        self._set_up(agent, env, config, eval_env, reporters, owned=[])
+        self._set_up(in_precision(agent, precision), env, config, eval_env, reporters, owned=[])
 
     @classmethod
     def from_config(cls, config: RunConfig, reporters: Sequence[Reporter] | None = None) -> Run:
@@ -163,17 +168,14 @@ class Run:
         self.iteration = 0  # rollouts and updates so far
         self.summaries: list[dict[str, Any]] | None = None  # of each copy, once the run has come to its end
         self._iterations = math.ceil((config.train_steps or 0) / agent.schedule.steps)
-        self._runner = make_runner(agent, env, eval_env, config.copies, config.eval_episodes, config.devices)
-        if config.num_workers > 1:
-            self._runner = (in_lockstep if config.sync else Workers)(agent, env, config, self._runner)
+        self._runner = place(agent, env, eval_env, config)
         memory.check(self._runner.init, config, env.spec, agent.schedule)
         self._seeds = range(config.seed, config.seed + config.copies)
         self._keys = [random.key(seed) for seed in self._seeds]
         self._owned = owned  # made by the run, and closed with it
         self._storage = Storage(config.output_dir, folder.contents(config), agent.schedule.steps)
-        self._goes_on = isinstance(env, Env) and (
-            config.num_workers == 1 or config.sync
-        )  # environments are part of the state
+        # Whether environments are part of the state.
+        self._goes_on = isinstance(env, Env) and not isinstance(self._runner, Workers)
         self.notes = self._storage.notes  # sentences that people should be told
         interval = config.eval_interval and math.ceil(config.eval_interval / agent.schedule.steps)
         self._pause_every = interval or math.ceil(self._iterations / EVALUATIONS)
@@ -304,23 +306,14 @@ class Run:
         self.start()
         if self.summaries is None and not self.is_stopping():
             with self._storage.locked():
-                with ExitStack() as stack:
-                    for reporter in self.reporters:
-                        self._tell(reporter, "start", self)
-                        stack.push(partial(self._close_reporter, reporter))
+                with telling.started(self):
                     yield from self._train()
                 if self.iteration == self._iterations and not self._due:
                     with suppress(loops.Stopped):
                         self._summarize()
         elif self.summaries:
-            self._tell_the_rest()
+            telling.tell_the_rest(self)
         self.close()
-
-    def _tell_the_rest(self) -> None:
-        """Of a finished run, what could not be told while it was trained."""
-        for tracker in (one for one in self.reporters if isinstance(one, Tracker)):
-            self._tell(tracker, "start", self)
-            self._tell(tracker, "close")
 
     def _train(self) -> Iterator[Report]:
         compiled = self._compile()
@@ -363,7 +356,7 @@ class Run:
                 seen = self._runner.actions(), self._runner.infos()
                 report = make_report(chunk, self._evaluation, is_pause, self.agent.schedule, failures, *seen)
                 for reporter in self.reporters:
-                    self._tell(reporter, "report", report)
+                    telling.tell(self, reporter, "report", report)
                 self._keep_best()
                 self._due = None
         except Exception:
@@ -400,22 +393,6 @@ class Run:
         saved = f"{self._storage.saved * self.agent.schedule.steps:,} steps in {self.config.output_dir}"
         kept = f"the last good checkpoint is at {saved}" if self._storage.saved else "no checkpoint was written"
         finite.check_chunk(compiled, chunk, self._seeds, f"after {self.env_steps:,} steps; {kept}")
-
-    def _tell(self, reporter: Reporter, what: str, *args: Any) -> None:
-        try:
-            with suppress(loops.Stopped):
-                getattr(reporter, what)(*args)
-        except (EnvFailed, loops.NonFiniteError):  # of the environment that it plays in
-            raise
-        except Exception as error:
-            name = type(reporter).__name__
-            at = f"at {self.env_steps:,} steps"
-            raise ReporterError(f"reporter {name} failed in {what} {at}: {one_line(error)}") from error
-
-    def _close_reporter(self, reporter: Reporter, _: Any, failure: BaseException | None, __: Any) -> None:
-        # What has failed before is what people should be told.
-        with suppress(*[ReporterError] * isinstance(failure, Exception)):
-            self._tell(reporter, "close")
 
     def _failures(self) -> Failures | None:
         """Those of environments so far, where they can fail."""

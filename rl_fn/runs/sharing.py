@@ -57,13 +57,13 @@ class Sharer:
 
     def _make(self) -> None:
         import_tensorflow(compilation_cache=True)
-        from rl_fn import loops, sets
+        from rl_fn import loops
         from rl_fn.runs.config import RunConfig
 
         config = RunConfig(**self._config)
         hparams = config.make_hparams()
         env: Any = config.make_env(hparams.num_envs)
-        agent = sets.agent_module(str(config.agent)).make(env.spec, hparams)
+        agent = config.make_agent(env.spec, hparams)
         self._spec = loops.spec_of(lambda key: loops.init_state(agent, env, key))
         step = loops.SharedStep(agent, env, self._spec, self._count)
         self._peer = loops.OnDevice(step, self._index, "/CPU:0")

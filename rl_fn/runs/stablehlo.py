@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from rl_fn import loops, random, struct
@@ -13,6 +16,7 @@ from rl_fn.envs.base import Env
 from rl_fn.struct import EnvSpec, Nest, Transition
 
 PLATFORMS = ("CPU", "GPU", "TPU")
+_PACKED = re.compile(r'dense<"0x(?P<bits>[0-9A-F]+)"> : tensor<(?P<shape>[0-9x]+)xi1>')
 
 
 def to_stablehlo(agent: Agent, env: Any, platform: str) -> tuple[str, dict[str, Any]]:
@@ -47,8 +51,7 @@ def to_stablehlo(agent: Agent, env: Any, platform: str) -> tuple[str, dict[str, 
     except Exception as error:  # whatever the compiler refuses
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"the training step cannot be lowered for {platform}, leave out stablehlo: {reason}") from None
-    # Without the lines of code that each operation came from.
-    text = tf.mlir.experimental.run_pass_pipeline(text, "strip-debuginfo", show_debug_info=False)
+    text = portable(text)
     named = [*struct.named_leaves(specs[0])]
     for trajectory in specs[1:]:
         named += struct.named_leaves(trajectory, "trajectory")
@@ -57,6 +60,24 @@ def to_stablehlo(agent: Agent, env: Any, platform: str) -> tuple[str, dict[str, 
         {**_leaf(f"captured/{index}", leaf), "value": leaf.numpy().tolist()} for index, leaf in enumerate(captured)
     ]
     return text, {"arguments": arguments + constants, "results": results}
+
+
+def portable(text: str) -> str:
+    """The program without the lines of code that each operation came from, and as compilers of other versions read it.
+
+    They disagree on how many booleans are in a byte, so large constants of them are spelled out.
+    """
+
+    def spelled_out(found: re.Match[str]) -> str:
+        shape = [int(size) for size in found["shape"].split("x")]
+        packed = np.frombuffer(bytes.fromhex(found["bits"]), np.uint8)
+        if len(packed) != math.ceil(math.prod(shape) / 8):
+            return found[0]
+        bits = np.unpackbits(packed, count=math.prod(shape), bitorder="little").astype(bool)
+        return f"dense<{str(bits.reshape(shape).tolist()).lower()}> : tensor<{found['shape']}xi1>"
+
+    text = tf.mlir.experimental.run_pass_pipeline(text, "strip-debuginfo", show_debug_info=False)
+    return _PACKED.sub(spelled_out, text)
 
 
 def _training_step(agent: Agent, env: Any) -> tuple[Callable[..., tuple[Nest, Nest]], tuple]:

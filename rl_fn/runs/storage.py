@@ -255,7 +255,7 @@ class Storage:
         paths = [one / folder.SUMMARY for one in self.folders]
         if not all(path.exists() for path in paths):
             return None
-        summaries = [config.read_json(path) for path in paths]
+        summaries = [files.read_json(path) for path in paths]
         for copy, (path, summary) in enumerate(zip(paths, summaries, strict=True)):
             try:
                 check(summary, copy)
@@ -314,7 +314,7 @@ class Storage:
             files.remove_unfinished(checkpoints)
             path = one / config.FILE
             if folder.has_begun(one) and path.exists():
-                begun = config.read_json(path)
+                begun = files.read_json(path)
                 content = {**content, "versions": begun.get("versions")}  # what the run was begun with
                 if begun == content:
                     continue

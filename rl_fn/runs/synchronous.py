@@ -29,13 +29,11 @@ def in_lockstep(agent: Agent, env: Env | HostEnv, config: RunConfig, here: Runne
     """Makes the runner of `config.num_workers` that share each step; the arguments are those of `Workers`.
 
     Raises:
-      ValueError: for host environments, data sets and several copies, if Ray is not installed, and as Synchronous.
+      ValueError: for host environments and data sets, if Ray is not installed, and as Synchronous.
     """
     workers = f"num_workers is {config.num_workers}, expected 1 with sync"
     if not isinstance(env, Env) or agent.schedule.is_offline:
         raise ValueError(f"{workers}: {env.spec.name} is stepped on the host, or not at all")
-    if config.copies > 1:
-        raise ValueError(f"copies is {config.copies}, expected 1 with num_workers = {config.num_workers}")
     cluster.check_installed(config.num_workers)
     connect = lambda: cluster.connected(config.num_workers, config.ray_address, memory.available())
     return Synchronous(agent, env, here, config, config.num_workers, connect)
@@ -53,8 +51,7 @@ class Synchronous:
       connect: gives Ray, connected, for as long as it is entered.
 
     Raises:
-      ValueError: if the environments or a batch cannot be shared equally, or the agent has no name by which workers can
-        make it.
+      ValueError: if the environments or a batch cannot be shared equally.
     """
 
     def __init__(
@@ -66,8 +63,6 @@ class Synchronous:
         num_workers: int,
         connect: Callable[[], AbstractContextManager[Any]],
     ):
-        if not config.is_named:
-            raise ValueError(f"num_workers is {num_workers}, expected 1 for an agent without a name")
         self._place, self._connect = here, connect
         self._config, self._num_workers = config.to_json(), num_workers
         self._step = loops.SharedStep(agent, env, loops.spec_of(self.init), num_workers)

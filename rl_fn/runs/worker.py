@@ -13,7 +13,7 @@ import numpy as np
 from rl_fn._src.xla.startup import import_tensorflow
 
 # A worker leaves the accelerators to the learner, and the other cores to the other workers.
-_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
 class Assignment(NamedTuple):
@@ -81,7 +81,7 @@ class Worker:
             self._acting.close()
 
     def _made(self) -> Any:
-        os.environ.update(_ENVIRONMENT)
+        os.environ.update(ENVIRONMENT)
         import_tensorflow(compilation_cache=False)  # the learner's flags, which are inherited, say where there is one
         from rl_fn.runs.acting import Acting
 

@@ -33,23 +33,12 @@ class Workers:
       here: where it happens otherwise, which evaluates.
 
     Raises:
-      ValueError: if the environments cannot be shared out, there are several copies, the agent has no name by which
-        workers can make it, or Ray is not installed.
+      ValueError: if the agent steps no environment, or Ray is not installed.
     """
 
     def __init__(self, agent: Agent, env: Env | HostEnv, config: RunConfig, here: Runner):
-        num_envs = agent.schedule.num_envs
         if agent.schedule.is_offline:
             raise ValueError(f"num_workers is {config.num_workers}, expected 1 for an agent that steps no environment")
-        if num_envs % config.num_workers:
-            raise ValueError(
-                f"num_workers is {config.num_workers}, expected a divisor of num_envs = {num_envs}, the environments "
-                "that they share out"
-            )
-        if config.copies > 1:
-            raise ValueError(f"copies is {config.copies}, expected 1 with num_workers = {config.num_workers}")
-        if not config.is_named:
-            raise ValueError(f"num_workers is {config.num_workers}, expected 1 for an agent without a name")
         cluster.check_installed(config.num_workers)
         self._agent, self._env, self._config, self._here = agent, env, config, here
         self._lag = config.max_policy_lag

@@ -35,10 +35,7 @@ def judge(study: Study, stop: loops.Stop = lambda: False) -> list[Final]:
         return [Final(trial, float(trial.value or 0.0)) for trial in trials]
     known: Mapping[str, float] = study.shelf.study.user_attrs.get(_FINALS, {})
     if trials and {str(trial.number) for trial in trials} != set(known):
-        try:
-            returns = study.retrained(trials, stop)
-        except loops.Stopped:
-            return []
+        returns = study.retrained(trials, stop)
         if returns is None:
             return []
         known = {str(number): objective.score(one) for number, one in returns.items()}

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from rl_fn.runs import stores
-from rl_fn.runs.config import RunConfig, checked, setting
+from rl_fn.runs.config import RunConfig
+from rl_fn.runs.settings import checked, setting
 
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
 POPULATION = "pbt"
 PRUNERS = ("none", "halving", "hyperband")
 _WHAT, _HOW, _LENGTH, _WHERE = "what is searched", "how it is searched", "length and judgement", "where it is kept"
+_WHERE_TRAINED, _TRACKING = "where it runs", "tracking"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,14 @@ class SearchConfig:
     trials: int = setting(
         "How many settings are tried; with pbt, the members.", 100, metavar="N", low=1, high=10**6, group=_LENGTH
     )
-    batch: int = setting("Trials side by side in one program.", 8, metavar="N", low=1, high=4_096, group=_LENGTH)
+    batch: int | None = setting(
+        "Trials side by side in one program, 8 unless told; one where the environment is stepped on the host.",
+        None,
+        metavar="N",
+        low=1,
+        high=4_096,
+        group=_LENGTH,
+    )
     seeds: int = setting("Seeds of each trial; with pbt, one.", 3, metavar="N", low=1, high=1_000, group=_LENGTH)
     train_steps: int | None = setting(
         "Environment steps of each seed, where not those of the set.",
@@ -82,11 +91,34 @@ class SearchConfig:
         "The best are trained again with fresh seeds; 0 for none.", 4, metavar="N", low=0, high=1_000, group=_LENGTH
     )
     seed: int = setting("Of the choices, and the first seed of each trial.", 0, metavar="N", low=0, high=2**63)
+    num_workers: int = setting(
+        "Processes of Ray that train trials, each as many side by side as the batch says.",
+        1,
+        metavar="N",
+        low=1,
+        high=10_000,
+        group=_WHERE_TRAINED,
+    )
+    ray_address: str | None = setting(
+        "A cluster of Ray for the workers, such as auto or 10.0.0.1:6379; else one is started here for the search.",
+        None,
+        metavar="ADDRESS",
+        group=_WHERE_TRAINED,
+    )
     storage: str | None = setting(
         "Where the study is kept, if not in the folder: a URL of Optuna's, or a file.",
         None,
         metavar="URL",
         group=_WHERE,
+    )
+    track: str = setting(
+        "Who else is told of the study and its trials.", "none", choices=("none", "mlflow", "wandb"), group=_TRACKING
+    )
+    track_uri: str | None = setting(
+        "MLflow's server or database, where it is not mlflow.db beside the output folder.",
+        None,
+        metavar="URL",
+        group=_TRACKING,
     )
     imports: tuple[str, ...] = setting(
         "A module of your own, which registers environments and sets; may be given again.",
@@ -100,6 +132,16 @@ class SearchConfig:
         for item in dataclasses.fields(self):
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
         stores.refuse(self.output_dir, "output_dir")
+        if self.method == POPULATION and self.num_workers > 1:
+            raise ValueError(f"num_workers is {self.num_workers}, expected 1 with method pbt, which is one program")
+        if self.method == POPULATION and self.track != "none":
+            raise ValueError(
+                f"track is {self.track}, expected none with method pbt, whose lineage.csv tells everything"
+            )
+        if self.track_uri is not None and self.track != "mlflow":
+            raise ValueError(
+                f"track_uri is {self.track_uri!r}, which belongs to track mlflow, and track is {self.track}"
+            )
         if self.run().make_hparams().schedule.is_offline:  # run() checks the rest
             raise ValueError(
                 f"hparams {self.hparams} learns from a data set, and trials need an environment to learn in"

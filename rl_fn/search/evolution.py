@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import loops, random, sets, struct
+from rl_fn._src.xla.calls import graph
 from rl_fn.runs import checkpoint, files
-from rl_fn.runs.config import read_json
+from rl_fn.runs.files import read_json
 from rl_fn.runs.lock import Lock
 from rl_fn.search import objective, space
 from rl_fn.search.best import FILE, write_set
@@ -125,7 +126,7 @@ class Evolution:
     def _initial(self) -> Population:
         count = self.config.trials
         settings = initial_settings(random.fold_in(self._key, _SETTINGS), self.space, count)
-        init = tf.function(self._initial_member, autograph=False)
+        init = graph(self._initial_member)
         members = [
             init({name: values[member] for name, values in settings.items()}, random.fold_in(self._key, 1_000 + member))
             for member in range(count)

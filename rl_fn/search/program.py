@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -12,12 +12,13 @@ import tensorflow as tf
 
 from rl_fn import loops, random, struct
 from rl_fn._src.loops.chunks import never
+from rl_fn._src.xla.calls import graph
 from rl_fn.envs.base import Env
 from rl_fn.search.tunable import Make, Settings, tunable
 from rl_fn.struct import Nest
 
 _CHUNK_SECONDS = 1.0  # between two looks at whether to stop
-_EVALUATION = 1  # folded into a copy's key
+EVALUATION = 1  # folded into a copy's key
 
 
 class Placed(NamedTuple):
@@ -42,7 +43,7 @@ class Program:
         self._make, self._env, self._names, self.copies = make, env, names, copies
         self._placed: list[Placed | None] = [None] * copies
         self._compiled: loops.Compiled | None = None
-        self._init = tf.function(self._initial, autograph=False)
+        self._init = graph(self._initial)
         self._episodes = eval_episodes
         self._play: Any = None
 
@@ -58,13 +59,29 @@ class Program:
             self._placed = [placed.get(copy, first) for copy in range(self.copies)]
             states = struct.stack([self._state(self._of(copy)) for copy in range(self.copies)])
             self._play = self._player()
-            step = loops.train_step(tunable(self._make, self._tensors(first)), self._env)
+            step = loops.train_step(tunable(self._make, tensors(self._names, first)), self._env)
             self._compiled = loops.compile(loops.vectorize(step), states)
             self._compile(self._compiled)
             return
         for copy, one in placed.items():
             self._placed[copy] = one
             self._compiled.put(copy, self._state(one))
+
+    def train(self, copies: Sequence[int], iterations: int, stop: loops.Stop = never) -> np.ndarray:
+        """Trains all copies for so many iterations, and plays whole episodes with each.
+
+        Returns:
+          The returns of some copies, `[copies, episodes]`.
+
+        Raises:
+          Stopped: where `stop` says true.
+        """
+        if not self.advance(iterations, stop):
+            raise loops.Stopped("training was told to stop")
+        return self.returns(stop)[list(copies)]
+
+    def close(self) -> None:
+        """Nothing has to be let go of."""
 
     def advance(self, iterations: int, stop: loops.Stop = never) -> bool:
         """Trains all copies for so many iterations; returns whether it came to their end before `stop` said true."""
@@ -89,7 +106,7 @@ class Program:
           Stopped: where `stop` says true.
         """
         assert self._compiled is not None, "nothing was placed"
-        keys = [random.fold_in(random.key(self._of(copy).seed), _EVALUATION) for copy in range(self.copies)]
+        keys = [random.fold_in(random.key(self._of(copy).seed), EVALUATION) for copy in range(self.copies)]
         return self._play(self._compiled.read(lambda state: state.agent.policy), tf.stack(keys), stop).returns
 
     def _of(self, copy: int) -> Placed:
@@ -105,14 +122,16 @@ class Program:
             self.returns(lambda: next(only_once, True))
 
     def _player(self) -> Any:
-        agent = tunable(self._make, self._tensors(self._of(0)))
+        agent = tunable(self._make, tensors(self._names, self._of(0)))
         return loops.evaluate(agent, self._env, self._episodes, copies=True)
 
     def _state(self, placed: Placed) -> Nest:
-        return self._init(self._tensors(placed), random.key(placed.seed))
+        return self._init(tensors(self._names, placed), random.key(placed.seed))
 
     def _initial(self, settings: Settings, key: random.Key) -> Nest:
         return loops.init_state(tunable(self._make, settings), self._env, key)
 
-    def _tensors(self, placed: Placed) -> Settings:
-        return {name: tf.constant(placed.settings[name], tf.float32) for name in self._names}
+
+def tensors(names: Sequence[str], placed: Placed) -> Settings:
+    """The settings of these names, as an agent's state holds them."""
+    return {name: tf.constant(placed.settings[name], tf.float32) for name in names}

@@ -7,24 +7,26 @@ with its values, for whoever asks next.
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import logging
 import os
 import socket
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rl_fn.runs import files
 from rl_fn.runs.errors import one_line
-from rl_fn.search.locks import FileLock, first_free, is_alive
+from rl_fn.runs.lock import FileLock
 
 FILE = "study.journal"
 NAME = "rl-fn"  # of the study in its storage
 _JOURNAL = b'{"op_code":'  # how one begins
-_WHAT, _WORKER = "what", "worker"  # what a study and a trial remember
+_WHAT, _ID, _TOLD, _WORKER = "what", "id", "told", "worker"  # what a study and a trial remember
 _UNCLAIMED_SECONDS = 600.0  # after which a trial that nobody has put their name to is nobody's
 
 
@@ -60,7 +62,8 @@ def open_storage(place: str | None, folder: Path) -> Any:
         if not path.parent.is_dir() or path.is_dir():
             raise ValueError("there is no such folder, or it is one" if path.is_dir() else "its folder is not there")
         journal = optuna.storages.journal
-        lock: Any = FileLock(path.with_name(f"{path.name}.lock"))  # Optuna's own stays locked after a kill
+        # Optuna's own stays locked after a kill. Its dashboard has that, so this one needs another name.
+        lock: Any = FileLock(path.with_name(f".{path.name}.flock"))
         _cut_torn(path, lock)
         return optuna.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=lock))
     except ModuleNotFoundError as error:
@@ -83,6 +86,13 @@ def _cut_torn(path: Path, lock: FileLock) -> None:
             os.truncate(path, whole)
 
 
+class Told(NamedTuple):
+    """What somebody outside was told of a study."""
+
+    trials: frozenset[int]
+    files: list[str] | None  # with the end; None if it was not told of the end
+
+
 class Shelf:
     """A study in its storage, shared by processes; this one has a number among those of its folder.
 
@@ -102,8 +112,9 @@ class Shelf:
         self._locks = folder / "processes"
         files.make_folder(self._locks)
         self._is_in_folder = place is None
-        self.number, self._alive = first_free(self._locks)
+        self.number, self._alive = _first_free(self._locks)
         self._asking, self._judging = FileLock(self._locks / "asking.lock"), FileLock(self._locks / "judging.lock")
+        self._telling = FileLock(self._locks / "telling.lock")
         self._home = f"{socket.gethostname()} {folder.absolute()}"
         try:
             storage = open_storage(place, folder)
@@ -148,6 +159,32 @@ class Shelf:
         finally:
             self._judging.release()
 
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """While this process tells somebody of the study, no other process of the folder does."""
+        with self._telling:
+            yield
+
+    @property
+    def id(self) -> str:
+        """Of the study, wherever it is told; it stays the same when it is gone on with."""
+        with self._asking:
+            if _ID not in self.study.user_attrs:
+                self.study.set_user_attr(_ID, uuid.uuid4().hex)
+            return self.study.user_attrs[_ID]
+
+    def told(self, receiver: str) -> Told:
+        """What somebody was told of the study."""
+        known = self.study.user_attrs.get(f"{_TOLD} {receiver}", {})
+        return Told(frozenset([*range(known.get("below", 0)), *known.get("beyond", ())]), known.get("files"))
+
+    def tell(self, receiver: str, trials: frozenset[int], files: list[str] | None) -> Told:
+        """Notes what somebody was told."""
+        below = next(number for number in itertools.count() if number not in trials)
+        beyond = sorted(number for number in trials if number > below)
+        self.study.set_user_attr(f"{_TOLD} {receiver}", {"below": below, "beyond": beyond, "files": files})
+        return Told(trials, files)
+
     def claim(self, trial: Any) -> None:
         """Puts this process's name to a trial; called while `asking`."""
         trial.set_user_attr(_WORKER, f"{self._home} {self.number}")
@@ -181,8 +218,24 @@ class Shelf:
         if home != self._home:
             return False
         mine = int(number) == self.number
-        return is_first if mine else not is_alive(self._locks, int(number))
+        return is_first if mine else not _is_alive(self._locks, int(number))
 
     def close(self) -> None:
         """Lets go of this process's number."""
         self._alive.release()
+
+
+def _first_free(folder: Path) -> tuple[int, FileLock]:
+    """Takes the first lock of a folder that nobody has: the number of this process among those that share a study."""
+    number = 0
+    while not (lock := FileLock(folder / f"{number}.lock")).acquire(wait=False):
+        number += 1
+    return number, lock
+
+
+def _is_alive(folder: Path, number: int) -> bool:
+    """Whether the process of that number is there."""
+    lock = FileLock(folder / f"{number}.lock")
+    if free := lock.acquire(wait=False):
+        lock.release()
+    return not free

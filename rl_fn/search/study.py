@@ -1,19 +1,27 @@
-"""A study: trials that Optuna chooses, trained side by side in one compiled program."""
+"""A study: trials that Optuna chooses, trained side by side in one compiled program where that can be."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+import dataclasses
+import queue
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_fn import loops, sets
+from rl_fn import loops
 from rl_fn.envs.base import Env
-from rl_fn.search import objective, samplers, space
+from rl_fn.runs import cluster
+from rl_fn.search import objective, samplers, tracking, workers
+from rl_fn.search.batches import Batches, Lane
 from rl_fn.search.config import POPULATION, SearchConfig
-from rl_fn.search.program import Placed, Program
+from rl_fn.search.plan import Plan, Statics
+from rl_fn.search.program import Placed
 from rl_fn.search.storage import Shelf, import_optuna
+from rl_fn.search.trainer import LocalTrainer, Trained, Trainer, TrainerLost
 
 _REFUSED, _SCORES = "refused", "scores"  # what trials remember
 
@@ -34,15 +42,7 @@ class Progress(NamedTuple):
     trials: int
     best: Trial | None
     seconds_left: float  # if it goes on as now in this process alone
-    refused: str | None  # why the newest trial was, if it was
-
-
-class _Lane:
-    """A trial that is being trained."""
-
-    def __init__(self, trial: Any, values: dict[str, Any]):
-        self.trial, self.values = trial, values
-        self.scores: list[float] = []
+    notes: tuple[str, ...]  # sentences that people should be told
 
 
 class Study:
@@ -53,7 +53,8 @@ class Study:
             print(progress.finished, progress.best)
 
     Trials whose settings need no program of their own are copies in one compiled program, which is compiled once for
-    the study. What changes a shape is the same in all trials of a batch, and makes a program for each value.
+    the study. What changes a shape is the same in all trials of a batch, and makes a program for each value. In an
+    environment that is stepped on the host, trials and their seeds are trained one after the other.
 
     Args:
       config: what is searched, and how.
@@ -65,17 +66,11 @@ class Study:
     def __init__(self, config: SearchConfig):
         if config.method == POPULATION:
             raise ValueError("method is pbt, expected one of a study's; see rl_fn.search.Evolution")
-        samplers.sampler(config.method, config.batch, (0,))  # refuses what is not installed
-        run = config.run().resolved()
-        self.config, self.run_config = config, run
-        self._hparams = run.make_hparams()
-        self.space = space.parse(config.space, self._hparams, config.hparam_override)
-        self._env = compiled_env(run.make_env(self._hparams.num_envs))
-        self._make_agent = sets.agent_module(str(run.agent)).make
-        self._make_agent(self._env.spec, self._hparams)
-        self._grid = space.grid(self.space, config.grid_points) if config.method == "grid" else []
-        self.trials = min(config.trials, len(self._grid)) if self._grid else config.trials
-        self._batch = min(config.batch, self.trials)
+        samplers.sampler(config.method, 1, (0,))  # refuses what is not installed
+        if config.num_workers > 1:
+            cluster.check_installed(config.num_workers)
+        self.config, self.plan = config, (plan := Plan(config))
+        self.space, self.trials, self.run_config = plan.space, plan.trials, plan.run_config
         self._distributions = samplers.distributions(self.space)
         told = ", ".join(map(str, self.space))
         pruner = samplers.pruner(config.pruner, config.rungs)
@@ -83,10 +78,13 @@ class Study:
         self._states = import_optuna().trial.TrialState
         begun = len(self.shelf.study.get_trials(deepcopy=False))
         seed = (config.seed, self.shelf.number, begun)
-        self._sampler = samplers.sampler(config.method, self._batch, seed)
-        self._held: list[_Lane] = []  # asked for, of another program than that at work
-        self._programs: dict[tuple, tuple[Program, int]] = {}  # with the iterations of a whole run
-        self._seconds: list[float] = []  # per trial, of steps of a program
+        self._sampler = samplers.sampler(config.method, plan.batch * config.num_workers, seed)
+        self._seconds: list[float] = []  # per trial, of parts of it, of one trainer
+        self.notes: deque[str] = deque()  # that the next progress tells
+        self._resources = ExitStack()
+        self._trainers: list[Trainer] = []
+        self._tracker = tracking.tracker(config, self._settings(), plan.spec.name)
+        self._telling: tracking.Telling | None = None
 
     def run(self, stop: loops.Stop = lambda: False) -> Iterator[Progress]:
         """Trains until all trials are finished or in the hands of other processes; goes on where others ended.
@@ -98,12 +96,17 @@ class Study:
 
         Yields:
           The progress, whenever trials are finished.
+
+        Raises:
+          EnvFailed: if environments on the host cannot be gone on with.
+          RunError: if workers cannot be started, or end again and again.
         """
         self.shelf.recover(is_first=True)
         self._queue_grid()
-        while not stop() and (lane := self._take(None)):
-            yield from self._batch_from(lane, stop)
-            self.shelf.recover()
+        if self._tracker and not self._telling:
+            is_finished = lambda: len(self.finished()) >= self.trials
+            self._telling = tracking.Telling(self._tracker, self.shelf, self._told, is_finished, self.notes.append)
+        yield from workers.together([Batches(self, trainer).run for trainer in self.trainers], stop)
 
     def finished(self) -> list[Trial]:
         """All trials that are finished, by their numbers."""
@@ -123,109 +126,66 @@ class Study:
         return sorted(complete, key=lambda one: (-float(one.value or 0.0), one.number))[:count]
 
     def retrained(self, trials: list[Trial], stop: loops.Stop = lambda: False) -> dict[int, np.ndarray] | None:
-        """Trains settings again with seeds that no trial had, as many of each as the program has room for.
+        """Trains settings again with seeds that no trial had: in one program as many of each as it has room for.
 
         Returns:
           The returns `[seeds, episodes]` at the end by the trials' numbers; None where `stop` said true.
         """
-        fresh = self._batch * self.config.seeds // len(trials) or 1
-        found: dict[int, np.ndarray] = {}
+        plan = self.plan
+        fresh = max(plan.copies // len(trials), 1) if plan.env else self.config.seeds
         first = self.config.seed + self.config.seeds
-        for statics in dict.fromkeys(self._statics(trial.values) for trial in trials):
-            program, iterations = self._program(statics)
+        jobs: list[tuple[Statics, list[tuple[int, Placed]]]] = []
+        for statics in dict.fromkeys(plan.statics(trial.values) for trial in trials):
             waiting = [
                 (trial.number, Placed(trial.values, seed))
                 for trial in trials
                 for seed in range(first, first + fresh)
-                if self._statics(trial.values) == statics
+                if plan.statics(trial.values) == statics
             ]
-            returns: dict[int, list[np.ndarray]] = {}
-            for start in range(0, len(waiting), program.copies):
-                part = waiting[start : start + program.copies]
-                program.place({copy: placed for copy, (_, placed) in enumerate(part)})
-                if not program.advance(iterations, stop):
+            jobs += [(statics, waiting[start : start + plan.copies]) for start in range(0, len(waiting), plan.copies)]
+        free: queue.SimpleQueue[Trainer] = queue.SimpleQueue()
+        for trainer in self.trainers:
+            free.put(trainer)
+
+        def trained(job: tuple[Statics, list[tuple[int, Placed]]]) -> Trained | None:
+            trainer, placed = free.get(), {copy: one for copy, (_, one) in enumerate(job[1])}
+            try:
+                while not stop():
+                    with suppress(TrainerLost):
+                        return trainer.train(job[0], placed, placed, 1, stop)
+                return None
+            finally:
+                free.put(trainer)
+
+        returns: dict[int, list[np.ndarray]] = {trial.number: [] for trial in trials}
+        with ThreadPoolExecutor(len(self.trainers)) as pool:
+            for (_, part), found in zip(jobs, list(pool.map(trained, jobs)), strict=True):
+                if found is None:
                     return None
-                for (number, _), one in zip(part, program.returns(stop), strict=False):
-                    returns.setdefault(number, []).append(one)
-            found |= {number: np.stack(rows) for number, rows in returns.items()}
-        return found
+                for (number, _), one in zip(part, found.returns, strict=True):
+                    returns[number].append(one)
+        return {number: np.stack(rows) for number, rows in returns.items()}
+
+    @property
+    def trainers(self) -> list[Trainer]:
+        """Who trains: this process, or its workers, which are started when they are first asked for."""
+        if not self._trainers and self.config.num_workers == 1:
+            self._trainers = [LocalTrainer(self.plan)]
+            self._resources.callback(self._trainers[0].close)
+        elif not self._trainers:
+            self._trainers = [*self._resources.enter_context(workers.crew(self.config))]
+        return self._trainers
 
     def close(self) -> None:
-        """Lets other processes know that this one has ended."""
+        """Lets go of environments and workers, tells the rest to who is told, and other processes of the end."""
+        self._resources.close()
+        if self._telling:
+            self._telling.close()
+        self._trainers = []
         self.shelf.close()
 
-    def _batch_from(self, first: _Lane, stop: loops.Stop) -> Iterator[Progress]:
-        """Trains a batch that begins with a trial; where one program fits all trials, until there are no more."""
-        statics = self._statics(first.values)
-        lanes: list[_Lane | None] = [None] * self._batch
-        waiting = [first]
-        left = self._batch if statics else self.trials
-        try:
-            try:
-                program, iterations = self._program(statics)
-            except ValueError as error:
-                yield self._refuse(waiting.pop(), str(error))
-                return
-            step = -(-iterations // self.config.rungs)
-            while True:
-                placed: dict[int, Placed] = {}
-                for index, lane in enumerate(lanes):
-                    if lane is None and left and (lane := waiting.pop() if waiting else self._take(statics)):
-                        lanes[index], left = lane, left - 1
-                        placed |= self._placed(index, lane)
-                if not any(lanes):
-                    return
-                if placed:
-                    program.place(placed)
-                begin = time.monotonic()
-                if not program.advance(step, stop):
-                    return
-                returns = program.returns(stop)
-                self._seconds.append((time.monotonic() - begin) / sum(lane is not None for lane in lanes))
-                ended = self._judge(lanes, returns.reshape([self._batch, self.config.seeds, -1]))
-                if ended:
-                    lanes = [None if lane in ended else lane for lane in lanes]
-                    yield self._progress()
-        except loops.Stopped:
-            return
-        finally:
-            for lane in [*filter(None, lanes), *waiting, *self._held]:
-                self.shelf.give_back(lane.trial._trial_id)
-            self._held.clear()
-
-    def _placed(self, index: int, lane: _Lane) -> dict[int, Placed]:
-        seeds = range(self.config.seeds)
-        return {index * len(seeds) + seed: Placed(lane.values, self.config.seed + seed) for seed in seeds}
-
-    def _judge(self, lanes: list[_Lane | None], returns: np.ndarray) -> list[_Lane]:
-        """Tells the study what trials have come to; returns those that are at their end."""
-        ended, study = [], self.shelf.study
-        for lane, mine in zip(lanes, returns, strict=True):
-            if lane is None:
-                continue
-            lane.scores.append(objective.score(mine))
-            value = objective.value(lane.scores, self.config.objective)
-            if not np.isfinite(value):
-                self._refuse(lane, "its returns are infinite or no numbers")
-                ended.append(lane)
-                continue
-            if self.config.rungs > 1:
-                lane.trial.report(value, len(lane.scores))
-            is_last = len(lane.scores) == self.config.rungs
-            if is_last or lane.trial.should_prune():
-                lane.trial.set_user_attr(_SCORES, lane.scores)
-                study.tell(lane.trial, *([value] if is_last else [None, self._states.PRUNED]))
-                ended.append(lane)
-        return ended
-
-    def _take(self, statics: tuple | None) -> _Lane | None:
-        """A trial of a program, or of any; None where there is none left for this process."""
-        for lane in self._held:
-            if statics in (None, self._statics(lane.values)):
-                self._held.remove(lane)
-                return lane
-        if self._held:
-            return None  # the queue has come to another program
+    def ask(self, statics: Statics | None) -> Lane | None:
+        """A trial to be trained now, if it can be had of a program; None where there is none left."""
         study, fixed = self.shelf.study, dict(statics or ())
         encoded = {name: samplers.encoded(value) for name, value in fixed.items()}
         with self.shelf.asking():
@@ -236,38 +196,74 @@ class Study:
             study.sampler = partial(encoded, self._sampler) if encoded else self._sampler
             trial = study.ask(self._distributions)
             self.shelf.claim(trial)
-        lane = _Lane(trial, samplers.decoded(self.space, trial.params))
-        if statics is not None and self._statics(lane.values) != statics:
-            self._held.append(lane)
-            return None
-        return lane
+        return Lane(trial, samplers.decoded(self.space, trial.params))
+
+    def judge(self, lane: Lane, returns: np.ndarray) -> bool:
+        """Tells the study what a trial has come to; returns whether that is its end."""
+        lane.scores.append(objective.score(returns))
+        value = objective.value(lane.scores, self.config.objective)
+        if not np.isfinite(value):
+            self.refuse(lane, "its returns are infinite or no numbers")
+            return True
+        if self.config.rungs > 1:
+            lane.trial.report(value, len(lane.scores))
+        is_last = len(lane.scores) == self.config.rungs
+        if not is_last and not lane.trial.should_prune():
+            return False
+        lane.trial.set_user_attr(_SCORES, lane.scores)
+        self.shelf.study.tell(lane.trial, *([value] if is_last else [None, self._states.PRUNED]))
+        return True
+
+    def refuse(self, lane: Lane, why: str) -> None:
+        """Tells the study that a trial has come to nothing."""
+        lane.trial.set_user_attr(_REFUSED, why)
+        self.shelf.study.tell(lane.trial, state=self._states.FAIL)
+        self.notes.append(f"trial {lane.trial.number} was refused: {why}")
+
+    def took(self, seconds: float) -> None:
+        """Notes what a part of a trial took."""
+        self._seconds.append(seconds)
+
+    def progress(self) -> Progress:
+        """How far it is; notes are told once."""
+        finished, best = len(self.finished()), self.best(1)
+        each = float(np.median(self._seconds)) * self.config.rungs / self.config.num_workers if self._seconds else 0.0
+        if self._telling:
+            self._telling.wake()
+        notes = tuple(self.notes.popleft() for _ in range(len(self.notes)))
+        return Progress(finished, self.trials, best[0] if best else None, each * (self.trials - finished), notes)
+
+    def _told(self) -> list[tracking.Told]:
+        """All trials that are finished, in the order in which they were."""
+        known = {one.number: one for one in self.finished()}
+        trials = [one for one in self.shelf.study.get_trials(deepcopy=False) if one.number in known]
+        told: list[tracking.Told] = []
+        best: float | None = None
+        for count, one in enumerate(sorted(trials, key=lambda one: (one.datetime_complete, one.number)), 1):
+            trial, scores = known[one.number], one.user_attrs.get(_SCORES, [])
+            value = trial.value if trial.state == "complete" else None
+            best = max((each for each in (best, value) if each is not None), default=None)
+            times = one.datetime_start or one.datetime_complete, one.datetime_complete
+            told.append(tracking.Told(one.number, trial.values, value, trial.state, scores, *times, count, best))
+        return told
+
+    def _settings(self) -> dict[str, Any]:
+        """What is told of the whole: the settings of the search, and the hyper-parameters that stay as they are."""
+        searched, run = {one.name for one in self.space}, self.run_config
+        told = {item.name: getattr(self.config, item.name) for item in dataclasses.fields(self.config)}
+        told |= {name: getattr(run, name) for name in ("agent", "env", "train_steps")}
+        told |= {"space": ", ".join(map(str, self.space)), "batch": self.plan.batch}
+        apart = ("hparam_override", "env_kwargs")
+        return {
+            **{name: value for name, value in told.items() if name not in apart},
+            **{name: value for name, value in run.hparam_override.items() if name not in searched},
+            **run.env_kwargs,
+        }
 
     def _queue_grid(self) -> None:
         with self.shelf.asking():
-            for values in self._grid[len(self.shelf.study.get_trials(deepcopy=False)) : self.trials]:
+            for values in self.plan.grid[len(self.shelf.study.get_trials(deepcopy=False)) : self.trials]:
                 self.shelf.study.enqueue_trial({name: samplers.encoded(value) for name, value in values.items()})
-
-    def _refuse(self, lane: _Lane, why: str) -> Progress:
-        lane.trial.set_user_attr(_REFUSED, why)
-        self.shelf.study.tell(lane.trial, state=self._states.FAIL)
-        return self._progress(why)
-
-    def _statics(self, values: Mapping[str, Any]) -> tuple:
-        return tuple((one.name, values[one.name]) for one in space.static(self.space))
-
-    def _program(self, statics: tuple) -> tuple[Program, int]:
-        if statics not in self._programs:
-            hparams, names = self._hparams.override(**dict(statics)), space.tensors(self.space)
-            make = lambda settings: self._make_agent(self._env.spec, hparams.override(**settings))
-            make({})
-            program = Program(make, self._env, names, self._batch * self.config.seeds, self.config.eval_episodes)
-            self._programs[statics] = program, hparams.num_iterations
-        return self._programs[statics]
-
-    def _progress(self, refused: str | None = None) -> Progress:
-        finished, best = len(self.finished()), self.best(1)
-        each = float(np.median(self._seconds)) * self.config.rungs if self._seconds else 0.0
-        return Progress(finished, self.trials, best[0] if best else None, each * (self.trials - finished), refused)
 
 
 def compiled_env(env: Any) -> Env:
@@ -279,4 +275,4 @@ def compiled_env(env: Any) -> Env:
     if isinstance(env, Env):
         return env
     env.close()
-    raise ValueError(f"{env.spec.name} is stepped on the host, and trials side by side need a compiled environment")
+    raise ValueError(f"{env.spec.name} is stepped on the host, and a population needs a compiled environment")

@@ -50,6 +50,8 @@ register(
         "rollout_length": 9,
         "gae_lambda": 0.95,
         "learning_rate": 2e-3,
+        "rmsprop_epsilon": 1e-3,
+        "entropy_cost": 0.02,
         "normalize_advantages": True,
     },
     doc="A2C on Catch.",

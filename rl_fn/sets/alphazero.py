@@ -3,6 +3,12 @@
 from rl_fn.sets.registry import register
 
 register(
+    "alphazero",
+    agent="alphazero",
+    doc="AlphaZero with its defaults, for any compiled environment that has rules to plan with.",
+)
+
+register(
     "alphazero_tictactoe",
     agent="alphazero",
     env="TicTacToe-v0",

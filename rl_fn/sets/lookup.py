@@ -45,7 +45,7 @@ def _find_one(name: str) -> NamedSet:
     if name.endswith(SUFFIX):
         return read_toml(Path(name))
     if name not in SETS:
-        raise ValueError(naming.unknown("hyper-parameter set", name, SETS))
+        raise ValueError(naming.unknown("hyper-parameter set", name, SETS, own="--import my_package"))
     return SETS[name]
 
 

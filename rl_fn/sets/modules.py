@@ -55,5 +55,6 @@ def check(module: str, source: Path) -> None:
     if module in sys.modules or any(module.startswith(f"{name}.") for name in _named):
         return
     raise ValueError(
-        f"{source} names the module {module!r}, which is imported only if you name it, too: --import {module}"
+        f"{source} names the module {module!r}, which is imported only if you name it, too: --import {module}, or "
+        f"`import {module}` in a script"
     )

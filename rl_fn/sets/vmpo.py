@@ -13,6 +13,12 @@ register(
     "vmpo_cartpole",
     agent="vmpo",
     env="CartPole-v1",
-    values={"train_steps": 500_000, "num_envs": 8, "learning_rate": 1e-3},
+    values={
+        "train_steps": 500_000,
+        "num_envs": 8,
+        "learning_rate": 1e-3,
+        "normalize_observations": True,
+        "normalize_rewards": True,
+    },
     doc="V-MPO on CartPole.",
 )

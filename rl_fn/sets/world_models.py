@@ -18,6 +18,12 @@ _DRAWN = {
 }
 
 register(
+    "world_models",
+    agent="world_models",
+    doc="World models with their defaults, for any environment of which pictures are seen.",
+)
+
+register(
     "world_models_pendulum",
     agent="world_models",
     env="PendulumPixels-v1",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from packaging.requirements import Requirement
@@ -15,7 +17,7 @@ from packaging.requirements import Requirement
 import rl_fn
 from rl_fn._src import naming
 from rl_fn.envs import registry
-from rl_fn.runs import stores
+from rl_fn.runs import RunConfig, stores
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,9 +26,10 @@ else:
 
 PACKAGE = Path(rl_fn.__file__).parent
 # As `make check-tpu` compiles for.
-_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21", "numpy==2.2.*")
+_FOR_TPU = ("tensorflow-tpu==2.20.*", "tensorboard==2.20.*", "libtpu==0.0.21", "numpy==2.2.*")
 _FILES = ("config", "dataset", "hparams", "init_from")  # flags whose values may be files and folders
 
+TPU = re.compile(r"(?:tpu-)?(v\d+\w*-\d+)")  # a slice, as people call it
 Device = Literal["cpu", "gpu", "tpu"]
 
 
@@ -37,6 +40,8 @@ class Job(NamedTuple):
     words: tuple[str, ...]  # of the command line, after `rl-fn`
     output_dir: Path
     sends_folder: bool  # whether it needs files of the working folder
+    extras: tuple[str, ...] = ()  # of rl-fn, that it needs
+    variables: Mapping[str, str] = MappingProxyType({})  # of the environment, that it reads
 
     @property
     def command(self) -> str:
@@ -59,17 +64,44 @@ def pack(told: Mapping[str, Any]) -> dict[str, Any]:
     return packed
 
 
-def make(words: Iterable[str], told: Mapping[str, Any]) -> Job:
+def make(words: Iterable[str], told: Mapping[str, Any], config: RunConfig) -> Job:
     """What is handed over.
 
     Args:
       words: of the command line.
       told: the values of its flags, as `pack` returns them.
+      config: what they say.
     """
     name = re.sub(r"[^a-z0-9]+", "-", Path(str(told.get("hparams") or "run")).stem.lower()).strip("-")
     own = any(told.get(name) for name in ("imports", "network")) or any(True for _ in _files(told))
     own |= bool(registry.module_named(str(told.get("env") or "")))
-    return Job(f"rl-fn-{name}"[:40].rstrip("-"), tuple(words), told["output_dir"], own)
+    name = f"rl-fn-{name}"[:40].rstrip("-")
+    return Job(name, tuple(words), told["output_dir"], own, needed(config), _variables(config))
+
+
+def needed(config: RunConfig) -> tuple[str, ...]:
+    """The extras of rl-fn that a run cannot do without, by its settings.
+
+    What a module of the user's needs belongs into `requirements.txt`, and what only adds something, such as pictures to
+    what MLflow is told, into `--extras`.
+    """
+    paths = (config.output_dir, config.init_from, stores.path(config.dataset or ""))
+    by_setting = {
+        "workers": config.num_workers > 1,
+        "storage": any(isinstance(path, stores.Address) for path in paths),
+        "minari": (config.dataset or "").startswith("minari:"),
+        "video": config.record_video or config.render,
+        config.track: config.track != "none",
+        registry.extra_of(config.resolved().env or "") or "": True,
+    }
+    return tuple(extra for extra, is_needed in by_setting.items() if extra and is_needed)
+
+
+def device_of(accelerator: str | None) -> Device:
+    """What TensorFlow is to run on."""
+    if accelerator is None:
+        return "cpu"
+    return "tpu" if accelerator.startswith("tpu-") or TPU.fullmatch(accelerator) else "gpu"
 
 
 def requirements(extras: Iterable[str], device: Device) -> tuple[list[str], list[str]]:
@@ -85,15 +117,26 @@ def requirements(extras: Iterable[str], device: Device) -> tuple[list[str], list
     Raises:
       ValueError: for an unknown extra.
     """
-    declared, theirs = _declared()
+    declared, _ = _declared()
     core = [f"{one.name}=={importlib.metadata.version(one.name)}" for one in declared if _holds(one, "")]
-    more = [str(one) for extra in extras for one in _of_extra(extra, theirs)]
+    more = of_extras(extras)
     if device == "tpu":
         others = [one for one in core if not re.match(r"(tensorflow|tensorboard|tf_keras|numpy)==", one)]
-        return [*_TPU, *others, *more], ["tf_keras==2.20.*"]
+        return [*_FOR_TPU, *others, *more], ["tf_keras==2.20.*"]
     if device == "gpu":
         core = [re.sub(r"^tensorflow==", "tensorflow[and-cuda]==", one) for one in core]
     return [*core, *more], []
+
+
+def of_extras(extras: Iterable[str]) -> list[str]:
+    """What some extras of rl-fn need; raises ValueError for an unknown one."""
+    _, declared = _declared()
+    return list(dict.fromkeys(str(one) for extra in extras for one in _of_extra(extra, declared)))
+
+
+def _variables(config: RunConfig) -> dict[str, str]:
+    """The variables of this process's environment that the run reads there, too: those of who is told of it."""
+    return {name: value for name, value in os.environ.items() if name.startswith(f"{config.track.upper()}_")}
 
 
 def _declared() -> tuple[list[Requirement], dict[str, list[Requirement]]]:

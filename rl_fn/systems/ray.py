@@ -12,6 +12,7 @@ from typing import Any
 import ray
 
 import rl_fn
+from rl_fn.runs import cluster
 from rl_fn.runs.errors import one_line
 from rl_fn.systems import LaunchError, packing
 from rl_fn.systems.packing import Job
@@ -54,10 +55,11 @@ def train(job: Job, address: str, accelerator: str | None, on_start: Callable[[C
       LaunchError: if the cluster cannot be reached, or loses the run for good.
     """
     options = asked(accelerator)
-    sent: dict[str, Any] = {"py_modules": [str(packing.PACKAGE)]}
+    sent: dict[str, Any] = {"py_modules": [str(packing.PACKAGE)], "env_vars": dict(job.variables)}
     if job.sends_folder:
         sent["working_dir"] = str(Path.cwd())
     try:
+        cluster.check_answers(address)
         ray.init(address=address, runtime_env=sent, configure_logging=False)
     except Exception as error:
         raise LaunchError(f"the cluster at {address} cannot be joined: {one_line(error)}") from error
@@ -90,10 +92,11 @@ def asked(accelerator: str | None) -> dict[str, Any]:
 def described(job: Job, address: str, accelerator: str | None) -> str:
     """What would be asked for."""
     folder = f"and {Path.cwd()}" if job.sends_folder else "and no files"
+    extras = f", which must have rl-fn[{','.join(job.extras)}]" if job.extras else ""
     machine = ", ".join(f"{name}={value}" for name, value in asked(accelerator).items())
     lines = [
         f"Ray {ray.__version__}: an actor on the cluster at {address}, started again elsewhere if its machine is lost",
-        f"machine: {machine}",
+        f"machine: {machine}{extras}",
         f"sends: {packing.PACKAGE} {folder}",
     ]
     return "".join(f"# {line}\n" for line in lines) + f"rl-fn {job.command}\n"

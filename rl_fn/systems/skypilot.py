@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,6 @@ from rl_fn.systems import LaunchError, manifests, packing
 from rl_fn.systems.packing import Device, Job
 
 _STOPPED = 130  # the exit code of a run that was told to stop, and has saved
-_TPU = re.compile(r"(?:tpu-)?(v\d+\w*-\d+)")
 _SMALLEST_TPU = "v5litepod-1"
 _HOME = "~/.rl_fn"  # there
 
@@ -31,7 +29,7 @@ def make(job: Job, system: str, accelerator: str | None, is_spot: bool | None, e
       system: a cloud, as SkyPilot calls it, or "tpu".
       accelerator: such as "H100:1" or "v5litepod-8"; None for a machine without one.
       is_spot: whether the machine may be taken away at any time, for a lower price; None where the cloud sells such.
-      extras: of rl-fn that are installed there.
+      extras: of rl-fn that are installed there, beside those that the run needs.
 
     Raises:
       ValueError: if SkyPilot is not installed or refuses the task, or the run would write to a disk that is given back.
@@ -49,7 +47,7 @@ def make(job: Job, system: str, accelerator: str | None, is_spot: bool | None, e
         )
     if system == "tpu" and accelerator is None:
         accelerator = _SMALLEST_TPU
-    if accelerator and (slice_ := _TPU.fullmatch(accelerator)):
+    if accelerator and (slice_ := packing.TPU.fullmatch(accelerator)):
         accelerator = f"tpu-{slice_[1]}"
     try:
         with _quiet():
@@ -65,22 +63,16 @@ def make(job: Job, system: str, accelerator: str | None, is_spot: bool | None, e
                 resources = resources.copy(use_spot=not missing)
             task = sky.Task(
                 name=job.name,
-                setup=_setup(job, device_of(accelerator), extras),
+                setup=_setup(job, packing.device_of(accelerator), extras),
                 run=f'export PYTHONPATH="$HOME/.rl_fn"\n{_HOME}/env/bin/python -m rl_fn {job.command}\n',
                 workdir=str(Path.cwd()) if job.sends_folder else None,
                 file_mounts={f"{_HOME}/rl_fn": str(packing.PACKAGE)},
+                secrets=dict(job.variables),
             )
             task.set_resources(resources)
             return sky.Task.from_yaml_config(task.to_yaml_config())  # is checked against SkyPilot's schema
     except (ValueError, AssertionError) as error:
         raise ValueError(f"SkyPilot refuses --sys {system} --accelerator {accelerator}: {one_line(error)}") from None
-
-
-def device_of(accelerator: str | None) -> Device:
-    """What TensorFlow is to run on."""
-    if accelerator is None:
-        return "cpu"
-    return "tpu" if accelerator.startswith("tpu-") or _TPU.fullmatch(accelerator) else "gpu"
 
 
 def described(task: Any) -> str:
@@ -94,6 +86,9 @@ def described(task: Any) -> str:
         *_looked_up(task, resources),
     ]
     told = {name: value for name, value in task.to_yaml_config().items() if value and not name.startswith("_")}
+    if secrets := told.get("secrets"):
+        told["secrets"] = dict.fromkeys(secrets)  # without values, as people put such files into repositories
+        lines.append(f"secrets: taken from the environment here; sky asks for {' '.join(secrets)}, each with --secret")
     text = manifests.to_yaml(told)
     return "".join(f"# {line}\n" for line in lines) + text
 
@@ -116,7 +111,7 @@ def launch(task: Any) -> str:
 
 def _setup(job: Job, device: Device, extras: Iterable[str]) -> str:
     """What prepares a machine, which SkyPilot has given uv."""
-    needs, apart = packing.requirements(["storage", *extras], device)
+    needs, apart = packing.requirements(dict.fromkeys([*job.extras, *extras]), device)
     install = f"uv pip install --quiet --python {_HOME}/env"
     lines = [
         "set -e",

@@ -72,6 +72,16 @@ def test_noise_belongs_to_each_actor_and_begins_anew_with_the_episode():
     assert len(np.unique(noise[8])) == 200
 
 
+def test_actions_are_uniform_until_learning_starts_and_never_again():
+    hparams = td3.TD3HParams(num_envs=2, rollout_length=4, learning_starts=16, hidden_sizes=(8,))
+    action = tf.constant([[1.5], [-1.5]])
+    at = lambda updates: learning.OffPolicyPolicy((), tf.constant(updates))
+    chosen = lambda updates: hparams.uniform_at_first(random.key(0), PENDULUM.spec, at(updates), action).numpy()
+    assert np.all(chosen(1) != action)
+    for updates in (2, 2**30 - 1, 2**31 - 1):  # up to 2**34 steps
+        np.testing.assert_array_equal(chosen(updates), action)
+
+
 def test_gaussian_noise_does_not_remember():
     agent = ddpg.make(PENDULUM.spec, ddpg.DDPGHParams(**SMALL, exploration_noise=0.1))
     policy = agent.init(KEY).policy._replace(num_updates=tf.constant(10_000))

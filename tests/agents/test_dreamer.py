@@ -170,7 +170,7 @@ def test_the_losses_of_actor_and_critic_are_their_definitions(scale):
     hparams, actor_critic, params, learner, imagined = of_imagination(scale)
     loss = dreamer.actor_critic_loss(actor_critic, params, learner, imagined, hparams)
     values_of = lambda p: losses.twohot_values(actor_critic.critic.apply(p, imagined.features), actor_critic.bins)
-    values, slow = values_of(params["critic"]).numpy(), values_of(learner.slow_critic).numpy()
+    values, slow = values_of(params["critic"]).numpy(), values_of(learner.slow_critic_params).numpy()
     discount = 0.9 * imagined.continues.numpy()
     goals, following = np.zeros((3, 5)), values[3]
     for t in reversed(range(3)):

@@ -1,14 +1,15 @@
 """Structs of hyper-parameters, those of the agents and of one's own."""
 
 import dataclasses
+import inspect
 from typing import Literal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import sets
-from rl_fn.agents import dqn, ppo, rainbow, trpo
+from rl_fn import envs, sets
+from rl_fn.agents import bc, dqn, iql, ppo, r2d2, rainbow, trpo
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
 
@@ -105,11 +106,45 @@ def test_scalars_may_be_tensors_of_any_float_type():
         (ppo.PPOHParams, {"num_envs": 1, "rollout_length": 4}, "num_minibatches is 4, .* minibatches of one step"),
         (trpo.TRPOHParams, {"memory": "gru"}, "shared_torso is False and memory is 'gru', expected False and 'none'"),
         (rainbow.RainbowHParams, {"v_min": 3.0, "v_max": 3.0}, "v_min is 3, expected less than v_max = 3"),
+        (ppo.PPOHParams, {"kl_target": 0.01}, "kl_target is 0.01 and kl_cost is 0, expected a kl_cost that can adapt"),
+        (trpo.TRPOHParams, {"value_cost": 0.5}, "value_cost is 0.5, expected a number at least 1 and at most 1"),
+        (bc.BCHParams, {"n_step": 3}, "n_step is 3, expected an integer at least 1 and at most 1"),
+        (bc.BCHParams, {"gamma": 0.9}, "gamma is 0.9, expected a number at least 1 and at most 1"),
+        (iql.IQLHParams, {"actor_lag": 1}, "actor_lag is 1, expected an integer at least 0 and at most 0"),
+        (iql.IQLHParams, {"rollout_length": 8}, "rollout_length is 8, expected an integer at least 1 and at most 1"),
     ],
 )
 def test_settings_that_cannot_work_together_are_refused(struct, values, message):
     with pytest.raises(ValueError, match=message):
         struct(**values)
+
+
+@pytest.mark.parametrize(
+    ("agent", "setting", "has_it"),
+    [
+        ("vpg", "gae_lambda", ("a2c", "ppo", "trpo")),
+        ("appo", "clip_pg_rho", ("impala",)),
+        ("mpo", "target_step_size", ("td3", "ddpg")),
+        ("crossq", "target_step_size", ("sac", "cql")),
+    ],
+)
+def test_a_setting_that_an_agent_would_not_read_is_not_offered(agent, setting, has_it):
+    with pytest.raises(ValueError, match=f"has no hyper-parameter '{setting}'"):
+        sets.make(sets.SETS[agent], **{setting: 0.5})
+    for other in has_it:
+        assert getattr(sets.make(sets.SETS[other], **{setting: 0.5}), setting) == 0.5
+
+
+def test_updates_that_learn_are_those_from_the_first_gradient_step_on():
+    few = {"num_envs": 2, "rollout_length": 4, "train_steps": 80}  # ten updates
+    assert ppo.PPOHParams(num_minibatches=1, **few).num_learning_updates == 10
+    for learning_starts, updates in ((1, 10), (8, 10), (9, 9), (20, 8), (80, 1)):
+        assert dqn.DQNHParams(learning_starts=learning_starts, **few).num_learning_updates == updates
+
+
+def test_sequences_wait_for_no_steps_that_follow_them():
+    assert r2d2.R2D2HParams(num_envs=16, n_step=5, learning_starts=32).min_sequences(24, 8) == 16
+    assert r2d2.R2D2HParams(num_envs=16, learning_starts=1_000).min_sequences(24, 8) == 16 * 5  # from 0, 8, ... 32
 
 
 def test_structs_are_frozen():
@@ -120,3 +155,24 @@ def test_structs_are_frozen():
 def test_iterations_reach_the_steps():
     assert ppo.PPOHParams(train_steps=1000, num_envs=3, rollout_length=100, num_minibatches=1).num_iterations == 4
     assert dqn.DQNHParams(train_steps=8, num_envs=2, rollout_length=4).num_iterations == 1
+
+
+def test_a_name_of_another_library_is_answered_with_ours():
+    with pytest.raises(TypeError, match="PPOHParams has no hyper-parameter 'clip_range'; here it is clip_epsilon"):
+        ppo.PPOHParams(clip_range=0.2)
+    with pytest.raises(TypeError, match="DQNHParams has no hyper-parameter 'lerning_rate'; the nearest is"):
+        dqn.DQNHParams(lerning_rate=0.2)
+    assert "clip_epsilon" in inspect.signature(ppo.PPOHParams).parameters
+
+
+def test_large_limits_are_written_as_people_do():
+    assert str(described(HParams)["train_steps"]) == "an integer at least 1 and at most 2**62"
+    assert str(described(HParams)["actor_lag"]) == "an integer at least 0 and at most 1000"
+
+
+def test_make_says_what_it_takes():
+    env = envs.make("CartPole-v1")
+    with pytest.raises(TypeError, match=r"make takes env\.spec first, a struct\.EnvSpec, given a Env"):
+        ppo.make(env, ppo.PPOHParams())
+    with pytest.raises(TypeError, match=r"rl_fn\.agents\.ppo\.make takes a PPOHParams second, given a DQNHParams"):
+        ppo.make(env.spec, dqn.DQNHParams())

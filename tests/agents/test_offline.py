@@ -61,6 +61,13 @@ def test_agents_learn_without_a_step_of_an_environment(name):
     assert all(np.all(a == b) for a, b in kept)
 
 
+def test_images_are_seen_by_a_torso_of_the_policy_and_flat_by_the_critics_of_iql():
+    spec = EnvSpec("pictures", spaces.Box(0, 255, (4, 5, 1), np.uint8), spaces.Discrete(3))
+    agent = made("iql", spec, torso="minatar")
+    kernels = [leaf.shape for leaf in tf.nest.flatten(agent.init(random.key(0)).learner.critics.params)]
+    assert [4 * 5 * 1 + 3, 16] in kernels
+
+
 def test_a_clone_does_what_the_data_do():
     steps = data(DISCRETE, 2_000)
     alike = steps._replace(action=np.where(steps.observation[:, 0] > 0, 2, 0).astype(np.int32))

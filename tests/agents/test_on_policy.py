@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, loops, random, struct
+from rl_fn import envs, loops, networks, random, struct
 from rl_fn.agents import ppg, ppo, rnd, trpo, vpg
 
 ENV = envs.make("CartPole-v1")
@@ -37,7 +37,8 @@ def test_a_step_of_trpo_uses_its_bound_and_keeps_it():
 
 
 def test_reinforce_learns_nothing_before_an_episode_has_ended_and_then_from_all_of_it():
-    hparams = vpg.VPGHParams(rollout_length=4, patience=2, normalize_advantages=False, **SIZES)
+    annealed = {"learning_rate": 0.1, "anneal_learning_rate": True, "train_steps": 10 * 4 * 4}
+    hparams = vpg.VPGHParams(rollout_length=4, patience=2, normalize_advantages=False, **annealed, **SIZES)
     agent = vpg.make(ENV.spec, hparams)
     state = agent.init(random.key(0))
     update = tf.function(agent.update, jit_compile=True)
@@ -48,6 +49,7 @@ def test_reinforce_learns_nothing_before_an_episode_has_ended_and_then_from_all_
     ended = trajectory._replace(terminated=tf.concat([tf.zeros([3, 4], tf.bool), tf.ones([1, 4], tf.bool)], axis=0))
     after, metrics = update(waiting, ended, random.key(3))
     assert metrics["value_loss"].count == 1
+    np.testing.assert_allclose(metrics["learning_rate"].total, 0.1 * 9 / 10)  # of the second update of ten
     assert all(leaves_differ(state.policy.params, after.policy.params))
     assert np.all(after.learner.waiting.is_learned)
     # Where environments begin anew between two rollouts, what waits has ended.
@@ -71,6 +73,19 @@ def test_ppg_has_an_auxiliary_phase_after_so_many_updates():
     assert not any(leaves_differ(params[2], params[4]))
 
 
+def test_the_second_value_of_ppg_is_none_of_the_outputs_of_its_policy():
+    settings = {"num_minibatches": 1, "rollout_length": 4, "policy_phase": 2, "kl_cost": 1.0, **SIZES}
+    agent = ppg.make(ENV.spec, ppg.PPGHParams(**settings))
+    state = agent.init(random.key(0))
+    _, metrics = agent.update(state, rollout_of(agent, state, 4), random.key(3))
+    np.testing.assert_allclose(metrics["kl"], 0.0, atol=1e-6)  # of the first gradient step: the policy that acted
+    pendulum = envs.make("Pendulum-v1")
+    noisy = ppg.make(pendulum.spec, ppg.PPGHParams(noise_period=2, num_minibatches=1, **SIZES))
+    observation = tf.constant([[1.0, 0.0, 2.0]] * 4)
+    step = noisy.act(noisy.init(random.key(0)).policy, noisy.init_actor(4), observation, random.key(1), "train")
+    assert step.action.shape == (4, 1)
+
+
 def test_noise_that_depends_on_the_state_is_kept_for_a_period_and_drawn_anew_with_an_episode():
     pendulum = envs.make("Pendulum-v1")
     agent = ppo.make(pendulum.spec, ppo.PPOHParams(noise_period=3, num_minibatches=1, rollout_length=8, **SIZES))
@@ -86,8 +101,19 @@ def test_noise_that_depends_on_the_state_is_kept_for_a_period_and_drawn_anew_wit
     assert np.all(actions[0][0] != actions[0][1])
     anew = agent.act(policy, agent.init_actor(2), observation, random.key(7), "train").action
     assert np.all(anew != actions[6])
+    # Noise is a function of whatever features there are, of a network of one's own, too.
+    wide = networks.mlp([5], activate_final=True)
+    own = ppo.make(pendulum.spec, ppo.PPOHParams(noise_period=3, **SIZES), network=wide)
+    acted = own.act(own.init(random.key(0)).policy, own.init_actor(2), observation, random.key(1), "train")
+    assert acted.actor_state[1].draws.shape == (2, 5)
     with pytest.raises(ValueError, match="noise_period is 3, expected 0 for Discrete"):
         ppo.make(ENV.spec, ppo.PPOHParams(noise_period=3))
+
+
+def test_a_policy_may_have_no_hidden_layer():
+    agent = ppo.make(ENV.spec, ppo.PPOHParams(num_envs=4, hidden_sizes=()))
+    params = agent.init(random.key(0)).policy.params
+    assert sorted(leaf.shape.as_list() for leaf in tf.nest.flatten(params)) == [[1], [2], [4, 1], [4, 2]]
 
 
 def test_novelty_is_rewarded_until_it_is_known():
@@ -102,12 +128,12 @@ def test_novelty_is_rewarded_until_it_is_known():
     settings = {"weight": 0.5, "sizes": (16,), "learning_rate": 1e-2, "gamma": 0.9}
     agent = rnd.with_novelty(plain._replace(update=spy), ENV.spec, **settings)
     state = agent.init(random.key(0))
-    trajectory, target = rollout_of(agent, state, 8), state.target
+    trajectory, target = rollout_of(agent, state, 8), state.target_params
     novelties = []
     for _ in range(60):
         state, metrics = agent.update(state, trajectory, KEY)
         novelties.append(float(metrics["novelty"]))
     assert novelties[-1] < 0.25 * novelties[0]
-    assert not any(leaves_differ(target, state.target))
+    assert not any(leaves_differ(target, state.target_params))
     assert np.all(seen[0] > trajectory.reward)
     np.testing.assert_allclose(tf.reduce_mean(seen[-1] - trajectory.reward), metrics["bonus"], rtol=1e-4)

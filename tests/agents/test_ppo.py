@@ -67,11 +67,15 @@ def test_the_cost_of_the_divergence_adapts_to_its_target(target, factor):
 
 
 def test_an_update_stops_where_the_policy_has_moved_far_enough():
-    agent, state, _, (trajectory, _) = rolled_out(ENV, SMALL.override(num_epochs=4, stop_kl=1e-6), 16)
-    once = ppo.make(ENV.spec, SMALL.override(num_epochs=1))
+    ten = SMALL.override(train_steps=10 * 4 * 16)
+    agent, state, _, (trajectory, _) = rolled_out(ENV, ten.override(num_epochs=4, stop_kl=1e-6), 16)
+    once = ppo.make(ENV.spec, ten.override(num_epochs=1))
     stopped, whole = (a.update(state, trajectory, random.key(9))[0].learner for a in (agent, once))
     for (name, leaf), (_, expected) in zip(*map(struct.named_leaves, (stopped, whole)), strict=True):
         np.testing.assert_allclose(leaf, expected, rtol=1e-5, atol=1e-7, err_msg=name)
+    # The step size falls with the updates, also with one that has left gradient steps out.
+    metrics = agent.update(state._replace(learner=stopped), trajectory, random.key(9))[1]
+    np.testing.assert_allclose(metrics["learning_rate"], 1e-2 * 9 / 10, rtol=1e-5)
 
 
 def test_the_clip_range_falls_over_the_run():

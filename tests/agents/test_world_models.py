@@ -61,6 +61,24 @@ def test_the_stages_follow_each_other_in_each_round():
     assert [bool(hparams.is_random(tf.constant(update))) for update in (0, 3, 4, 8)] == [True, True, False, False]
 
 
+def test_the_step_size_is_that_of_the_time_in_the_run_however_many_gradient_steps_there_were():
+    few = {"image_size": 8, "features": (2,), "latent_size": 2, "memory_units": 2, "mixture_components": 2}
+    steps = {"vision_steps": 3, "vision_batch": 2, "memory_batch": 2, "population": 4, "dream_starts": 1}
+    values = {**SMALL, **few, **steps, "learning_rate": 0.1, "anneal_learning_rate": True}
+    env = envs.make("CatchPixels-bsuite", size=8)
+    agent = sets.agent_module("world_models").make(env.spec, WorldModelsHParams(**values))
+    state = agent.init(random.key(0))._replace(num_updates=tf.constant(9))  # of 24; V's stage of the second round
+    observation = tf.zeros([5, 2, 8, 8, 3], tf.uint8)
+    step = agent.act(state.policy, agent.init_actor(2), observation[0], random.key(1), "train")
+    along = lambda leaf: tf.stack([leaf] * 5)
+    number, flag = tf.zeros([5, 2]), tf.zeros([5, 2], tf.bool)
+    extras = tf.nest.map_structure(along, step.extras)
+    trajectory = Transition(observation, along(step.action), number, flag, flag, observation, extras)
+    _, metrics = tf.function(agent.update, autograph=False)(state, trajectory, random.key(2))
+    assert metrics["vision_learning_rate"].count == 3
+    np.testing.assert_allclose(metrics["vision_learning_rate"].total, 3 * 0.1 * (1 - 9 / 24), rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -11,7 +11,8 @@ from rl_fn.commands.flags import words_of
 from rl_fn.commands.parser import read
 from rl_fn.commands.table import COMMANDS
 from rl_fn.commands.train import train
-from rl_fn.runs import datasets, reporters, stores
+from rl_fn.runs import RunConfig, datasets, reporters, stores
+from rl_fn.systems import packing
 
 ASKED = ["--hparams", "ppo_cartpole", "--output_dir", "s3://bucket/run"]
 
@@ -62,6 +63,36 @@ def test_words_say_what_was_read_from_them():
     assert "--quiet=False" not in again  # it is so anyway
 
 
+@pytest.mark.parametrize(
+    ("settings", "extras"),
+    [
+        ({}, []),
+        ({"num_workers": 4}, ["workers"]),
+        ({"copies": 8, "num_workers": 8}, ["workers"]),
+        ({"output_dir": "gs://bucket/run"}, ["storage"]),
+        ({"init_from": "s3://bucket/run"}, ["storage"]),
+        ({"track": "mlflow"}, ["mlflow"]),
+        ({"track": "wandb"}, ["wandb"]),
+        ({"record_video": True}, ["video"]),
+        ({"dataset": "minari:D4RL/door/human-v2"}, ["minari"]),
+        ({"env": "ALE/Pong-v5"}, ["atari"]),
+        ({"env": "PongNoFrameskip-v4"}, ["atari"]),
+        ({"hparams": "dqn_atari"}, ["atari"]),
+        ({"env": "envpool:Pong-v5"}, ["envpool"]),
+        ({"env": "procgen:coinrun"}, ["envpool"]),
+        ({"env": "LunarLander-v3"}, ["box2d"]),
+        ({"env": "gym:BipedalWalker-v3"}, ["box2d"]),
+        ({"env": "gymnasium:HalfCheetah-v5"}, ["mujoco"]),
+        ({"env": "gymnasium:phys2d/CartPole-v1"}, ["jax"]),
+        ({"env": "gymnasium:CartPole-v1"}, []),
+        ({"env": "compiled:CartPole-v1", "track": "mlflow", "num_workers": 2}, ["workers", "mlflow"]),
+    ],
+)
+def test_what_a_run_needs_beside_the_core_follows_from_its_settings(settings, extras):
+    assert list(packing.needed(RunConfig(**{"hparams": "ppo_cartpole", "output_dir": "/x", **settings}))) == extras
+    assert len(packing.of_extras(extras)) >= len(extras)  # all of them are declared
+
+
 def test_addresses_are_told_from_paths():
     address = stores.path("s3://bucket/run")
     assert str(address) == "s3://bucket/run"
@@ -69,6 +100,12 @@ def test_addresses_are_told_from_paths():
     assert stores.path(str(stores.path("s3:/bucket/run"))) == address  # as a path writes it
     assert str(stores.path("runs//mine")) == "runs/mine"
     assert not isinstance(stores.path("runs/a:b"), stores.Address)
+
+
+def test_a_manifest_says_what_its_image_needs(capsys):
+    main(["manifest", *ASKED, "--image", "rl-fn:1", "--env", "ALE/Pong-v5", "--num_workers", "2"])
+    told = capsys.readouterr().err
+    assert told == "rl-fn: the image must be built with --build-arg EXTRAS=atari,storage,workers\n"
 
 
 def test_a_manifest_holds_the_command(capsys):
@@ -128,6 +165,7 @@ def test_trackers_need_a_server_where_the_output_folder_is_on_a_store(track, mon
     ("args", "sentence"),
     [
         (["--num_workers", "3"], "num_workers is 3, expected a divisor of num_envs = 4"),
+        (["--devices", "2", "--accelerator", "v5litepod-4"], "devices is 2, expected 1 on TPUs"),
         (["--cpus", "two"], "cpus is 'two', expected such as 2 or 500m"),
         (["--memory", "lots"], "memory is 'lots', expected such as 8Gi or 500M"),
         (["--namespace", "A B"], "namespace is 'A B', expected such as default"),

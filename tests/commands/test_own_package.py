@@ -46,6 +46,7 @@ def trained(tmp_path_factory):
         command, cwd=OWN, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
+    assert f"next: rl-fn evaluate {folder / 'run'} --import my_package, rl-fn plot" in done.stderr
     return folder / "run"
 
 
@@ -66,7 +67,9 @@ def test_it_is_resumed(trained, capsys):
     checkpoint.path_of(folder, newest).unlink()
     (trained / "run_0" / "summary.json").unlink()
     commands.main([*TRAIN, "--output_dir", str(trained)])
-    assert "going on from the checkpoint" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "going on from the checkpoint" in said
+    assert f"next: rl-fn evaluate {trained} --import my_package, rl-fn plot {trained}, tensorboard" in said
     assert summary(trained)["state_digest"] == digest
 
 

@@ -1,5 +1,6 @@
 """Command lines: how flags may be spelled, and what is said of those that cannot be read."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,7 @@ def test_a_boolean_may_be_spelled_in_every_way(words, value):
     ("words", "message"),
     [
         (["a", "--colr", "x"], "unknown flag '--colr'; the nearest is --colour"),
-        (["a", "-c"], "unknown flag '-c'; the nearest is --"),
+        (["a", "-c"], "unknown flag '-c'; there are: --runs, "),
         (["a", "--colour", "x", "--colour=y"], "--colour is given twice"),
         (["a", "--dry", "--no_dry"], "--dry is given twice"),
         (["a", "--colour"], "--colour needs a value: --colour NAME"),
@@ -79,7 +80,23 @@ def test_commands_are_answered_with_the_nearest(capsys):
         assert ended.value.code == 2
         assert message in capsys.readouterr().err
     commands.main(["--version"])
-    assert capsys.readouterr().out.startswith("rl-fn 0.")
+    assert re.match(r"rl-fn 0\.\d+\.\d+, TensorFlow 2\.\d+\.\S+, Python 3\.\d+\.\d+$", capsys.readouterr().out)
+
+
+def test_flags_that_are_hyper_parameters_or_of_other_programs_are_answered_with_what_is_meant(capsys):
+    for word, message in [
+        ("--learning_rate", "it is a hyper-parameter: --hparam_override learning_rate=VALUE"),
+        ("--num-envs", "it is a hyper-parameter: --hparam_override num_envs=VALUE"),
+        ("--clip-coef", "it is a hyper-parameter: --hparam_override clip_epsilon=VALUE"),
+        ("--algo", "here it is --hparams"),
+        ("--env-id", "here it is --env"),
+        ("--total_timesteps", "here it is --train_steps"),
+        ("--sed", "the nearest is --seed"),
+    ]:
+        with pytest.raises(SystemExit) as ended:
+            commands.main(["train", word, "1"])
+        assert ended.value.code == 2
+        assert capsys.readouterr().err == f"rl-fn: error: unknown flag '{word}'; {message}\n"
 
 
 def test_help_has_one_line_a_flag_under_headings():

@@ -42,18 +42,26 @@ def test_names_of_other_libraries_are_answered_with_ours():
         ("td3", "tau", "here it is target_step_size"),
         ("dqn", "total_timesteps", "here it is train_steps"),
         ("ppo", "buffer_size", "nor anything of the kind, which other agents call replay_capacity"),
-        ("ppo", "gama", "the nearest is 'gamma'"),
+        ("ppo", "gama", "the nearest is 'gamma'$"),
+        ("sac", "normalize_observations", "no hyper-parameter 'normalize_observations'; there are: train_steps, "),
     ]:
         with pytest.raises(ValueError, match=answer):
             sets.make(sets.find(agent), {given: 1})
+        with pytest.raises(TypeError, match=answer):  # in a script, too
+            sets.hparams_struct(agent)(**{given: 1})
+
+
+def test_names_are_near_in_capitals_or_not():
+    with pytest.raises(ValueError, match=r"unknown hyper-parameter set 'PPO'; the nearest is 'ppo'$"):
+        sets.find("PPO")
 
 
 def test_the_first_of_several_sets_wins_and_later_ones_fill_in():
-    joined = sets.find("ppo_pendulum-ppo_cartpole-ppo")
+    joined = sets.find("ppo_pendulum-ppo_cartpole_fast-ppo")
     assert joined.env == "Pendulum-v1"
     values = sets.make(joined)
     assert (values.rollout_length, values.num_envs) == (1_024, 4)  # of the first
-    assert values.clip_value_loss  # of the second
+    assert values.anneal_clip_epsilon  # of the second
     assert values.normalize_rewards  # of the third
     assert sets.find("ppo-ppo_recurrent_memory_chain").env_kwargs == {"memory_length": 10}
     with pytest.raises(ValueError, match="joins sets of different agents, ppo and dqn"):

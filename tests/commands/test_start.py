@@ -4,6 +4,9 @@ import resource
 import subprocess
 import sys
 
+import pytest
+
+from rl_fn.commands import exits
 from tests.commands.processes import ROOT
 
 
@@ -37,3 +40,11 @@ def test_importing_the_package_loads_no_simulator():
         "assert not {'gym', 'matplotlib', 'ale_py', 'envpool', 'ray', 'jax'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+
+
+def test_a_python_without_the_packages_says_what_to_do(capsys):
+    with pytest.raises(SystemExit) as ended, exits.failures():
+        raise ModuleNotFoundError("No module named 'gymnasium'", name="gymnasium")
+    assert ended.value.code == exits.EXIT_FAILURE
+    assert "gymnasium is not installed for " in (said := capsys.readouterr().err)
+    assert "make setup, and then source .venv/bin/activate" in said

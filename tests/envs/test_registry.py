@@ -92,7 +92,7 @@ def test_names_are_known_wherever_names_are():
     envs.register("Room-v7", ROOM, kind="host", evaluation={"size": 9}, family="houses")
     assert envs.names()[-2:] == ["Corridor-v7", "Room-v7"]
     assert envs.names("compiled")[-1] == "Corridor-v7"
-    assert envs.names("host") == ["Room-v7"]
+    assert envs.names("host") == ["LunarLanderNoVel-v3", "Room-v7"]
     with pytest.raises(ValueError, match="unknown environment 'Coridor-v7'; the nearest is 'Corridor-v7'"):
         envs.make("Coridor-v7")
     with pytest.raises(ValueError, match="the nearest is 'Room-v7'"):
@@ -110,7 +110,7 @@ def test_names_are_known_wherever_names_are():
 
 
 def test_our_own_are_entries_like_any_other():
-    assert set(envs.names("compiled")) == set(envs.names())
+    assert {*envs.names("compiled"), "LunarLanderNoVel-v3"} == set(envs.names())
     assert registry.ENTRIES["CartPole-v1"].make == "rl_fn.envs.compiled.cartpole:make"
     check = "import sys; from rl_fn import envs; envs.names(); assert not {'tensorflow', 'gym'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
@@ -213,6 +213,15 @@ def test_modules_in_the_current_folder_are_found(folder):
         envs.make("gymnasium:my_halls:Hall-v0")
     with pytest.raises(ValueError, match="the nearest is 'Folder-v0'"):
         envs.make("my_rooms:Folde-v0")
+
+
+def test_how_one_of_ones_own_is_named_is_said():
+    with pytest.raises(
+        ValueError, match=r"unknown environment 'Shop-v0'; .* one of your own needs its module: my_module:Shop"
+    ):
+        envs.make("Shop-v0")
+    with pytest.raises(ValueError, match=r"a module is named without \.py, as in 'shop:Shop-v0'"):
+        envs.make("shop.py:Shop-v0")
 
 
 def test_without_pictures_everything_else_works():

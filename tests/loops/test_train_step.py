@@ -1,11 +1,13 @@
 """Training in compiled environments: what a chunk says, when it ends, and what does not fit."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn import envs, loops, random, struct
+from rl_fn import agents, envs, loops, random, struct
 from rl_fn.struct import Mean
 from tests import drawn
 from tests.envs.host.environments import Count
@@ -133,3 +135,57 @@ def test_rewards_and_ends_are_one_per_environment(field, value, message):
     env = ENV._replace(step=step, spec=ENV.spec._replace(observation_space=spaces.Box(0.0, 100.0, [1], np.float32)))
     with pytest.raises(ValueError, match=message):
         compiled(versions(), env).run(1)
+
+
+class OfTwo(NamedTuple):
+    policy: tf.Tensor
+    count: tf.Tensor
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        (
+            {"init": lambda key: {"policy": key}},
+            TypeError,
+            "init gives a dict, expected a NamedTuple with a field policy",
+        ),
+        (
+            {"act": lambda *_: tf.zeros([3])},
+            TypeError,
+            r"act gives a \w*Tensor, expected ActorStep\(action, actor_state",
+        ),
+        ({"update": lambda state, *_: state}, TypeError, r"update gives a .*, expected \(agent_state, metrics\)"),
+        (
+            {"update": lambda state, *_: OfTwo(state, state)},
+            TypeError,
+            "update gives a OfTwo of policy, count, expected",
+        ),
+        (
+            {"update": lambda *_: (OfTwo(1, 2), {})},
+            ValueError,
+            "another structure than before: agent/acted and 2 more gone and agent/count new",
+        ),
+    ],
+)
+def test_an_agent_that_gives_something_else_is_told_what_was_expected(changed, error, message):
+    with pytest.raises(error, match=message):
+        compiled(versions()._replace(**changed)).run(1)
+
+
+def test_a_loss_is_one_number_with_metrics():
+    params = tf.constant([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"the loss has shape \(2,\), expected one number, such as its tf.reduce_mean"):
+        struct.value_and_gradient(lambda params: (tf.square(params), {}), params)
+    with pytest.raises(TypeError, match=r"the loss function gives a EagerTensor, expected \(loss, metrics\)"):
+        struct.value_and_gradient(tf.reduce_sum, params)
+
+
+def test_agents_are_made_of_a_specification_and_their_own_hyper_parameters():
+    env, hparams = envs.make("CartPole-v1"), agents.ppo.PPOHParams()
+    with pytest.raises(
+        TypeError, match=r"ppo.make: spec is a Env, expected the specification .* rl.envs.make\(name\).spec"
+    ):
+        agents.ppo.make(env, hparams)
+    with pytest.raises(TypeError, match=r"ppo.make: hparams is a DQNHParams, expected a PPOHParams"):
+        agents.ppo.make(env.spec, agents.dqn.DQNHParams())

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from rl_fn import commands, envs, loops, random, runs, struct
 from rl_fn.runs import export
+from rl_fn.runs.stablehlo import portable
 from tests.envs.host.environments import Count
 from tests.learned import learned
 
@@ -79,6 +80,13 @@ def test_the_arguments_of_the_training_step_are_the_arrays_of_a_checkpoint(noisy
     header = text[text.index("@main(") : text.index("->", text.index("@main("))]
     assert header.count("%arg") == len(step["arguments"])
     assert "loc(" not in text
+
+
+def test_booleans_are_spelled_out_because_compilers_pack_them_differently():
+    constant = f'dense<"0x{"00" * 15}80"> : tensor<128x1xi1>'
+    lines = ["func.func @main() -> tensor<128x1xi1> {", f"%c = stablehlo.constant {constant}"]
+    text = "\n".join([*lines, "return %c : tensor<128x1xi1>", "}"])
+    assert f"dense<[{'[false], ' * 127}[true]]> : tensor<128x1xi1>" in portable(text)
 
 
 def test_the_training_step_of_host_environments_takes_a_trajectory(tmp_path):

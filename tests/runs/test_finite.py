@@ -1,11 +1,14 @@
 """A run that turns to NaN stops, says where, and keeps what was good."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, loops
-from rl_fn.runs import Run, checkpoint
+from rl_fn import envs, loops, random
+from rl_fn.loops import ActorsState, TrainState
+from rl_fn.runs import Run, checkpoint, finite
 from tests.runs import tiny
 
 
@@ -80,3 +83,28 @@ def test_buffers_and_whole_numbers_are_not_asked():
     assert list(loops.nonfinite(state)) == [("params", 0)]
     copies = {"params": np.array([[1.0, 2.0], [np.nan, 1.0], [3.0, 3.0]])}
     assert list(loops.nonfinite(copies, 3)) == [("params", 1)]
+
+
+def compiled(episode_return, loss=math.nan):
+    actors = ActorsState((), tf.ones([1, 2]), (), tf.constant([episode_return]), tf.constant([3]))
+    state = TrainState({"loss": tf.constant(loss)}, actors, random.key(0), tf.constant(1), ())
+    return loops.compile(lambda state: (state, ()), state)
+
+
+class Chunk:
+    """Its metrics are finite."""
+
+    nonfinite = ()
+
+
+def test_an_environment_that_may_have_begun_it_is_named_first():
+    with pytest.raises(
+        loops.NonFiniteError, match=r"^return of the environment, loss of the agent's state are no longer"
+    ):
+        finite.check_chunk(compiled(math.nan), Chunk(), [0], "after 3 steps")
+
+
+def test_one_that_is_right_is_not_named():
+    with pytest.raises(loops.NonFiniteError, match=r"^loss of the agent's state is no longer finite after 3 steps"):
+        finite.check_chunk(compiled(1.0), Chunk(), [0], "after 3 steps")
+    finite.check_chunk(compiled(1.0, loss=0.5), Chunk(), [0], "after 3 steps")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_fn.runs import RunConfig, checkpoint, config
+from rl_fn.runs import RunConfig, checkpoint, files
 from rl_fn.runs.summary import check_summary
 from tests.runs.stored import LIKE, begun, make, sentence, state
 
@@ -108,11 +108,11 @@ def test_json_has_a_size_and_is_a_file(content, tmp_path):
     path = tmp_path / "config.json"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"config\.json cannot be read: "):
-        config.read_json(path)
+        files.read_json(path)
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(ValueError, match=r"config\.json cannot be read: it is no file"):
-        config.read_json(path)
+        files.read_json(path)
 
 
 def test_a_folder_that_only_some_libraries_can_write_to_is_refused(tmp_path):

@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from rl_fn import envs
+from rl_fn import envs, random, sets, struct
 from rl_fn.agents import dqn, ppo
-from rl_fn.runs import Run, checkpoint
+from rl_fn.runs import Run, checkpoint, loading
 from rl_fn.runs.pauses import Pauses
 from tests.runs import tiny
 
@@ -141,6 +141,26 @@ def test_what_normalises_is_begun_with_too(env, tmp_path):
     assert of(second)["agent/observations/count"] == 64
     for name, leaf in of(first).items():
         np.testing.assert_array_equal(of(second)[name], leaf)
+
+
+@pytest.mark.parametrize(
+    ("name", "env_name", "values", "learned"),
+    [
+        ("vmpo", "Pendulum-v1", {}, {"learner/dual_params/temperature", "learner/dual_params/multipliers/1"}),
+        ("rnd", "CartPole-v1", {"novelty_sizes": (8,)}, {"target_params/layer_0/kernel", "bonuses/moments/mean"}),
+        ("world_models", "CatchPixels-bsuite", {}, {"search/mean", "trial/candidates"}),
+        ("dreamer", "CartPole-v1", {"size": "0.1m"}, {"learner/slow_critic_params/layer_0/kernel"}),
+    ],
+)
+def test_all_that_was_learned_is_begun_with_and_no_counter(name, env_name, values, learned):
+    agent = sets.agent_module(name).make(envs.make(env_name).spec, sets.hparams_struct(name)(**values))
+    state = agent.init(random.key(0))
+    is_learned, leaves = loading.learned_leaves(state), dict(struct.named_leaves(state))
+    assert learned <= {leaf for leaf in leaves if is_learned(leaf)}
+    others = {leaf for leaf in leaves if not is_learned(leaf)}
+    assert {
+        leaf for leaf in leaves if "opt_state" in leaf or leaf.endswith(("num_updates", "gradient_steps"))
+    } <= others
 
 
 def test_what_does_not_fit_is_not_begun_with(env, learned, tmp_path):

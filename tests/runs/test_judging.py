@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rl_fn import commands, envs, loops, random, runs
+from rl_fn.commands.evaluate import _number
 from rl_fn.media import curves
 from rl_fn.runs import judging
 
@@ -34,7 +35,22 @@ def test_every_copy_is_judged_as_it_is_alone(trained):
     np.testing.assert_array_equal(both[0].evaluation.returns, expected.returns)
 
 
-def test_the_command_writes_what_it_says(trained, tmp_path, cli):
+def test_mistakes_are_told_before_anything_is_iterated_over(trained, tmp_path):
+    with pytest.raises(ValueError, match=r"holds no run: there is no config.json in it$"):
+        judging.evaluate(tmp_path)
+    with pytest.raises(ValueError, match=f"holds no run: .*; there are runs in it: .*{trained.name}"):
+        judging.evaluate(trained.parent)
+
+
+def test_an_agent_of_a_script_is_judged_in_the_environment_that_is_given(trained):
+    loaded = runs.load(trained)
+    given = judging.evaluate(trained, agent=loaded.agent, env=loaded.env, episodes=3)
+    for one, named in zip(given, judging.evaluate(trained, episodes=3), strict=True):
+        np.testing.assert_array_equal(one.evaluation.returns, named.evaluation.returns)
+
+
+def test_the_command_writes_what_it_says(trained, tmp_path, cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")  # narrower than the table, which loses no digit
     output = tmp_path / "returns.json"
     said = cli("evaluate", trained, "--episodes", "6", "--seed", "3", "--output", output)
     content = json.loads(output.read_text())
@@ -48,6 +64,7 @@ def test_the_command_writes_what_it_says(trained, tmp_path, cli):
         assert one["interquartile_mean"] == pytest.approx(np.mean(sorted(one["returns"])[1:5]))
         assert one["interval"][0] <= one["interquartile_mean"] <= one["interval"][1]
         assert f"{one['mean']:.1f}" in said.out
+        assert "{:.1f} to {:.1f}".format(*one["interval"]) in said.out
     means = [one["mean"] for one in content["copies"]]
     assert content["over_copies"]["mean"] == pytest.approx(np.mean(means))
     assert content["over_copies"]["interval"] == [min(means), max(means)]
@@ -98,3 +115,7 @@ def test_mistakes_get_one_sentence(trained, tmp_path, cli):
         ([trained, "--episodes", "2", "--output", tmp_path / "no" / "a.json"], "cannot be used"),
     ]:
         assert sentence in cli("evaluate", *words).err
+
+
+def test_large_returns_are_written_without_decimals():
+    assert [_number(value) for value in (-12.345, 9_999.0, 978_643.21)] == ["-12.3", "9999.0", "978,643"]

@@ -37,6 +37,8 @@ def test_one_observation_gives_one_action_and_a_batch_as_many():
     assert all(type(action) is int for action in alone)
     assert alone == actions.tolist()
     assert policy.act(observations[0].tolist()) == alone[0]
+    with pytest.raises(ValueError, match="the observation holds infinity or NaN"):
+        policy.act([np.nan, 0.0, 0.0, 0.0])
 
 
 def test_box_actions_have_the_shape_and_dtype_of_their_space():

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, runs
+from rl_fn import agents, envs, runs
 from rl_fn.agents.dqn import DQNHParams
 from rl_fn.runs import Run, RunConfig, checkpoint
+from rl_fn.runs import folder as folders
 from tests.envs.host.environments import Count
 from tests.runs import tiny
 
@@ -222,6 +223,13 @@ def test_another_runs_folder_is_refused_before_anything_is_written(whole, env):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+def test_of_another_agents_run_no_hyper_parameters_are_listed():
+    before = {"agent": "ppo", "env": "A", "hparam_override": {"clip": 0.2}}
+    now = {"agent": "dqn", "env": "B", "hparam_override": {"epsilon": 0.1}}
+    with pytest.raises(ValueError, match=r"another run: agent was dqn and is now ppo, env was B and is now A$"):
+        folders.check_identity("x", folders.identity(now), before)
+
+
 def test_the_folder_of_a_run_that_never_began_is_taken(env, tmp_path):
     (tmp_path / "run_0").mkdir()
     (tmp_path / "run_0" / "config.json").write_text('{"agent": "dqn"}')
@@ -268,6 +276,23 @@ def test_defaults_are_those_of_the_config():
     for item in dataclasses.fields(RunConfig):
         if item.name in arguments and item.name not in ("agent", "env", "output_dir"):
             assert arguments[item.name].default in (item.default, None), item.name
+
+
+def test_what_is_no_agent_no_environment_and_no_reporter_is_refused_at_once(tmp_path):
+    agent, env = tiny.agent(), envs.make("CartPole-v1")
+    for arguments, kwargs, message in [
+        ((agents.ppo, env), {}, r"agent is the module rl_fn.agents.ppo, expected an Agent, such as rl.agents.ppo.make"),
+        ((agent, "CartPole-v1"), {}, r"expected an environment, such as rl.envs.make\('CartPole-v1'\)"),
+        (
+            (agent, Count(2)),
+            {},
+            r"env is a Count, expected one of rl.envs.make, or rl.envs.gymnasium_env\(function, num",
+        ),
+        ((agent, env), {"reporters": [print]}, r"a reporter is a builtin_function_or_method without start and report"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            Run(*arguments, tmp_path / "none", train_steps=8, **kwargs)
+    assert not (tmp_path / "none").exists()
 
 
 def counting(num_envs):

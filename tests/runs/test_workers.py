@@ -11,7 +11,9 @@ import tensorflow as tf
 from rl_fn.agents import r2d2
 from rl_fn.runs import Run, RunConfig
 from rl_fn.runs.acting import Acting
-from rl_fn.runs.cluster import EXTRA
+from rl_fn.runs.cluster import EXTRA, sweep
+from rl_fn.runs.lock import NAME as LOCK
+from rl_fn.runs.lock import Lock
 from rl_fn.runs.worker import Assignment, Worker
 
 
@@ -23,7 +25,13 @@ def config(folder, **settings):
     ("settings", "message"),
     [
         ({"num_workers": 3}, "num_workers is 3, expected a divisor of num_envs = 4"),
-        ({"copies": 2}, "copies is 2, expected 1 with num_workers = 2"),
+        ({"copies": 2, "num_workers": 3}, "num_workers is 3, expected at most copies = 2, which they share out"),
+        ({"copies": 2, "max_policy_lag": 1}, "max_policy_lag is 1, expected none with copies = 2: a worker acts and"),
+        ({"copies": 2, "sync": True}, "copies is 2, expected 1 with sync, where workers share each step of one run"),
+        (
+            {"copies": 2, "env": "gymnasium:CartPole-v1"},
+            "copies is 2, expected 1: gymnasium:CartPole-v1 is stepped on the host",
+        ),
     ],
 )
 def test_what_cannot_be_shared_out_is_refused(settings, message, tmp_path):
@@ -38,6 +46,17 @@ def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
         Run.from_config(config(tmp_path / "new", hparam_override="num_envs=4"))
     assert str(caught.value) == f"num_workers is 2, and Ray, which more than one needs, is not installed: {EXTRA}"
     assert EXTRA == 'pip install "rl-fn[workers]"'
+
+
+def test_folders_of_killed_rays_are_deleted_and_those_in_use_are_not(tmp_path):
+    for name in ("rl-fn-killed", "rl-fn-in-use", "rl-fn-new", "of-another"):
+        (tmp_path / name / "session").mkdir(parents=True)
+    for name in ("rl-fn-killed", "of-another"):
+        (tmp_path / name / LOCK).touch()
+    held = Lock(tmp_path / "rl-fn-in-use")
+    sweep(tmp_path)
+    held.release()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["of-another", "rl-fn-in-use", "rl-fn-new"]
 
 
 def test_each_worker_has_the_epsilons_of_its_own_environments():
@@ -68,7 +87,7 @@ def test_workers_and_their_successors_act_each_in_their_own_way(tmp_path):
 
 
 def test_what_a_worker_cannot_do_is_its_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr("rl_fn.runs.worker._ENVIRONMENT", {})  # of a process of its own
+    monkeypatch.setattr("rl_fn.runs.worker.ENVIRONMENT", {})  # of a process of its own
     settings = config(tmp_path).resolved().to_json()
     worker = Worker(Assignment({**settings, "env": "CartPole-v9"}, 0, 0))
     trajectory, acted = worker.rollout(np.zeros(10, np.uint8), 0)

@@ -92,6 +92,20 @@ def test_on_demand_and_extras_are_asked_for(capsys):
     assert "rl-fn[" not in told["setup"]
 
 
+def test_what_the_settings_need_is_installed_there_and_a_tracker_finds_its_server(capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow:5000")
+    monkeypatch.setenv("WANDB_API_KEY", "of another")
+    settings = ["--track", "mlflow", "--env", "ALE/Pong-v5", "--num_workers", "2", "--record_video", "--extras", "plot"]
+    told, comments = asked(capsys, "--sys", "gcp", "--output_dir", "gs://bucket/run", *settings)
+    for package in ("gcsfs", "mlflow", "ale-py", "ray", "imageio[ffmpeg]", "matplotlib"):
+        assert f"{package}>=" in told["setup"]
+    assert told["setup"].count("mlflow") == 1
+    assert told["secrets"] == {"MLFLOW_TRACKING_URI": None}  # what is printed has no password in it
+    assert (
+        "# secrets: taken from the environment here; sky asks for MLFLOW_TRACKING_URI, each with --secret" in comments
+    )
+
+
 def test_the_price_is_that_of_the_catalogue(tmp_path):
     catalogue = tmp_path / ".sky" / "catalogs" / "v8"
     (catalogue / "common").mkdir(parents=True)
@@ -164,11 +178,14 @@ def test_modules_and_files_of_the_working_folder_are_sent(capsys, monkeypatch, t
         (["--sys", "gcp", "--output_dir", "gs://b/r", "--seed", "-1"], "seed is -1"),
         (["--sys", "ray", "--output_dir", "s3://b/r"], "--sys ray needs --ray_address"),
         (["--sys", "lambda", "--spot", "--output_dir", "s3://b/r"], "SkyPilot refuses --sys lambda"),
+        (["--sys", "gcp", "--track", "mlflow", "--output_dir", "gs://b/r"], "track mlflow needs a track_uri"),
+        (["--sys", "tpu", "--devices", "4", "--output_dir", "gs://b/r"], "devices is 4, expected 1 on TPUs"),
         (["--dry_run"], "name one, such as --sys gcp"),
     ],
 )
 def test_what_cannot_be_is_refused_before_a_machine_is_asked_for(args, sentence, capsys, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert sentence in refused(capsys, "train", *SMALL, *args)
 
 
@@ -244,11 +261,13 @@ def test_a_place_on_a_cluster_is_described(capsys):
             "H100:2",
             "--output_dir",
             "/x",
+            "--num_workers",
+            "2",
             "--dry_run",
         ]
     )
     out = capsys.readouterr().out
-    assert "num_gpus=2, accelerator_type=H100" in out
+    assert "num_gpus=2, accelerator_type=H100, which must have rl-fn[workers]" in out
     assert out.splitlines()[-1].startswith("rl-fn train --hparams=ppo_cartpole --output_dir=/x")
 
 

@@ -29,6 +29,18 @@ UNINSTALLED = {
     ),
     "procgen:coinrun": EnvSpec("CoinRun", spaces.Box(0, 255, (64, 64, 3), np.uint8), spaces.Discrete(15)),
 }
+# Where sets for any environment that the agent can act in are tried, if not in CartPole
+IN_OTHERS = {
+    **dict.fromkeys(("crossq", "mpo", "td3", "td3bc", "tqc"), "Pendulum-v1"),
+    "alphazero": "TicTacToe-v0",
+    "world_models": "CartPolePixels-v1",
+}
+
+
+def test_every_agent_of_ours_has_a_set_of_its_name():
+    ours = {named.agent for named in sets.SETS.values() if sets.modules.is_ours(named.agent)}
+    assert ours <= set(sets.SETS)
+    assert all(sets.SETS[agent][:2] == (agent, None) for agent in ours)  # for any environment
 
 
 @pytest.mark.parametrize("name", sets.SETS)
@@ -37,8 +49,7 @@ def test_every_set_makes_an_agent(name):
     values = sets.make(named)
     spec = UNINSTALLED.get(named.env)
     if spec is None:
-        of_boxes = name in ("crossq", "mpo", "td3", "td3bc", "tqc")
-        spec = envs.make(named.env or ("Pendulum-v1" if of_boxes else "CartPole-v1"), **named.env_kwargs).spec
+        spec = envs.make(named.env or IN_OTHERS.get(name, "CartPole-v1"), **named.env_kwargs).spec
     assert callable(sets.agent_module(named.agent).make(spec, values).update)
 
 
@@ -84,6 +95,10 @@ def test_bad_overrides_are_refused_with_what_is_allowed(overrides, message):
 def test_unknown_sets_are_refused_with_the_nearest():
     with pytest.raises(ValueError, match="unknown hyper-parameter set 'ppo_cartpol'; the nearest is 'ppo_cartpole'"):
         sets.find("ppo_cartpol")
+    with pytest.raises(
+        ValueError, match=r"unknown hyper-parameter set 'mine'; .*; one of your own needs --import my_pack"
+    ):
+        sets.find("mine")
 
 
 def test_variants_go_over_the_values_of_a_set():

@@ -37,6 +37,16 @@ def test_a_function_is_traced_for_its_first_call_only():
     assert traces == [[]]
 
 
+def test_graphs_of_the_same_code_are_not_taken_for_one_that_is_traced_again_and_again(caplog, monkeypatch):
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    for factor in range(8):
+        assert float(calls.graph(lambda x, factor=factor: factor * x)(tf.constant(2.0))) == 2 * factor
+    assert caplog.messages == []
+    for factor in range(8):
+        tf.function(lambda x, factor=factor: factor * x)(tf.constant(2.0))
+    assert "triggered tf.function retracing" in caplog.messages[0]
+
+
 def absent(monkeypatch):
     monkeypatch.delattr(ConcreteFunction, "inference_fn")
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from rl_fn import struct
 from rl_fn._src.loops.finite import nonfinite
-from rl_fn._src.xla.calls import Program, compile_once, direct
+from rl_fn._src.xla.calls import Program, compile_once, direct, graph
 from rl_fn._src.xla.copies import vectorized_map
 from rl_fn._src.xla.garbage import collected_later
 from rl_fn.struct import Nest
@@ -32,7 +32,7 @@ class Held:
     def __init__(self, state: Nest):
         self._variables = tf.nest.map_structure(lambda leaf: tf.Variable(leaf, trainable=False), state)
         self.spec = tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), self._variables)
-        self._put = tf.function(self._put_copy, jit_compile=True, autograph=False)
+        self._put = graph(self._put_copy, jit_compile=True)
 
     def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
         """A copy of the state, or of the part of it that `select` picks."""
@@ -96,7 +96,7 @@ class Held:
             check_specs("replacer", state, self.spec)
             self._assign(state)
 
-        return tf.function(call, jit_compile=True, autograph=False)
+        return graph(call, jit_compile=True)
 
     def _read(self) -> Nest:
         return tf.nest.map_structure(lambda variable: variable.read_value(), self._variables)
@@ -135,10 +135,7 @@ class Compiled(Running):
 
         def traced(inputs: tuple) -> Any:
             self.trace_count += 1
-            specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs)
-            with collected_later():
-                one_step = tf.function(step, autograph=False).get_concrete_function(self.spec, *specs)
-            check_specs("compile: step", one_step.structured_outputs[0], self.spec)
+            one_step = _traced(step, self.spec, *tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs))
             self.graph = one_step.graph
             return one_step
 
@@ -147,34 +144,16 @@ class Compiled(Running):
             self._assign(state)
             return outputs
 
-        def repeat(iterations: tf.Tensor, state: Nest) -> tuple[Nest, Nest]:
-            one_step = traced(())
-
-            def body(count: tf.Tensor, state: Nest, sums: Nest) -> tuple:
-                state, outputs = one_step(state)
-                return count + 1, state, tf.nest.map_structure(lambda s, x: s + tf.cast(x, s.dtype), sums, outputs)
-
-            # Integers would overflow.
-            sums = tf.nest.map_structure(
-                lambda x: tf.zeros(x.shape, x.dtype if x.dtype.is_floating else tf.float32),
-                one_step.structured_outputs[1],
-            )
-            _, state, sums = tf.while_loop(lambda count, *_: count < iterations, body, (tf.constant(0), state, sums))
-            return state, sums
-
         def run(iterations: tf.Tensor) -> Nest:
-            state, sums = repeat(iterations, self._read())
+            state, sums = _repeated(traced(()), iterations, self._read())
             self._assign(state)
             return sums
 
-        def run_leaves(iterations: tf.Tensor, *leaves: tf.Tensor) -> tuple[Nest, Nest]:
-            return repeat(iterations, tf.nest.pack_sequence_as(self.spec, leaves))
-
         counter = tf.TensorSpec([], tf.int32)
-        self._run = tf.function(run, jit_compile=True, autograph=False, input_signature=[counter])
-        self._call = tf.function(call, jit_compile=True, autograph=False)
+        self._run = graph(run, jit_compile=True, input_signature=[counter])
+        self._call = graph(call, jit_compile=True)
         self._programs: dict[tuple, Program] = {}  # by the shapes and dtypes of the inputs
-        self._run_leaves = tf.function(run_leaves, jit_compile=True, autograph=False)
+        self._step = step
 
     def __call__(self, *inputs: Nest) -> Nest:
         """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
@@ -195,18 +174,54 @@ class Compiled(Running):
         return self._run.experimental_get_compiler_ir(tf.constant(1))(stage=stage)
 
     def lower(self, platform: str, stage: str = "hlo_serialized") -> str | bytes:
-        """What TensorFlow asks XLA to compile for `run` on a platform that need not be here.
+        """What `lower` says of this step and state."""
+        return lower(self._step, self.spec, platform, stage)
 
-        The state is an argument and a result, as the values of variables are in a compiled program:
-        variables themselves cannot be lowered for a device that is not there.
 
-        Args:
-          platform: "CPU", "GPU" or "TPU"; the installed TensorFlow needs its kernels.
-          stage: "hlo_serialized" for bytes, or "hlo" for text.
-        """
-        # No nests, because `experimental_get_compiler_ir` takes specifications only one by one.
-        specs = [tf.TensorSpec([], tf.int32), *tf.nest.flatten(self.spec)]
-        return self._run_leaves.experimental_get_compiler_ir(*specs)(stage=stage, platform_name=platform)
+def lower(step: Callable[[Nest], tuple[Nest, Nest]], spec: Nest, platform: str, stage: str) -> str | bytes:
+    """What TensorFlow asks XLA to compile for `Compiled.run` on a platform that need not be here.
+
+    The state is an argument and a result, as the values of variables are in a compiled program: variables themselves
+    cannot be lowered for a device that is not there. Arguments are the number of iterations and the leaves of the
+    state; results are the leaves of the state and of the sums.
+
+    Args:
+      step: as that of `compile`, without inputs.
+      spec: of the state.
+      platform: "CPU", "GPU" or "TPU"; the installed TensorFlow needs its kernels.
+      stage: "hlo_serialized" for bytes, "hlo" or "stablehlo" for text.
+    """
+
+    def run(iterations: tf.Tensor, *leaves: tf.Tensor) -> tuple[Nest, Nest]:
+        return _repeated(_traced(step, spec), iterations, tf.nest.pack_sequence_as(spec, leaves))
+
+    # No nests, because `experimental_get_compiler_ir` takes specifications only one by one.
+    specs = [tf.TensorSpec([], tf.int32), *tf.nest.flatten(spec)]
+    compiled = graph(run, jit_compile=True)
+    return compiled.experimental_get_compiler_ir(*specs)(stage=stage, platform_name=platform)
+
+
+def _traced(step: Callable[..., tuple[Nest, Nest]], spec: Nest, *inputs: Nest) -> Any:
+    """The graph of a step; raises ValueError if it changes a shape or dtype of the state."""
+    with collected_later():
+        one_step = graph(step).get_concrete_function(spec, *inputs)
+    check_specs("compile: step", one_step.structured_outputs[0], spec)
+    return one_step
+
+
+def _repeated(one_step: Any, iterations: tf.Tensor, state: Nest) -> tuple[Nest, Nest]:
+    """The state after so many iterations of a traced step, and the sums of its outputs."""
+
+    def body(count: tf.Tensor, state: Nest, sums: Nest) -> tuple:
+        state, outputs = one_step(state)
+        return count + 1, state, tf.nest.map_structure(lambda s, x: s + tf.cast(x, s.dtype), sums, outputs)
+
+    # Integers would overflow.
+    sums = tf.nest.map_structure(
+        lambda x: tf.zeros(x.shape, x.dtype if x.dtype.is_floating else tf.float32), one_step.structured_outputs[1]
+    )
+    _, state, sums = tf.while_loop(lambda count, *_: count < iterations, body, (tf.constant(0), state, sums))
+    return state, sums
 
 
 def compile(step: Callable[..., tuple[Nest, Nest]], state: Nest) -> Compiled:
@@ -232,8 +247,10 @@ def check_specs(label: str, given: Nest, expected: Nest) -> None:
     """Raises ValueError, naming the leaf, if two nests of tensors differ in their structure, a shape or a dtype."""
     try:
         tf.nest.assert_same_structure(given, expected)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{label}: the state has another structure than before: {error}") from None
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{label}: the state has another structure than before: {_differences(given, expected)}"
+        ) from None
     pairs = zip(struct.named_leaves(given), struct.named_leaves(expected), strict=True)
     for (name, leaf), (_, spec) in pairs:
         if leaf.shape != spec.shape or leaf.dtype != spec.dtype:
@@ -241,3 +258,16 @@ def check_specs(label: str, given: Nest, expected: Nest) -> None:
                 f"{label}: {name} is {leaf.dtype.name} {tuple(leaf.shape)}, "
                 f"expected {spec.dtype.name} {tuple(spec.shape)}"
             )
+
+
+def _differences(given: Nest, expected: Nest) -> str:
+    """The leaves by which two nests differ, by name, or that the same names are in other containers."""
+    names, before = ([name for name, _ in struct.named_leaves(nest)] for nest in (given, expected))
+    gone = [name for name in before if name not in names]
+    new = [name for name in names if name not in before]
+    told = [
+        f"{some[0]}{f' and {len(some) - 1} more' * (len(some) > 1)} {word}"
+        for some, word in ((gone, "gone"), (new, "new"))
+        if some
+    ]
+    return " and ".join(told) or "the same leaves in other tuples, lists or dicts"

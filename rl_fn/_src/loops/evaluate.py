@@ -13,6 +13,7 @@ from rl_fn._src.loops.chunks import Stopped, never
 from rl_fn._src.loops.host_actors import HostPlayer
 from rl_fn._src.loops.rollout import ActorsState, act_and_step, init_actors
 from rl_fn._src.scan import scan
+from rl_fn._src.xla.calls import graph
 from rl_fn._src.xla.copies import vectorized_map
 from rl_fn.agents.base import Agent
 from rl_fn.envs.base import Env, judged
@@ -106,8 +107,8 @@ def evaluate(
     def play_copies(policies: Nest, states: Nest, keys: random.Key, call: tf.Tensor) -> Nest:
         return vectorized_map(lambda copy: play(copy[0], copy[1], copy[2], call), (policies, states, keys))
 
-    start_fn = tf.function(start_copies if copies else start, autograph=False)
-    play_fn = tf.function(play_copies if copies else play, jit_compile=True, autograph=False)
+    start_fn = graph(start_copies if copies else start)
+    play_fn = graph(play_copies if copies else play, jit_compile=True)
 
     def run(policy: Nest, key: random.Key, stop: Callable[[], bool] = never) -> Evaluation:
         state, calls = start_fn(key), 0

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import random, struct
+from rl_fn._src.loops import answers
 from rl_fn._src.loops.chunks import Stop, Stopped, never
 from rl_fn._src.loops.compile import Held
 from rl_fn._src.loops.finite import check_observation, check_reward
@@ -43,7 +44,7 @@ def act_function(agent: Agent, num_envs: int, mode: Mode) -> Callable[..., tuple
         policy, key = held
         rollout_key, _, _ = iteration_keys(key, clock[0])
         actor = struct.where(is_first, agent.init_actor(num_envs), actor)
-        acted = agent.act(policy, actor, observation, random.fold_in(rollout_key, clock[1]), mode)
+        acted = answers.acted(agent, policy, actor, observation, random.fold_in(rollout_key, clock[1]), mode)
         return acted, tf.stack([clock[0], clock[1] + 1])
 
     return act

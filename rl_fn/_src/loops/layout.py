@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import struct
+from rl_fn._src.loops import answers
 from rl_fn.agents.base import Agent
 from rl_fn.struct import EnvSpec, Nest, Transition
 
@@ -55,7 +56,7 @@ class Layout:
 
 def policy_spec(agent: Agent) -> Nest:
     """The specification of an agent's policy; its `init` is traced for that, not called."""
-    traced = tf.function(lambda key: agent.init(key).policy, autograph=False)
+    traced = tf.function(lambda key: answers.begun(agent, key).policy, autograph=False)
     return _specs(traced.get_concrete_function(tf.TensorSpec([2], tf.uint32)).structured_outputs)
 
 
@@ -66,7 +67,7 @@ def trajectory_spec(agent: Agent, env_spec: EnvSpec, num_envs: int) -> Transitio
         return tf.nest.map_structure(lambda leaf: tf.TensorSpec([*sizes, *leaf.shape], leaf.dtype), nest)
 
     observation = struct.space_spec(env_spec.observation_space)
-    act = lambda policy, seen, key: agent.act(policy, agent.init_actor(num_envs), seen, key, "train")
+    act = lambda policy, seen, key: answers.acted(agent, policy, agent.init_actor(num_envs), seen, key, "train")
     inputs = policy_spec(agent), ahead(observation, num_envs), tf.TensorSpec([2], tf.uint32)
     traced = tf.function(act, autograph=False).get_concrete_function(*inputs)
     acted = _specs(traced.structured_outputs)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src.loops import answers
 from rl_fn._src.loops.compile import Compiled, compile_once
 from rl_fn._src.loops.host_actors import Act, PolicyAndKey, act_function, iteration_keys
 from rl_fn.agents.base import Agent
@@ -28,7 +29,7 @@ class HostState(NamedTuple):
 def init_host_state(agent: Agent, key: random.Key) -> HostState:
     """The state at the start of a run; the agent begins as it would in compiled environments."""
     agent_key, _, run_key = tf.unstack(random.split(key, 3))
-    return HostState(agent.init(agent_key), run_key, iteration=tf.constant(0))
+    return HostState(answers.begun(agent, agent_key), run_key, iteration=tf.constant(0))
 
 
 def host_step(agent: Agent) -> Callable[[HostState, Transition], tuple[HostState, Metrics]]:
@@ -36,7 +37,7 @@ def host_step(agent: Agent) -> Callable[[HostState, Transition], tuple[HostState
 
     def step(state: HostState, trajectory: Transition) -> tuple[HostState, Metrics]:
         _, update_key, _ = iteration_keys(state.key, state.iteration)
-        agent_state, metrics = agent.update(state.agent, trajectory, update_key)
+        agent_state, metrics = answers.updated(agent, state.agent, trajectory, update_key)
         return HostState(agent_state, state.key, state.iteration + 1), metrics
 
     return step

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src.loops import answers
 from rl_fn._src.loops.chunks import StepReport
 from rl_fn._src.loops.rollout import Episodes
 from rl_fn.agents.base import Agent
@@ -24,7 +25,7 @@ class OfflineState(NamedTuple):
 def init_offline_state(agent: Agent, key: random.Key) -> OfflineState:
     """The state at the start of a run, a function of the key and the agent's data set."""
     agent_key, _, run_key = tf.unstack(random.split(key, 3))
-    return OfflineState(agent.init(agent_key), run_key, iteration=tf.constant(0))
+    return OfflineState(answers.begun(agent, agent_key), run_key, iteration=tf.constant(0))
 
 
 def offline_step(agent: Agent) -> Callable[[OfflineState], tuple[OfflineState, StepReport]]:
@@ -38,8 +39,7 @@ def offline_step(agent: Agent) -> Callable[[OfflineState], tuple[OfflineState, S
 
     def step(state: OfflineState) -> tuple[OfflineState, StepReport]:
         key = random.fold_in(state.key, state.iteration)
-        nothing: Any = ()
-        agent_state, metrics = agent.update(state.agent, nothing, key)
+        agent_state, metrics = answers.updated(agent, state.agent, (), key)
         none = Episodes(tf.zeros([]), tf.zeros([]), tf.zeros([]))
         return OfflineState(agent_state, state.key, state.iteration + 1), StepReport(metrics, none)
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from rl_fn import random, struct
 from rl_fn._src import shards
+from rl_fn._src.loops import answers
 from rl_fn._src.scan import scan
 from rl_fn.agents.base import Agent, Mode
 from rl_fn.envs.base import Env, EnvStep
@@ -63,10 +64,11 @@ def act_and_step(
 
     Raises:
       ValueError: if the environment's rewards or ends are anything but one per environment.
+      TypeError: if the agent gives something else than an ActorStep.
     """
     num_envs = actors.episode_return.shape[0]
     with shards.rows_of(num_envs):
-        acted = agent.act(policy, actors.actor, actors.observation, keys[0], mode)
+        acted = answers.acted(agent, policy, actors.actor, actors.observation, keys[0], mode)
         env_state, outcome = env.step(actors.env, acted.action, keys[1])
     _check_outcome(env.spec.name, outcome, num_envs)
     transition = Transition(

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from rl_fn import random, struct
 from rl_fn._src import shards
+from rl_fn._src.loops import answers
 from rl_fn._src.loops.chunks import Chunk, StepReport, Stop, iterations_done, never, nonfinite_metrics, summarize
 from rl_fn._src.loops.compile import Running, check_specs
 from rl_fn._src.loops.rollout import ActorsState, Episodes, init_actors, rollout
@@ -37,11 +38,11 @@ def init_state(agent: Agent, env: Env, key: random.Key) -> TrainState:
       key: `uint32[2]`.
 
     Raises:
-      TypeError: if the environment is not a compiled one.
+      TypeError: if the environment is not a compiled one, or the agent's state has no field `policy`.
     """
     _check_compiled("init_state", env)
     agent_key, env_key, run_key = tf.unstack(random.split(key, 3))
-    agent_state = agent.init(agent_key)
+    agent_state = answers.begun(agent, agent_key)
     lag = agent.schedule.actor_lag
     policies = struct.stack([agent_state.policy] * lag) if lag else ()
     actors = init_actors(agent, env, agent.schedule.num_envs, env_key)
@@ -72,7 +73,7 @@ def train_step(agent: Agent, env: Env) -> Callable[[TrainState], tuple[TrainStat
         acting = tf.nest.map_structure(lambda leaf: leaf[0], state.policies) if actor_lag else state.agent.policy
         actors, (trajectory, episodes) = rollout(agent, env, acting, state.actors, rollout_key)
         trajectory = shards.gathered(trajectory, axis=1)
-        agent_state, metrics = agent.update(state.agent, trajectory, update_key)
+        agent_state, metrics = answers.updated(agent, state.agent, trajectory, update_key)
         totals = shards.total(Episodes(*[tf.cast(tf.reduce_sum(total), tf.float32) for total in episodes]))
         policies = _pushed(state.policies, state.agent.policy) if actor_lag else ()
         after = TrainState(agent_state, actors, state.key, state.iteration + 1, policies)

@@ -184,7 +184,7 @@ def target_policy_smoothing(
     """The target action with noise, clip(a_t + clip(stddev N(0, 1), -noise_clip, noise_clip), low, high).
 
     Fujimoto, van Hoof and Meger (2018), "Addressing function approximation error in actor-critic
-    methods", equation 14.
+    methods", section 5.3 and algorithm 1.
 
     Args:
       key: `uint32[2]`.

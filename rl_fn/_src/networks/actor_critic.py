@@ -10,7 +10,7 @@ import tensorflow as tf
 from rl_fn import random
 from rl_fn._src.networks.base import Network, output_spec
 from rl_fn._src.networks.feedforward import separate, sequential, shared
-from rl_fn._src.networks.recurrent import RecurrentNetwork
+from rl_fn._src.networks.recurrent import RecurrentNetwork, memory_spec
 from rl_fn.struct import Nest
 
 
@@ -68,11 +68,10 @@ def _recurrent(torso: Network, policy: Network, value: Network, memory: Recurren
         torso_params = torso.init(keys[0], spec)
         features = output_spec(torso, torso_params, spec)
         memory_params = memory.init(keys[1], features)
-        units = memory_params["recurrent_kernel"].shape[0]
         return {
             "torso": torso_params,
             "memory": memory_params,
-            "heads": heads.init(keys[2], tf.TensorSpec([units], features.dtype)),
+            "heads": heads.init(keys[2], memory_spec(memory, memory_params, features)),
         }
 
     def step(params: Nest, recurrent_state: Nest, inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Nest]:

@@ -14,6 +14,8 @@ from rl_fn.struct import Nest
 Initializer = Callable[[random.Key, Sequence[int]], tf.Tensor]
 Activation = Callable[[tf.Tensor], tf.Tensor]
 
+OWN = "MODULE:NAME"  # among the choices of a hyper-parameter: a network of one's own is one of them
+
 ACTIVATIONS: dict[str, Activation] = {"tanh": tf.tanh, "relu": tf.nn.relu}
 
 

@@ -15,15 +15,16 @@ from rl_fn._src import naming
 from rl_fn._src.networks.base import Network
 from rl_fn._src.networks.keras import from_keras
 from rl_fn._src.networks.observations import flatten, image
+from rl_fn._src.networks.recurrent import RecurrentNetwork
 from rl_fn._src.shapes import sizes_of
 from rl_fn.struct import Nest
-
-OWN = "MODULE:NAME"  # among the choices of a hyper-parameter: a network of one's own is one of them
 
 
 def is_own(value: Any) -> bool:
     """Whether this is a network of one's own, or the name of one, such as `my_module:make`."""
-    return naming.is_reference(value) if isinstance(value, str) else isinstance(value, Network) or callable(value)
+    if isinstance(value, str):
+        return naming.is_reference(value)
+    return isinstance(value, Network | RecurrentNetwork) or callable(value)
 
 
 def own(given: Any, space: gymnasium.Space) -> tuple[Network, tf.TensorSpec, Callable[[Nest], tf.Tensor]]:

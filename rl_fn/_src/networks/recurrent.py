@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from rl_fn import random, struct
-from rl_fn._src.networks.base import Initializer, lecun_normal, orthogonal
+from rl_fn._src import naming
+from rl_fn._src.networks.base import OWN, Initializer, lecun_normal, orthogonal
 from rl_fn._src.networks.feedforward import dense
 from rl_fn._src.scan import scan
 from rl_fn._src.shapes import check_shape
+from rl_fn._src.xla.products import product
 from rl_fn.struct import Nest
 
 
 class RecurrentNetwork(NamedTuple):
-    """A network with a recurrent state. Where an episode begins, that is the initial one: zeros."""
+    """A network with a recurrent state. Where an episode begins, that is the initial one: zeros.
+
+    One of your own is made from its step by `recurrent`.
+    """
 
     init: Callable[[random.Key, tf.TensorSpec], Nest]
     # batch_size -> recurrent_state [B, units]
@@ -39,7 +44,7 @@ def gru(units: int, kernel_init: Initializer | None = None) -> RecurrentNetwork:
     """
 
     def cell(params: Nest, state: tf.Tensor, projected: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        recurrent = tf.matmul(state, params["recurrent_kernel"]) + params["recurrent_bias"]
+        recurrent = product(state, params["recurrent_kernel"]) + params["recurrent_bias"]
         x_reset, x_update, x_new = tf.split(projected, 3, axis=-1)
         h_reset, h_update, h_new = tf.split(recurrent, 3, axis=-1)
         update = tf.sigmoid(x_update + h_update)
@@ -62,7 +67,7 @@ def lstm(units: int, kernel_init: Initializer | None = None) -> RecurrentNetwork
 
     def cell(params: Nest, state: tuple, projected: tf.Tensor) -> tuple[tf.Tensor, tuple]:
         hidden, carried = state
-        gates = projected + tf.matmul(hidden, params["recurrent_kernel"]) + params["recurrent_bias"]
+        gates = projected + product(hidden, params["recurrent_kernel"]) + params["recurrent_bias"]
         forget, enter, leave, new = tf.split(gates, 4, axis=-1)
         carried = tf.sigmoid(forget + 1.0) * carried + tf.sigmoid(enter) * tf.tanh(new)
         hidden = tf.sigmoid(leave) * tf.tanh(carried)
@@ -72,11 +77,60 @@ def lstm(units: int, kernel_init: Initializer | None = None) -> RecurrentNetwork
     return _recurrent(units, 4, cell, lambda batch_size: (zeros(batch_size), zeros(batch_size)), kernel_init)
 
 
-MEMORIES = ("none", "gru", "lstm")
+def recurrent(
+    init: Callable[[random.Key, tf.TensorSpec], Nest],
+    initial_state: Callable[[int], Nest],
+    step: Callable[[Nest, Nest, tf.Tensor], tuple[tf.Tensor, Nest]],
+) -> RecurrentNetwork:
+    """Makes a recurrent network of your own from its step, which the loop over time repeats.
+
+    Args:
+      init: from a key and the specification of one input to parameters.
+      initial_state: from a batch size to the state where episodes begin, a nest of zeros `[B, ...]`.
+      step: `(params, state [B, ...], inputs [B, F]) -> (outputs [B, units], state)`.
+    """
+
+    def unroll(params: Nest, recurrent_state: Nest, inputs: tf.Tensor, is_first: tf.Tensor) -> tuple[tf.Tensor, Nest]:
+        def one(state: Nest, x: tuple) -> tuple[Nest, tf.Tensor]:
+            inputs, is_first = x
+            outputs, state = step(params, _anew(is_first, state), inputs)
+            return state, outputs
+
+        recurrent_state, outputs = scan(one, recurrent_state, (inputs, is_first))
+        return outputs, recurrent_state
+
+    return RecurrentNetwork(init, initial_state, step, unroll)
 
 
-def memory(kind: str, units: int) -> RecurrentNetwork | None:
-    """The recurrent network of that name; None for "none"."""
+def memory_spec(network: RecurrentNetwork, params: Nest, spec: tf.TensorSpec) -> tf.TensorSpec:
+    """The specification of one output of a recurrent network, found by tracing and without running it."""
+    step = lambda inputs: network.step(params, network.initial_state(1), inputs)[0]
+    batched = tf.TensorSpec([1, *spec.shape], spec.dtype)
+    outputs = tf.function(step, autograph=False).get_concrete_function(batched).structured_outputs
+    return tf.TensorSpec(outputs.shape[1:], outputs.dtype)
+
+
+MEMORIES = ("none", "gru", "lstm", OWN)
+
+
+def memory(kind: Any, units: int) -> RecurrentNetwork | None:
+    """The recurrent network of that name; None for "none".
+
+    Args:
+      kind: a name; or one of your own: a RecurrentNetwork, a function from `units` to one, or a text `module:name`
+        that names either.
+      units: the size of its outputs.
+
+    Raises:
+      ValueError: if there is no such name, or it is something else.
+    """
+    if (isinstance(kind, str) and naming.is_reference(kind)) or not isinstance(kind, str):
+        found = naming.resolve(kind) if isinstance(kind, str) else kind
+        if callable(found):
+            found = found(units)
+        if not isinstance(found, RecurrentNetwork):
+            raise ValueError(f"memory is a {type(found).__name__}, expected a networks.RecurrentNetwork")
+        return found
     match kind:
         case "none":
             return None
@@ -117,8 +171,7 @@ def _recurrent(
     def unroll(params: Nest, recurrent_state: Nest, inputs: tf.Tensor, is_first: tf.Tensor) -> tuple[tf.Tensor, Nest]:
         def one(state: Nest, x: tuple) -> tuple[Nest, tf.Tensor]:
             projected, is_first = x
-            state = struct.where(is_first, tf.nest.map_structure(tf.zeros_like, state), state)
-            outputs, state = cell(params, state, projected)
+            outputs, state = cell(params, _anew(is_first, state), projected)
             return state, outputs
 
         # The inputs of all steps are projected in one product; only the recurrence is a loop.
@@ -126,3 +179,8 @@ def _recurrent(
         return outputs, recurrent_state
 
     return RecurrentNetwork(init, initial_state, step, unroll)
+
+
+def _anew(is_first: tf.Tensor, state: Nest) -> Nest:
+    """The state, zeros where an episode begins."""
+    return struct.where(is_first, tf.nest.map_structure(tf.zeros_like, state), state)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rl_fn import random, struct
 from rl_fn._src.networks.base import Network, output_spec
-from rl_fn._src.networks.recurrent import RecurrentNetwork
+from rl_fn._src.networks.recurrent import RecurrentNetwork, memory_spec
 from rl_fn._src.scan import scan
 from rl_fn.struct import Nest
 
@@ -43,8 +43,7 @@ def recurrent_values(torso: Network, memory: RecurrentNetwork, head: Network) ->
         torso_params = torso.init(keys[0], spec)
         features = output_spec(torso, torso_params, spec)
         memory_params = memory.init(keys[1], features)
-        units = memory_params["recurrent_kernel"].shape[0]
-        head_params = head.init(keys[2], tf.TensorSpec([units], features.dtype))
+        head_params = head.init(keys[2], memory_spec(memory, memory_params, features))
         return {"torso": torso_params, "memory": memory_params, "head": head_params}
 
     def step(params: Nest, recurrent_state: Nest, inputs: tf.Tensor) -> tuple[tf.Tensor, Nest]:

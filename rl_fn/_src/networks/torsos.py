@@ -9,11 +9,11 @@ import gymnasium
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn._src.networks.base import Activation, Initializer, Network, output_spec
+from rl_fn._src.networks.base import OWN, Activation, Initializer, Network, output_spec
 from rl_fn._src.networks.convolution import convolution
 from rl_fn._src.networks.feedforward import mlp, sequential
 from rl_fn._src.networks.observations import flatten, image
-from rl_fn._src.networks.own import OWN, is_own, own
+from rl_fn._src.networks.own import is_own, own
 from rl_fn.struct import Nest
 
 # Convolutions by name: features, kernel sizes, strides.

@@ -11,6 +11,7 @@ from rl_fn import random
 from rl_fn._src.networks.base import Initializer, Network, layer_norm, lecun_normal
 from rl_fn._src.networks.feedforward import dense, mlp
 from rl_fn._src.shapes import sizes_of
+from rl_fn._src.xla.products import product
 from rl_fn.struct import Nest, Scalar
 
 
@@ -202,7 +203,7 @@ def block_dense(features: int, blocks: int) -> Network:
         *batch, width = sizes_of(inputs)
         # As one product of matrices per block; the axes of the batch become one.
         rows = tf.transpose(tf.reshape(inputs, [-1, blocks, width // blocks]), [1, 0, 2])
-        outputs = tf.transpose(tf.matmul(rows, params["kernel"]), [1, 0, 2])
+        outputs = tf.transpose(product(rows, params["kernel"]), [1, 0, 2])
         return tf.reshape(outputs, [*batch, features]) + params["bias"]
 
     return Network(init, apply)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn._src.shapes import Size, fill_sizes, sizes_of
+from rl_fn._src.shapes import Size, as_sizes, fill_sizes, sizes_of
 from rl_fn._src.signature import arguments, signature
 
 Distribution = Any  # tensorflow_probability.distributions.Distribution
@@ -262,7 +262,7 @@ def sample(key: random.Key, distribution: Distribution, sample_shape: random.Sha
         return sample(key, distribution.distribution, sample_shape)
     if _is_squashed(distribution):
         return squash(distribution, sample(key, distribution.distribution, sample_shape))
-    shape = [*sample_shape, *_sizes_of_one(distribution)]
+    shape = [*as_sizes(sample_shape), *_sizes_of_one(distribution)]
     if isinstance(distribution, distributions.Categorical):
         logits = distribution.logits_parameter()
         draws = random.categorical(key, tf.broadcast_to(logits, [*shape, sizes_of(logits)[-1]]))

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from rl_fn import random
 from rl_fn._src.policies.distributions import Distribution, gaussian
-from rl_fn._src.shapes import broadcast_sizes, sizes_of
+from rl_fn._src.shapes import as_sizes, broadcast_sizes, sizes_of
 from rl_fn._src.signature import arguments, signature
 from rl_fn.struct import Nest
 
@@ -123,7 +123,7 @@ def state_dependent_noise(key: random.Key, stddev: tf.Tensor, batch_shape: rando
     Returns:
       `[*batch_shape, F, A]`.
     """
-    return stddev * random.normal(key, (*batch_shape, *sizes_of(stddev)), stddev.dtype)
+    return stddev * random.normal(key, (*as_sizes(batch_shape), *sizes_of(stddev)), stddev.dtype)
 
 
 @signature(mean="float ... A", features="float ... F", matrix="float ... F A")

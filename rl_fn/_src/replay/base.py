@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import tensorflow as tf
 
@@ -63,19 +63,31 @@ class Sample(NamedTuple):
     weights: tf.Tensor  # float32[N]: importance weights, at most 1; all 1 where sampling is uniform
 
 
+class Draw(Protocol):
+    """How a batch is sampled; `beta` is the exponent of importance weights."""
+
+    def __call__(self, state: State, key: random.Key, batch_size: int, beta: float | tf.Tensor = 1.0) -> Sample: ...
+
+
+class IsReady(Protocol):
+    """Whether so many items are there, at least one, and some can be drawn."""
+
+    def __call__(self, state: State, min_items: int | tf.Tensor = 1) -> tf.Tensor: ...
+
+
 class Replay(NamedTuple):
     """A buffer: pure functions over its state. All buffers have the same, so a learner need not know which it has."""
 
     init: Callable[[], State]
     # (state, items) -> state; what items are, is up to the store
-    add: Callable[..., State]
+    add: Callable[[State, Nest], State]
     # (state, key, batch_size, beta=1.0) -> Sample; beta is the exponent of importance weights
-    sample: Callable[..., Sample]
+    sample: Draw
     # (state, slots, priorities) -> state; a buffer without priorities stays as it is. A slot of -1 is none
-    update: Callable[..., State]
+    update: Callable[[State, tf.Tensor, tf.Tensor], State]
     # (state, min_items=1) -> bool[]: whether that many items are there, at least one, and some can be drawn.
     # Compiled, a sample before that is finite and means nothing
-    is_ready: Callable[..., tf.Tensor]
+    is_ready: IsReady
     # state -> state, where streams of steps were interrupted: what is added next does not follow. The last steps
     # become truncated ones with their true successors, and no item goes across
     cut: Callable[[State], State]
@@ -84,8 +96,8 @@ class Replay(NamedTuple):
 
 def buffer(
     store: Store,
-    sample: Callable[..., Sample],
-    update: Callable[..., State],
+    sample: Draw,
+    update: Callable[[State, tf.Tensor, tf.Tensor], State],
     can_draw: Callable[[State], tf.Tensor] = lambda state: tf.constant(True),
 ) -> Replay:
     """A store together with how its items are sampled; `can_draw` says whether any of those there can be."""
@@ -162,8 +174,12 @@ def convert_items(items: Nest, spec: Nest, leading: str = "N") -> tuple[Nest, tu
     items = tf.nest.map_structure(tf.convert_to_tensor, items)
     try:
         tf.nest.assert_same_structure(items, spec)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"add: items do not have the structure of the specification: {error}") from None
+    except (TypeError, ValueError):
+        given, wanted = (
+            f"{type(nest).__name__} of {', '.join(name or 'a tensor' for name, _ in named_leaves(nest))}"
+            for nest in (items, spec)
+        )
+        raise ValueError(f"add: items are a {given}, expected a {wanted} as the specification says") from None
     axes = len(leading.split())
     sizes: dict[tuple[int, ...], str] = {}
     for (name, item), (_, expected) in zip(named_leaves(items), named_leaves(spec), strict=True):

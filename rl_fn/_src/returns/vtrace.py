@@ -74,7 +74,7 @@ def vtrace(
       stop_target_gradients: whether everything but -v_tm1 in the errors is a constant to the gradient.
 
     Returns:
-      `VTraceOutput`.
+      A `VTraceOutput`: `errors`, `targets`, `q_estimates` and `advantages`, `[T, ...]` each.
     """
     return _vtrace(
         lambda rho, threshold: tf.minimum(rho, threshold),
@@ -121,7 +121,7 @@ def leaky_vtrace(
       stop_target_gradients: whether everything but -v_tm1 in the errors is a constant to the gradient.
 
     Returns:
-      `VTraceOutput`.
+      A `VTraceOutput`: `errors`, `targets`, `q_estimates` and `advantages`, `[T, ...]` each.
     """
 
     def leak(rho: tf.Tensor, threshold: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:

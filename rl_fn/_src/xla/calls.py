@@ -8,11 +8,35 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from rl_fn._src.lazy import quiet
 from rl_fn._src.xla.fallback import say_slower
 from rl_fn._src.xla.garbage import collected_later
 from rl_fn.struct import Nest
 
 Program: TypeAlias = Callable[[list[tf.Tensor]], Nest]  # of the leaves of its inputs
+
+
+def graph(function: Callable[..., Nest], **options: Any) -> tf.types.experimental.PolymorphicFunction:
+    """A `tf.function` without AutoGraph that is not taken for another.
+
+    TensorFlow warns of functions that are traced again and again, and knows a plain function by its code: each new
+    evaluation, or each new program, would be one more trace of the same. It knows a partial by what it is.
+
+    Args:
+      function: what it runs.
+      **options: those of `tf.function`.
+    """
+    if options.get("jit_compile"):
+        _compile_something()
+    return tf.function(functools.partial(function), autograph=False, **options)
+
+
+@functools.cache
+def _compile_something() -> None:
+    """Lets TensorFlow 2.20 say that XLA has compiled something, as it does once in a process, where nobody sees it."""
+    if tf.__version__.startswith("2.20."):
+        with quiet(), tf.init_scope():
+            tf.function(lambda: tf.constant(0), jit_compile=True, autograph=False)()
 
 
 def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
@@ -21,7 +45,7 @@ def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
     A `tf.function` looks at each call which of its programs fits; where a call takes a fraction of a
     millisecond, as acting does, that is as long as the program itself.
     """
-    traced = tf.function(function, jit_compile=True, autograph=False)
+    traced = graph(function, jit_compile=True)
     programs: list[Program] = []
 
     def call(*inputs: Nest) -> Nest:

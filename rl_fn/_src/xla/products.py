@@ -1,15 +1,53 @@
-"""Products with matrices of weights, in the shapes in which XLA is fast and `tf.vectorized_map` has a converter."""
+"""Products with matrices of weights, in the shapes in which XLA is fast and `tf.vectorized_map` has a converter.
+
+All products of networks go through here, which is what gives them their precision.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
 
 import tensorflow as tf
 
 from rl_fn._src.shapes import sizes_of
 
+PRECISIONS = ("float32", "bfloat16")
+_precision: ContextVar[str | None] = ContextVar("precision", default=None)  # of what is being traced
 _NARROW = 4  # columns of a kernel
 _SMALL = 1 << 14  # elements of the rows: below, one operation less is worth more
+
+
+def in_precision(function: Callable[..., Any], precision: str) -> Callable[..., Any]:
+    """The function with the products in it in that precision, of PRECISIONS; the outermost of several counts.
+
+    In bfloat16 their factors and results are rounded to it; devices sum in float32. What goes in and comes out keeps
+    its dtype, and so do gradients, whose products are in the same precision.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        before = _precision.set(_precision.get() or precision)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _precision.reset(before)
+
+    return call
+
+
+def product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """`left @ right`: `[..., m, k]` and `[k, n]`, or `[..., k, n]` with the same axes before, to `[..., m, n]`."""
+    if _is_rounded():
+        return tf.cast(tf.matmul(tf.cast(left, tf.bfloat16), tf.cast(right, tf.bfloat16)), left.dtype)
+    return tf.matmul(left, right)
+
+
+def _is_rounded() -> bool:
+    return _precision.get() == "bfloat16"
 
 
 def affine(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -19,8 +57,8 @@ def affine(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """
     *batch, width = sizes_of(inputs)
     rows = tf.reshape(inputs, [math.prod(batch), width])
-    product = _narrow_product if kernel.shape[1] <= _NARROW else tf.matmul
-    outputs = product(rows, kernel) + bias
+    is_narrow = kernel.shape[1] <= _NARROW and not _is_rounded()
+    outputs = (_narrow_product if is_narrow else product)(rows, kernel) + bias
     return tf.reshape(outputs, [*batch, kernel.shape[1]])
 
 
@@ -44,7 +82,7 @@ def convolve(images: tf.Tensor, kernel: tf.Tensor, size: int, stride: int) -> tf
         for y in range(size)
         for x in range(size)
     ]
-    return tf.matmul(tf.concat(patches, axis=-1), kernel)
+    return product(tf.concat(patches, axis=-1), kernel)
 
 
 @tf.custom_gradient

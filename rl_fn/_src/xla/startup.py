@@ -9,10 +9,9 @@ import importlib.metadata
 import logging
 import os
 import platform
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+from rl_fn._src.lazy import quiet
 from rl_fn._src.xla import program_cache
 from rl_fn._src.xla.garbage import collected_later
 
@@ -32,14 +31,13 @@ def import_tensorflow(compilation_cache: bool, devices: int = 1) -> None:
       devices: how many logical devices a CPU becomes where there is no GPU.
     """
     global _folder_in_use
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # results of uncompiled operations vary with it
     if compilation_cache and os.environ.get(_SWITCH) != "off" and not _folder_in_use and (folder := cache_folder()):
         flag = f"--tf_xla_persistent_cache_directory={folder}"
         os.environ[_FLAGS] = f"{os.environ.get(_FLAGS, '')} {flag}".strip()
         _folder_in_use = folder
         atexit.register(_seal, folder)
-    with _silenced_stderr(), collected_later():
+    with quiet(), collected_later():
         import tensorflow as tf
 
         if devices > 1 and not tf.config.list_physical_devices("GPU"):
@@ -104,17 +102,3 @@ def _processor() -> str:
         return f"{platform.machine()} {platform.processor()}"
     described = [line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))]
     return "\n".join(sorted(set(described)))
-
-
-@contextlib.contextmanager
-def _silenced_stderr() -> Iterator[None]:
-    """Drops what native code prints on standard error before its log level can be set."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

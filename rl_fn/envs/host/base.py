@@ -6,8 +6,9 @@ import logging
 from typing import Any, Protocol
 
 import numpy as np
+from gymnasium import spaces
 
-from rl_fn._src.spaces import from_zero
+from rl_fn._src.spaces import from_zero, short
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host.failures import reason_of
 from rl_fn.envs.host.session import Description
@@ -31,7 +32,11 @@ class HostEnv(Protocol):
         """Starts all episodes anew and returns the observation `[B, ...]`; equal seeds give equal episodes."""
 
     def step(self, actions: np.ndarray) -> EnvStep:
-        """Takes the actions `[B, ...]`; the result is a compiled environment's, in NumPy."""
+        """Takes the actions `[B, ...]`; the result is a compiled environment's, in NumPy.
+
+        Raises:
+          ValueError: for actions of another shape, or no integers where the space is discrete; and before `reset`.
+        """
 
     def render(self) -> np.ndarray:
         """A picture `uint8[H, W, 3]` of the first environment; raises ValueError where it has none."""
@@ -50,6 +55,21 @@ def host_spec(name: str, described: Description) -> EnvSpec:
         described.reward_threshold,
         described.render_fps,
     )
+
+
+def checked_actions(spec: EnvSpec, num_envs: int, actions: Any) -> np.ndarray:
+    """The actions as an array: what no environment takes is a mistake of whoever acts, and no failure of theirs.
+
+    Raises:
+      ValueError: unless there is one for each environment, of integers where the space is discrete.
+    """
+    given, space = np.asarray(actions), spec.action_space
+    if given.shape != (num_envs, *(space.shape or ())):
+        expected = (num_envs, *(space.shape or ()))
+        raise ValueError(f"{spec.name}: the actions have shape {given.shape}, expected {expected}")
+    if not isinstance(space, spaces.Box) and given.dtype.kind not in "iub":
+        raise ValueError(f"{spec.name}: the actions are {short(given)}, expected integers of {space}")
+    return given
 
 
 def close_and_tell(name: str, env: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
@@ -22,7 +23,8 @@ def of_gymnasium(spec: Any, arguments: dict[str, Any]) -> Any:
     entry = spec.entry_point
     creator = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
     # Gymnasium's checker reports what is checked here too.
-    return gymnasium.make(spec, **{"disable_env_checker": True, **taken(creator, arguments)})
+    with _naming_extras():
+        return gymnasium.make(spec, **{"disable_env_checker": True, **taken(creator, arguments)})
 
 
 def of_gym(name: str, arguments: dict[str, Any]) -> Any:
@@ -34,7 +36,20 @@ def of_gym(name: str, arguments: dict[str, Any]) -> Any:
 def of_function(make: Callable[..., Any] | str, arguments: dict[str, Any]) -> Any:
     """One that a function makes, or what `module:function` stands for."""
     function = naming.resolve(make) if isinstance(make, str) else make
-    return function(**taken(function, arguments))
+    with _naming_extras():
+        return function(**taken(function, arguments))
+
+
+@contextlib.contextmanager
+def _naming_extras() -> Iterator[None]:
+    """Says of a package that Gymnasium lacks which of our extras brings it, in the versions that go together."""
+    try:
+        yield
+    except gymnasium.error.DependencyNotInstalled as error:
+        for extra in ("box2d", "mujoco"):
+            if extra in str(error).lower():
+                raise ImportError(f'it needs {extra}, which is not installed: pip install "rl-fn[{extra}]"') from None
+        raise
 
 
 def taken(creator: Any, arguments: dict[str, Any]) -> dict[str, Any]:

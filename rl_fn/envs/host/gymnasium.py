@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gymnasium.vector import VectorEnv
@@ -52,11 +54,35 @@ def gymnasium_env(source: Any, num_envs: int | None = None, backend: Backend = "
         )
     if callable(source):
         name = getattr(source, "__name__", "environment")
-        return SubEnvs(name, [source] * checked_count(num_envs), backend, **kwargs)
+        return _of_function(name, source, checked_count(num_envs), {"backend": backend, **kwargs})
     raise ValueError(
         f"cannot make an environment of {source!r}: expected a name, an environment, a list of them, a "
         "gymnasium.vector.VectorEnv, or a function that makes one"
     )
+
+
+def _of_function(name: str, function: Callable[[], Any], num_envs: int, options: dict[str, Any]) -> HostEnv:
+    made: list[weakref.ref] = []  # in this process
+
+    def train() -> Any:
+        env = function()
+        with contextlib.suppress(TypeError):  # what no reference can be weak to
+            made.append(weakref.ref(env))
+        return env
+
+    def judge(arguments: dict[str, Any]) -> Any:
+        env = factories.of_function(function, arguments)
+        if any(one() is env for one in made):
+            raise ValueError("its function gives an environment that is trained in, expected a new one at each call")
+        return env
+
+    def remake(num_envs: int, **more: Any) -> HostEnv:
+        ours, arguments = split(more)
+        return SubEnvs(name, [functools.partial(judge, arguments)] * num_envs, **{**options, **ours})
+
+    env: Any = SubEnvs(name, [train] * num_envs, **options)
+    env.remake = remake  # others like it, to be judged in
+    return env
 
 
 def gym_env(name: str, num_envs: int | None = None, backend: Backend = "sync", **kwargs: Any) -> HostEnv:

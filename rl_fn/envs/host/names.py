@@ -12,6 +12,14 @@ from rl_fn._src import naming
 
 # namespace of Gymnasium's registry -> the extra that brings it
 _EXTRAS = {"ALE": "atari"}
+# Families of Gymnasium and Gym -> the extra of theirs, and of rl-fn, that brings what they need, and the module that
+# this is
+FAMILIES = {
+    "box2d": ("box2d", "Box2D"),
+    "mujoco": ("mujoco", "mujoco"),
+    "phys2d": ("jax", "jax"),
+    "tabular": ("jax", "jax"),
+}
 
 
 def import_gym() -> Any:
@@ -45,7 +53,24 @@ def gymnasium_spec(name: str, others: Iterable[str] = ()) -> Any:
             raise ValueError(f"unknown environment {name!r}: it needs {install}") from None
         if plain in gymnasium.registry:  # known, and refused for another reason
             raise ValueError(f"{name} cannot be made: {error}") from None
-        raise ValueError(naming.unknown("environment", name, [*others, *gymnasium.registry])) from None
+        choices = [*others, *gymnasium.registry]
+        raise ValueError(
+            naming.unknown("environment", name, choices, own="" if ":" in name else f"its module: my_module:{name}")
+        ) from None
+
+
+def family_of(spec: Any) -> str | None:
+    """The family of an environment of Gymnasium or Gym, as the module of its entry point tells it; None of others."""
+    parts = str(spec.entry_point).partition(":")[0].split(".")
+    return parts[2] if parts[0] in ("gym", "gymnasium") and len(parts) > 2 else None
+
+
+def extra_of(name: str, is_gym: bool = False) -> str | None:
+    """The extra that an environment of Gymnasium, or of Gym, needs, as its family says; None for none."""
+    known = import_gym().envs.registry if is_gym else importlib.import_module("gymnasium").registry
+    spec = known.get(_plain(name))
+    extra, _ = FAMILIES.get(family_of(spec) or "", (None, None)) if spec else (None, None)
+    return extra
 
 
 def check_gym_name(name: str) -> None:

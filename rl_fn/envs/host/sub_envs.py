@@ -15,7 +15,7 @@ from rl_fn._src import spaces
 from rl_fn.envs import arguments
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import keeper
-from rl_fn.envs.host.base import close_and_tell, host_spec
+from rl_fn.envs.host.base import checked_actions, close_and_tell, host_spec
 from rl_fn.envs.host.failures import EnvFailed, Failures, reason_of
 from rl_fn.envs.host.infos import Infos
 from rl_fn.envs.host.session import Description, Outcome
@@ -60,7 +60,7 @@ class SubEnvs:
     Raises:
       ValueError: as `gymnasium_env`.
       EnvFailed: by `reset` and `step`, for an environment that has failed more often than that, or has failed to begin
-        an episode and, made again, three times more.
+        an episode or in a step and, made again, three times more.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class SubEnvs:
         self._restarts = [0] * self.num_envs
         self._time = 0  # steps taken
         self._recent: list[deque[int]] = [deque() for _ in factories]  # when they were made again of late
+        self._futile = [0] * self.num_envs  # steps in a row that failed
         self._told: set[str] = set()  # what was raised, of failures whose traceback was told
         self._seed = 0
         self._observation: Nest = None  # the newest
@@ -127,14 +128,19 @@ class SubEnvs:
 
     def step(self, actions: np.ndarray) -> EnvStep:
         """See HostEnv."""
+        if self._observation is None:
+            raise ValueError(f"{self._name}: step was called before reset")
+        decoded = self._decode(checked_actions(self.spec, self.num_envs, actions))
         self._time += 1
-        decoded = self._decode(actions)
         for one, action in zip(self._workers, decoded.tolist() if self._discrete else decoded, strict=True):
             one.submit("step", action)
         outcomes, failed = [], []
         for index in range(self.num_envs):
             outcome, failure = self._answer(index, self._timeout)
+            self._futile[index] = 0 if failure is None else self._futile[index] + 1
             if failure is not None:
+                if self._futile[index] > _STARTS:  # it takes no step at all, which is no accident
+                    raise self._given_up(index, failure, f"failed in {_STARTS + 1} steps in a row")
                 first = self._restarted(index, failure, is_step=True)
                 outcome = Outcome(first, 0.0, False, True, first)
                 failed.append(index)

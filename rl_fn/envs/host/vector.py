@@ -11,7 +11,7 @@ from gymnasium.wrappers import vector as wrappers
 from rl_fn._src import spaces
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import session
-from rl_fn.envs.host.base import close_and_tell, host_spec, name_of
+from rl_fn.envs.host.base import checked_actions, close_and_tell, host_spec, name_of
 from rl_fn.envs.host.infos import Infos, numbers
 from rl_fn.envs.host.session import Description
 from rl_fn.struct import EnvSpec, Nest
@@ -88,7 +88,9 @@ class VectorHostEnv:
           ValueError: if there is not one number and one truth of each environment.
         """
         self._time += 1
-        raw, reward, terminated, truncated, info = self._env.step(self._decode(actions))
+        raw, reward, terminated, truncated, info = self._env.step(
+            self._decode(checked_actions(self.spec, self.num_envs, actions))
+        )
         reward = self._each("the rewards", reward).astype(np.float32)
         terminated = self._each("terminated", terminated).astype(bool)
         truncated = self._each("truncated", truncated).astype(bool)

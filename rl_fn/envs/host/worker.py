@@ -23,13 +23,15 @@ from typing import Any, Protocol
 
 import cloudpickle
 
-from rl_fn.envs.host import keeper
+from rl_fn._src import spaces
+from rl_fn.envs.host import factories, keeper, session
 from rl_fn.envs.host.session import Session
 
 _CLOSE = "close"
 _BEGINNINGS = ("describe", "reset")  # with which environments are made, and start what they need
 _LEAVE_SECONDS = 5.0  # to end after a request to do so
 _LOOK_SECONDS = 0.5  # between two looks whether to give up
+_OURS = {__file__, session.__file__, factories.__file__, spaces.__file__}  # whose lines tell users nothing
 _LOG = logging.getLogger(__name__)
 _count = itertools.count()  # of processes
 
@@ -89,7 +91,7 @@ class InlineWorker:
                 self._session = self._session or Session(self._factory)
                 return getattr(self._session, method)(*args)
         except Exception:
-            raise WorkerError(traceback.format_exc()) from None
+            raise WorkerError(_account()) from None
         except SystemExit:  # also of a handler of signals, so it cannot be held back
             _LOG.error("the program is ended while an environment is at work:\n%s", traceback.format_exc().strip())
             raise
@@ -242,11 +244,21 @@ def _serve(factory: Callable[[], Any], receive: Callable[[], tuple], send: Calla
                     session = Session(factory)
                 value = getattr(session, method)(*args) if session is not None else None
         except BaseException:  # also where it calls for the end of the program
-            send((None, traceback.format_exc()))
+            send((None, _account()))
         else:
             send((value, None))
         if method == _CLOSE:
             break
+
+
+def _account() -> str:
+    """The traceback of what is raised, from where it leaves our files; only what was raised, where it never does."""
+    kind, error, place = sys.exc_info()
+    while place is not None and place.tb_frame.f_code.co_filename in _OURS:
+        place = place.tb_next
+    if place is None:
+        return "".join(traceback.format_exception_only(kind, error))
+    return "".join(traceback.format_exception(kind, error, place))
 
 
 def _value(answer: tuple[Any, str | None]) -> Any:

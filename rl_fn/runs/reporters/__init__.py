@@ -1,10 +1,8 @@
 """What watches a run. A reporter is anything with these three functions; a run has a list of them."""
 
-import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from rl_fn.runs import stores
 from rl_fn.runs.report import Report
 from rl_fn.runs.reporters.films import Films
 from rl_fn.runs.reporters.mlflow import MLflow
@@ -14,6 +12,7 @@ from rl_fn.runs.reporters.table import Table
 from rl_fn.runs.reporters.tensorboard import TensorBoard
 from rl_fn.runs.reporters.tracker import Tracker
 from rl_fn.runs.reporters.wandb import WandB
+from rl_fn.runs.tracking import check_tracked
 
 __all__ = ["Films", "MLflow", "Profile", "Progress", "Reporter", "Table", "TensorBoard", "Tracker", "WandB", "tracked"]
 
@@ -43,11 +42,5 @@ def tracked(track: str, uri: str | None, output_dir: Path) -> list[Reporter]:
       ValueError: if a package is not installed, or the URI cannot be, or files would be beside an output folder on a
         store, where nothing could write them.
     """
-    if uri is not None and track != "mlflow":
-        raise ValueError(f"track_uri is {uri!r}, which belongs to track mlflow, and track is {track}")
-    if isinstance(output_dir, stores.Address):
-        if track == "mlflow" and not (uri or os.environ.get("MLFLOW_TRACKING_URI")):
-            raise ValueError(f"track mlflow needs a track_uri, since a database cannot be beside {output_dir}")
-        if track == "wandb" and os.environ.get("WANDB_MODE") != "online":
-            raise ValueError(f"track wandb needs WANDB_MODE=online, since its files cannot be beside {output_dir}")
+    check_tracked(track, uri, output_dir)
     return [MLflow(uri)] if track == "mlflow" else [WandB()] if track == "wandb" else []

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_fn.runs import files
-from rl_fn.runs.config import read_json
+from rl_fn.runs.files import read_json
 from rl_fn.runs.report import mean
 
 

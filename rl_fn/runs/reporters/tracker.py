@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-import threading
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -14,9 +13,8 @@ from rl_fn.runs.errors import one_line
 from rl_fn.runs.report import Report
 from rl_fn.runs.reporters.outbox import Outbox, Record
 from rl_fn.runs.reporters.scalars import scalars
+from rl_fn.runs.reporters.teller import Teller
 
-_PAUSES = (1.0, 30.0)  # seconds between two attempts; after a failure doubled with each, up to the second
-_END = 60.0  # seconds that the end of a run waits at most, while what is left is being sent
 _AT_ONCE = 50  # records
 _FILES = ("config.json", "metrics.csv", "summary.json", "videos/*", "export/**/*")
 
@@ -27,6 +25,13 @@ class Artifact(NamedTuple):
     copy: int | None  # whose it is; None for one of all copies
     path: Path
     name: str  # with folders
+
+
+def check_installed(package: str) -> None:
+    """Raises ValueError, with what to install, where a package is not there."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:  # a folder of that name is no package
+        raise ValueError(f'{package} is not installed: pip install "rl-fn[{package}]"')
 
 
 class Tracker(ABC):
@@ -42,9 +47,7 @@ class Tracker(ABC):
     package: ClassVar[str]  # also the name of the extra, and of the files in the folder of copy 0
 
     def __init__(self) -> None:
-        spec = importlib.util.find_spec(self.package)
-        if spec is None or spec.origin is None:  # a folder of that name is no package
-            raise ValueError(f'{self.package} is not installed: pip install "rl-fn[{self.package}]"')
+        check_installed(self.package)
 
     @abstractmethod
     def receiver(self, run: Any) -> str:
@@ -64,43 +67,20 @@ class Tracker(ABC):
 
     def start(self, run: Any) -> None:
         """See Reporter."""
-        self._run, self._is_open, self._is_told = run, False, False
+        self._run, self._is_open = run, False
         self._receiver = self.receiver(run)
         self._outbox = Outbox(run.folder() / f"{self.package}.jsonl", self._receiver)
-        self._wake, self._closing = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._work, name=self.package, daemon=True)
-        self._thread.start()
+        self._teller = Teller(self.package, self._tell, self._say)
 
     def report(self, report: Report) -> None:
         """See Reporter."""
         values = [scalars(report, copy) for copy in range(self._run.config.copies)]
         self._outbox.put(Record(report.env_steps, time.time(), values))
-        self._wake.set()
+        self._teller.wake()
 
     def close(self) -> None:
         """See Reporter."""
-        self._closing.set()
-        self._wake.set()
-        self._thread.join(_END)
-
-    def _work(self) -> None:
-        pause = _PAUSES[0]
-        while True:
-            is_last = self._closing.is_set()
-            self._wake.clear()
-            try:
-                self._tell(is_last)
-            except Exception as error:  # whatever the package raises, training goes on
-                self._say(error)
-                self._closing.wait(pause)
-                pause = min(2 * pause, _PAUSES[1])
-            else:
-                pause = _PAUSES[0]
-                if not is_last:
-                    self._wake.wait()
-                    self._closing.wait(pause)  # so that some records come together
-            if is_last:
-                return
+        self._teller.close()
 
     def _tell(self, is_last: bool) -> None:
         artifacts = [one for copy in range(self._run.config.copies) for one in self._files(copy)]
@@ -137,8 +117,6 @@ class Tracker(ABC):
         return [Artifact(None, folder / "returns.png", "returns.png")]
 
     def _say(self, error: Exception) -> None:
-        if not self._is_told:
-            self._is_told = True
-            why, kept = one_line(error), self._run.folder() / f"{self.package}.jsonl"
-            later = "sent later, at the latest when the run is started again"
-            self._run.notes.append(f"{self._receiver} cannot be told ({why}): what it misses is in {kept} and {later}")
+        why, kept = one_line(error), self._run.folder() / f"{self.package}.jsonl"
+        later = "sent later, at the latest when the run is started again"
+        self._run.notes.append(f"{self._receiver} cannot be told ({why}): what it misses is in {kept} and {later}")

@@ -13,6 +13,7 @@ import pytest
 from gymnasium import spaces
 
 from rl_fn import envs
+from rl_fn.envs import registry
 from rl_fn.envs.host import factories, worker
 from rl_fn.envs.host.sub_envs import SubEnvs
 from tests.envs.host.environments import Answers, Modules, Old, Unclosable, Walk
@@ -311,3 +312,68 @@ def test_an_environment_that_ends_the_program_is_told(caplog):
         envs.EnvFailed, match=r"leaving failed once more after 0 restarts within 1,000 steps: SystemExit: 0$"
     ):
         threaded.step(ACTIONS[:1])
+
+
+@pytest.mark.parametrize("backend", ["sync", "process"])
+def test_an_environment_that_never_makes_a_step_is_given_up_soon_and_told_without_our_files(backend, caplog):
+    env = SubEnvs("walk", [Walk, functools.partial(Walk, every=1)], backend)
+    env.reset(0)
+    for _ in range(3):
+        env.step(ACTIONS)
+    sentence = "environment 1 of walk failed in 4 steps in a row: ArithmeticError: the walker"
+    with pytest.raises(envs.EnvFailed, match=sentence):
+        env.step(ACTIONS)
+    first = caplog.records[0].getMessage().splitlines()
+    assert first[1:3] == [
+        "Traceback (most recent call last):",
+        f'  File "{Walk.step.__code__.co_filename}", line 112, in step',
+    ]
+    assert len(caplog.records) == 3
+
+
+def test_what_our_own_look_at_an_environment_finds_is_told_without_a_traceback(caplog):
+    env = envs.gymnasium_env(lambda: Answers(observation=np.zeros(2)))
+    env.step(env.reset(0)[:, 0].astype(int))
+    assert (
+        "made again, 1 of at most 10 times within 1,000 steps: ValueError: an observation has shape (2,)" in caplog.text
+    )
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        (np.array([0.0, 1.0]), r"walk: the actions are array\(\[0., 1.\]\), expected integers of Discrete\(2\)"),
+        (0, r"walk: the actions have shape \(\), expected \(2,\)"),
+        (np.zeros([2, 1], int), r"walk: the actions have shape \(2, 1\), expected \(2,\)"),
+    ],
+)
+def test_actions_that_no_environment_takes_are_refused_and_no_failure_of_theirs(actions, message):
+    env = SubEnvs("walk", [Walk, Walk])
+    with pytest.raises(ValueError, match="walk: step was called before reset"):
+        env.step(ACTIONS)
+    env.reset(0)
+    with pytest.raises(ValueError, match=message):
+        env.step(actions)
+    assert env.failures == (0, 0)
+
+
+def test_environments_of_a_function_have_others_like_them_to_be_judged_in():
+    env = envs.gymnasium_env(lambda: Walk(), num_envs=2)
+    judged = registry.judged_like(env, 3)
+    assert (judged.num_envs, judged.reset(0).shape) == (3, (3, 1))
+    one = Walk()
+    with pytest.raises(ValueError, match="its function gives an environment that is trained in, expected a new one"):
+        registry.judged_like(envs.gymnasium_env(lambda: one), 1)
+
+
+def test_an_environment_that_takes_no_step_at_all_is_given_up_soon(caplog):
+    env = envs.gymnasium_env(lambda: Walk(every=1), num_envs=1)
+    env.reset(0)
+    for _ in range(3):
+        env.step(ACTIONS[:1])
+    with pytest.raises(
+        envs.EnvFailed, match=r"environment 0 of <lambda> failed in 4 steps in a row: Arithm.*the walker"
+    ):
+        env.step(ACTIONS[:1])
+    assert len(caplog.records) == 3

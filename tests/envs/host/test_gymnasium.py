@@ -9,6 +9,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rl_fn import envs
+from rl_fn.envs import registry
 from tests.envs.host.environments import Continuous, Count, Rooms, Unmakeable, Walk
 
 LENGTHS = (2, 3, 5)
@@ -239,3 +240,20 @@ def test_specs_have_the_dtypes_of_the_observations():
         env.reset(0),
         specs,
     )
+
+
+@pytest.mark.parametrize("word", ["Box2D", "MuJoCo"])
+def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(word):
+    def make():
+        raise gymnasium.error.DependencyNotInstalled(f"{word} is not installed, run `pip install swig`")
+
+    gymnasium.register("Lacking-v0", entry_point=make)
+    registry.register("Lacking-v1", make, kind="host")
+    try:
+        for name in ("gymnasium:Lacking-v0", "Lacking-v1"):
+            with pytest.raises(
+                ValueError, match=rf'ImportError: it needs {word.lower()}, .*: pip install "rl-fn\[{word.lower()}'
+            ):
+                envs.make(name)
+    finally:
+        del gymnasium.registry["Lacking-v0"], registry._entries["Lacking-v1"]

@@ -1,0 +1,83 @@
+"""Writes the section of docs/search.md on what was measured, from the files in benchmarks/results/ that are there.
+
+They are those of search.py, search_curves.py and search_kills.py. What has no file yet has no table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_fn.media import statistics
+from rl_fn.runs.config import read_json
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "search.md"
+HEADING = "## What was measured"
+PARTS = (0.25, 0.5, 1.0)  # of a study, in the table of its course
+
+
+def speed(figures: dict[str, Any]) -> Iterator[str]:
+    """Trials per hour."""
+    told, machine = figures["settings"], figures["machine"]
+    alone = f"{told['separate']} {'was' if told['separate'] == 1 else 'were'}"
+    yield (
+        f"`{told['hparams']}`, {told['trials']} trials of {told['seeds']} seeds of {told['steps']:,} steps, "
+        f"{told['batch']} side by side, on {machine['cores']} cores ({machine['cpu']}). Of the trials in separate "
+        f"processes {alone} trained, from which follows what all would take."
+    )
+    yield ""
+    yield "| trials | per hour |"
+    yield "|---|---|"
+    yield f"| in one program | {figures['search_trials_per_hour']:,.0f} |"
+    yield f"| in separate processes | {figures['separate_trials_per_hour']:,.0f} |"
+    yield f"| ratio | {figures['ratio']:.1f} |"
+
+
+def curves(figures: dict[str, Any]) -> Iterator[str]:
+    """The best so far, at some trials."""
+    told, found = figures["settings"], figures["best_so_far"]
+    at = sorted({max(1, round(part * told["trials"])) for part in PARTS})
+    yield (
+        f"The best of `{told['hparams']}` at {told['steps']:,} steps so far, over {told['studies']} studies of each "
+        "method:\ninterquartile mean, and its 95% bootstrap interval in brackets."
+    )
+    yield ""
+    yield f"| method | after {' | '.join(map(str, at))} trials |"
+    yield "|---" * (1 + len(at)) + "|"
+    for method, values in found.items():
+        cells = []
+        for count in at:
+            scores = [np.array(values)[:, count - 1]]
+            low, high = statistics.interval(statistics.iqm, scores)
+            cells.append(f"{statistics.of(statistics.iqm, scores):.4g} ({low:.4g} to {high:.4g})")
+        yield f"| `{method}` | {' | '.join(cells)} |"
+    yield ""
+    yield "![The best so far by the number of trials](search/best_so_far.png)"
+
+
+def kills(figures: dict[str, Any]) -> Iterator[str]:
+    """What a study that was killed has lost."""
+    told = figures["settings"]
+    wrong = "; ".join(figures["wrong"]) or "no finished trial was lost, changed or there twice"
+    yield (
+        f"A study of {told['trials']} trials that got SIGKILL {told['kills']} times, at moments drawn at random, held "
+        f"{figures['trials']} finished trials in the end: {wrong}."
+    )
+
+
+def main() -> None:
+    """Writes the section."""
+    parts = {"search.json": speed, "search_curves.json": curves, "search_kills.json": kills}
+    found = [(write, RESULTS / name) for name, write in parts.items() if (RESULTS / name).exists()]
+    sections = ["\n".join(write(read_json(path))) for write, path in found]
+    before = PAGE.read_text().partition(HEADING)[0].rstrip()
+    after = [HEADING, *sections] if sections else []
+    PAGE.write_text("\n\n".join([before, *after]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
