@@ -174,5 +174,5 @@ def test_make_says_what_it_takes():
     env = envs.make("CartPole-v1")
     with pytest.raises(TypeError, match=r"make takes env\.spec first, a struct\.EnvSpec, given a Env"):
         ppo.make(env, ppo.PPOHParams())
-    with pytest.raises(TypeError, match=r"rl_fn\.agents\.ppo\.make takes a PPOHParams second, given a DQNHParams"):
+    with pytest.raises(TypeError, match=r"rl_fn\.agents\.ppo\.make: hparams is a DQNHParams, expected a PPOHParams"):
         ppo.make(env.spec, dqn.DQNHParams())
