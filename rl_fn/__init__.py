@@ -7,6 +7,7 @@
 Modules are loaded when they are first used.
 """
 
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from rl_fn._src import lazy, pages
@@ -69,7 +70,9 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of these
     def __getattr__(name: str) -> Any:
         if name in __all__:
             return lazy.load(f"{__name__}.{name}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{pages.whereabouts(name)}", name=name)
+        # `from rl_fn import page` asks here first, and needs no more than to be told that there is no attribute.
+        where = "" if importlib.util.find_spec(f"{__name__}.{name}") else pages.whereabouts(name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{where}", name=name)
 
 
 def __dir__() -> list[str]:

@@ -166,12 +166,13 @@ def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> 
     @functools.wraps(make)
     def made(spec: Any, hparams: Any, *args: Any, network: Any = None, **kwargs: Any) -> Any:
         if not isinstance(spec, EnvSpec):
-            raise TypeError(f"make takes env.spec first, a struct.EnvSpec, given a {type(spec).__name__}")
+            what = f"{make.__module__}.make: spec is a {type(spec).__name__}"
+            raise TypeError(f"{what}, expected the specification of an environment, such as rl.envs.make(name).spec")
         struct: Any = vars(sys.modules[make.__module__]).get(wanted) if isinstance(wanted, str) else wanted
         struct = struct or HParams
         if not isinstance(hparams, struct):
-            what = f"{make.__module__}.make takes a {struct.__name__}"
-            raise TypeError(f"{what} second, given a {type(hparams).__name__}")
+            what = f"{make.__module__}.make: hparams is a {type(hparams).__name__}"
+            raise TypeError(f"{what}, expected a {struct.__name__}")
         return make(spec, hparams if network is None else hparams.with_network(network), *args, **kwargs)
 
     described_as, of_network = inspect.signature(make), inspect.Parameter("network", inspect.Parameter.KEYWORD_ONLY)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, sets
+from rl_fn import sets
 from rl_fn.agents import bc, dqn, iql, ppo, r2d2, rainbow, trpo
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
@@ -168,11 +168,3 @@ def test_a_name_of_another_library_is_answered_with_ours():
 def test_large_limits_are_written_as_people_do():
     assert str(described(HParams)["train_steps"]) == "an integer at least 1 and at most 2**62"
     assert str(described(HParams)["actor_lag"]) == "an integer at least 0 and at most 1000"
-
-
-def test_make_says_what_it_takes():
-    env = envs.make("CartPole-v1")
-    with pytest.raises(TypeError, match=r"make takes env\.spec first, a struct\.EnvSpec, given a Env"):
-        ppo.make(env, ppo.PPOHParams())
-    with pytest.raises(TypeError, match=r"rl_fn\.agents\.ppo\.make takes a PPOHParams second, given a DQNHParams"):
-        ppo.make(env.spec, dqn.DQNHParams())

@@ -122,7 +122,7 @@ def test_a_compiled_step_updates_in_place(added, drawn):
         ({"id": np.zeros(2, np.float32)}, r"id is float32 \(2,\), expected int32 \[N\]"),
         ({"pixels": np.zeros((2, 3), np.uint8)}, r"pixels is uint8 \(2, 3\), expected uint8 \[N, 2\]"),
         ({"pixels": np.zeros((3, 2), np.uint8)}, r"different leading sizes \[N\]: id \(2,\), pixels \(3,\)"),
-        ({"more": np.zeros(2)}, "structure"),
+        ({"more": np.zeros(2)}, "items are a dict of id, more, pixels, expected a dict of id, pixels"),
     ],
 )
 def test_items_that_do_not_fit_are_refused_by_name(changes, message):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rl_fn import envs, random
 from rl_fn.media import curves
-from rl_fn.runs import Run, checkpoint, load
+from rl_fn.runs import Run, checkpoint, load, telling
 from tests.runs import tiny
 from tests.runs.stored import sentence
 
@@ -77,8 +77,8 @@ def told(env, output_dir):
         run = make(env, output_dir)
         run.start()
         for reporter in run.reporters:
-            run._tell(reporter, "start", run)
-            run._tell(reporter, "close")
+            telling.tell(run, reporter, "start", run)
+            telling.tell(run, reporter, "close")
 
     return {
         "play": sentence(lambda: load(output_dir, agent=tiny.agent(), env=env)),

@@ -38,8 +38,9 @@ def test_every_copy_is_judged_as_it_is_alone(trained):
 def test_mistakes_are_told_before_anything_is_iterated_over(trained, tmp_path):
     with pytest.raises(ValueError, match=r"holds no run: there is no config.json in it$"):
         judging.evaluate(tmp_path)
-    with pytest.raises(ValueError, match=f"holds no run: .*; there are runs in it: .*{trained.name}"):
-        judging.evaluate(trained.parent)
+    shutil.copytree(trained, tmp_path / "mine")
+    with pytest.raises(ValueError, match=r"holds no run: .*; there are runs in it: mine$"):
+        judging.evaluate(tmp_path)
 
 
 def test_an_agent_of_a_script_is_judged_in_the_environment_that_is_given(trained):
@@ -102,7 +103,7 @@ def test_a_variant_of_the_environment_is_judged_in(trained):
 def test_sampled_actions_are_others(trained):
     (greedy,) = judging.evaluate(trained / "run_0", episodes=20)
     (sampled,) = judging.evaluate(trained / "run_0", episodes=20, deterministic=False)
-    assert sampled.evaluation.returns.mean() < greedy.evaluation.returns.mean()
+    assert np.any(sampled.evaluation.returns != greedy.evaluation.returns)
 
 
 def test_mistakes_get_one_sentence(trained, tmp_path, cli):
