@@ -197,7 +197,7 @@ class Allowed(typing.NamedTuple):
     @property
     def may_be_tensor(self) -> bool:
         """Whether it may differ between the copies of a program; what may not makes a program for each value."""
-        return tf.Tensor in _alternatives(self.kind)
+        return tf.Tensor in _alternatives(self.kind) and self.low < self.high
 
     @property
     def is_whole(self) -> bool:
