@@ -19,13 +19,8 @@ OFF_POLICY = {
     "replay_capacity": 2_000,
 }
 DIRECT = {**OFF_POLICY, "critic_learning_rate": 5e-3, "target_step_size": 0.2}
-SOFT = {
-    **OFF_POLICY,
-    "critic_learning_rate": 5e-3,
-    "target_step_size": 0.05,
-    "initial_temperature": 1e-3,
-    "target_entropy_scale": 0.0,
-}
+ENTROPIC = {**OFF_POLICY, "critic_learning_rate": 5e-3, "initial_temperature": 1e-3, "target_entropy_scale": 0.0}
+SOFT = {**ENTROPIC, "target_step_size": 0.05}
 OF_BOXES = ("crossq", "d4pg", "mpo", "td3", "tqc")
 # agent -> the metric that holds its value of the one state there is, and hyper-parameters
 AGENTS = {
@@ -59,7 +54,7 @@ AGENTS = {
         "q_value",
         {**OFF_POLICY, "learning_rate": 2e-3, "target_period": 25, "v_min": 0.0, "v_max": 20.0, "stream_sizes": (16,)},
     ),
-    "crossq": ("q_value", {**SOFT, "critic_sizes": (16,)}),
+    "crossq": ("q_value", {**ENTROPIC, "critic_sizes": (16,)}),
     "d4pg": ("q_value", {**DIRECT, "v_min": 0.0, "v_max": 20.0}),
     "ddpg": ("q_value", DIRECT),
     "dreamer": (
