@@ -6,7 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# Calls with axes of six sizes, as in a test of one's own; six programs; one policy for six sizes of batch.
+# Calls with axes of six sizes, as in a test of one's own; six programs; one policy for six sizes of batch, and six
+# looks at an environment.
 CALLS = """
 import rl_fn as rl
 
@@ -30,6 +31,7 @@ for size in range(1, 7):
     policy.act([env.spec.observation_space.sample() for _ in range(size)])
     rl.loops.compile(lambda total: (total + size, {"total": total}), 0.0).run(2)
     rl.loops.scan(lambda total, x: (total + x, total), 0.0, rl.random.uniform(key, [size]))
+    rl.envs.check(env, steps=1, batch_size=size)
 """
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random, struct
+from rl_fn._src.xla.calls import graph
 from rl_fn.envs.base import Env, EnvStep, check_observation
 from rl_fn.struct import Nest
 
@@ -55,10 +56,7 @@ def check(env: Env, steps: int = 200, batch_size: int = 4, seed: int = 0) -> Che
     space, spec = env.spec.observation_space, struct.space_spec(env.spec.observation_space)
     env.spec.action_space.seed(seed)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def twice(state: Nest, action: Nest, key: random.Key) -> tuple[Nest, Nest]:
-        return env.step(state, action, key), env.step(state, action, key)
-
+    twice = graph(lambda *inputs: (env.step(*inputs), env.step(*inputs)), jit_compile=True)
     state, observation = env.reset(random.key(seed), batch_size)
     rewards, episodes, seen = [], 0, [_seen(name, space, spec, observation, batch_size, "after its reset")]
     for step in range(steps):

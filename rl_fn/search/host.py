@@ -12,6 +12,7 @@ import tensorflow as tf
 from rl_fn import loops, random
 from rl_fn._src.loops.chunks import never
 from rl_fn._src.loops.host_actors import env_seed, iteration_keys
+from rl_fn._src.xla.calls import graph
 from rl_fn.agents.base import Agent
 from rl_fn.envs import registry
 from rl_fn.envs.host.base import HostEnv, close_and_tell
@@ -47,7 +48,7 @@ class HostProgram:
         self._make, self._names, self._whole = make, names, iterations
         self._make_env, self._episodes = make_env, eval_episodes
         self._copies: dict[int, _Copy] = {}
-        self._init = tf.function(self._initial, autograph=False)
+        self._init = graph(self._initial)
         self._compiled: loops.Compiled | None = None
         self._env: HostEnv | None = None
         self._agent: Agent
