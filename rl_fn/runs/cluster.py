@@ -34,6 +34,7 @@ _OWN = {  # of a Ray of our own, read when it is imported
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # whatever it is named after: it listens on loopback only
     "RAY_enable_metrics_collection": "0",
     "RAY_worker_niceness": "0",
+    "RAY_local_fs_capacity_threshold": "1",  # a disk of which 95% are used is not full
     "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # after which what outlived a killed learner ends
 }
 _CONNECT_SECONDS = 10.0

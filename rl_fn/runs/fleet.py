@@ -194,6 +194,7 @@ class RayFleet:
             return  # it was given up
         try:
             buffer, acted = future.result()
+            buffer = np.array(buffer)  # not a view, which would fill the store of objects while it waits
         except self._ray.exceptions.RayTaskError as error:
             raise EnvFailed(f"worker {worker.index} failed", str(error)) from error
         except self._ray.exceptions.RayError as error:

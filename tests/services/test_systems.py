@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -93,6 +94,8 @@ def test_on_demand_and_extras_are_asked_for(capsys):
 
 
 def test_what_the_settings_need_is_installed_there_and_a_tracker_finds_its_server(capsys, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)  # that a tracked run of this process has set
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow:5000")
     monkeypatch.setenv("WANDB_API_KEY", "of another")
     settings = ["--track", "mlflow", "--env", "ALE/Pong-v5", "--num_workers", "2", "--record_video", "--extras", "plot"]
