@@ -61,6 +61,9 @@ _REJAX_PPO = {
     "orthogonal initialisation is rl_fn's alone; time limits end episodes as failures do"
 }
 _REJAX_DQN = "samples without replacement; clips each element of the gradients; time limits end episodes as failures do"
+_REJAX_DISTRIBUTION = f"learns from the means of equally many outputs; {_REJAX_DQN}"
+_REJAX_A2C = "is PPO with one epoch and one minibatch, which makes the same passes, with Adam; ours is with RMSProp"
+_REJAX_TD3 = "samples without replacement; moves its targets with every update of the policy, half as often"
 _REJAX_SAC = "samples without replacement; acts with its policy before learning starts"
 _SB3_DQN = "Huber loss, where the others take the squared error; steps Gymnasium's environments in Python"
 _SBX = "steps Gymnasium's environment in Python"
@@ -122,6 +125,13 @@ _DQN_CARTPOLE = Case(
     unequal={"rejax": _REJAX_DQN, "sb3": _SB3_DQN},
 )
 
+
+def _distributional(algorithm: str, targets: dict[str, float], **more: Any) -> Case:
+    settings = {**_DQN, **more}
+    unequal = {"rejax": _REJAX_DISTRIBUTION, "sb3": _SB3_DQN}
+    return Case(f"{algorithm}_cartpole", algorithm, "CartPole-v1", settings, targets, 5_000, 100.0, unequal)
+
+
 _ALL = (
     _ppo(4, 1.2, iterations=1_000),
     _ppo(64, 1.5, iterations=200),
@@ -138,6 +148,19 @@ _ALL = (
         unequal=_REJAX_PPO,
     ),
     _DQN_CARTPOLE,
+    _distributional("c51", {"rejax": 2.0}, num_atoms=51, v_min=0.0, v_max=100.0),
+    _distributional("qrdqn", {"rejax": 2.0, "sb3": 10.0}, num_quantiles=50),
+    Case(
+        "a2c_cartpole_64",
+        "a2c",
+        "CartPole-v1",
+        {**_PPO, "num_envs": 64, "rollout_length": 16, "num_epochs": 1, "num_minibatches": 1},
+        {"rejax": 1.5},
+        iterations=4_000,
+        learned=100.0,
+        unequal={"rejax": f"{_REJAX_A2C}; {_REJAX_PPO['rejax']}"},
+    ),
+    _ppo(8, 20.0, iterations=160, targets={"sb3": 20.0}, unequal={}),
     Case(
         "sac_pendulum",
         "sac",
@@ -147,6 +170,16 @@ _ALL = (
         iterations=5_000,
         learned=-600.0,
         unequal={"rejax": _REJAX_SAC, "sbx": _SBX, "sb3": _SBX},
+    ),
+    Case(
+        "td3_pendulum",
+        "td3",
+        "Pendulum-v1",
+        {**_SAC, "policy_delay": 2, "exploration_noise": 0.1, "smoothing_noise": 0.2, "smoothing_clip": 0.5},
+        {"rejax": 1.1, "sbx": 1.35, "sb3": 2.5},
+        iterations=5_000,
+        learned=-600.0,
+        unequal={"rejax": _REJAX_TD3, "sbx": _SBX, "sb3": _SBX},
     ),
     Case(
         "ppo_gymnasium_8",

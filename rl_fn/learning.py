@@ -14,7 +14,8 @@ Critics: `critics` and `keyed_critics` side by side, `with_action`, `successor_v
 `squashed_policy` of maximum-entropy control, `direct_policy` and `action_critic` of deterministic policy gradients.
 Images: `random_shift`. Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
 World models: of Dreamer `remember`, `world_model_loss`, `imagine`; a `Recording` of the newest steps, with its
-`sample_windows`; `dream`s of a recurrent model; and `repeat`, for steps that may be none.
+`sample_windows`; `dream`s of a recurrent model; `repeat`, for steps that may be none, and `every`, for those that are
+due now and then.
 """
 
 from rl_fn._src.learning.augmentation import random_shift
@@ -48,7 +49,7 @@ from rl_fn._src.learning.on_policy import (
     sequences_of,
 )
 from rl_fn._src.learning.recordings import Recording, empty_recording, record, sample_windows
-from rl_fn._src.learning.repeat import repeat
+from rl_fn._src.learning.repeat import every, repeat
 from rl_fn._src.learning.soft_policies import SoftPolicy, SquashedPolicy, soft_policy, squashed_policy, with_action
 from rl_fn._src.learning.targets import (
     TargetLearner,
@@ -91,6 +92,7 @@ __all__ = [
     "direct_policy",
     "dream",
     "empty_recording",
+    "every",
     "explained_variance",
     "held_noise",
     "imagine",

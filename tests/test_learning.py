@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn import learning, networks, optimizers, random, replay, struct
+from rl_fn import learning, loops, networks, optimizers, random, replay, struct
 
 KEY = random.key(0)
 
@@ -180,3 +180,38 @@ def test_a_step_in_a_trust_region_is_as_long_as_the_bound_allows_and_improves(is
     np.testing.assert_allclose(flat(step.params), fraction * longest, rtol=1e-3)
     np.testing.assert_allclose(step.kl, 0.01 * fraction**2, rtol=1e-3)
     np.testing.assert_allclose(step.improvement, -fraction * SLOPE @ longest, rtol=1e-3)
+
+
+def growing(state):
+    return state + 1.0, {"before": state}
+
+
+@pytest.mark.parametrize(("period", "after"), [(1, [1, 2, 3, 4, 5, 6]), (3, [0, 0, 1, 1, 1, 2])])
+def test_every_takes_a_step_when_its_time_has_come(period, after):
+    state, states, seen = tf.constant(0.0), [], []
+    for steps in range(1, 7):
+        state, metrics = learning.every(period, tf.constant(steps), growing, state, ("before",))
+        states.append(float(state))
+        seen.append(metrics["before"])
+    assert states == after
+    if period == 3:
+        assert [(float(mean.total), float(mean.count)) for mean in seen[2::3]] == [(0, 1), (1, 1)]
+        assert [float(mean.count) for mean in seen] == [0, 0, 1, 0, 0, 1]
+
+
+def test_copies_take_their_step_each_when_its_time_has_come():
+    one = lambda both: learning.every(2, both[1], growing, both[0], ("before",))[0]
+    compiled = tf.function(loops.vectorize(one), jit_compile=True)
+    states = compiled((tf.constant([1.0, 2.0, 3.0]), tf.constant([2, 3, 4])))
+    np.testing.assert_array_equal(states, [2.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize("period", [1, 2])
+def test_a_step_whose_time_has_not_come_costs_nothing(period):
+    square = lambda state: (state @ state, {})
+    compiled = tf.function(lambda *inputs: learning.every(period, *inputs, ()), jit_compile=True, autograph=False)
+    inputs = tf.constant(1), square, tf.random.normal([128, 128], seed=0)
+    text = compiled.experimental_get_compiler_ir(*inputs)(stage="optimized_hlo")
+    apart, _, always = text.partition("ENTRY")
+    # Its product stands in a loop that may not be entered, and not among what is always done.
+    assert (" dot(" in apart, " dot(" in always) == (period == 2, period == 1)

@@ -22,13 +22,19 @@ def agent_of(case: Case, env: Any) -> tuple[Any, Any]:
     settings = dict(case.settings)
     if case.algorithm == "ppo":
         more = {"anneal_learning_rate": False}
-    elif case.algorithm == "dqn":
+    elif case.algorithm in ("dqn", "c51", "qrdqn"):
         epsilon = settings.pop("epsilon")
-        more = {"epsilon_initial": epsilon, "epsilon_final": epsilon, "loss": "l2"}
+        more = {"epsilon_initial": epsilon, "epsilon_final": epsilon}
+        if case.algorithm == "dqn":
+            more["loss"] = "l2"
         settings.pop("activation")  # its networks have no other
+    elif case.algorithm == "a2c":
+        more = {"anneal_learning_rate": False}
+        for name in ("num_epochs", "num_minibatches", "clip_epsilon", "adam_epsilon"):
+            settings.pop(name)
     else:
-        rate = settings.pop("learning_rate")
-        more = {f"{name}_learning_rate": rate for name in ("actor", "critic", "temperature")}
+        rate, learned = settings.pop("learning_rate"), ("actor", "critic", "temperature")
+        more = {f"{name}_learning_rate": rate for name in learned if (case.algorithm, name) != ("td3", "temperature")}
         settings.pop("activation")
     values = sets.make(sets.find(case.algorithm), **settings, **more)
     return sets.agent_module(case.algorithm).make(env.spec, values), values

@@ -10,9 +10,21 @@ import turns
 from cases import Case
 from flax import linen
 from rejax.evaluate import evaluate
-from rejax.networks import DiscreteQNetwork, EpsilonGreedyPolicy
+from rejax.networks import MLP, DiscreteQNetwork, EpsilonGreedyPolicy
 
 ENVS = {"MinAtar/Breakout": "Breakout-MinAtar"}
+
+
+class MeanQNetwork(DiscreteQNetwork):
+    """A network with as many outputs as a distribution for each action has, whose means are the values."""
+
+    num_outputs: int = 1  # of each action
+
+    @linen.compact
+    def __call__(self, observation: jax.Array) -> jax.Array:
+        """Values `[N, A]` of observations `[N, ...]`."""
+        outputs = linen.Dense(self.action_dim * self.num_outputs)(MLP.__call__(self, observation))
+        return outputs.reshape(-1, self.action_dim, self.num_outputs).mean(axis=-1)
 
 
 def algorithm_of(case: Case) -> rejax.Algorithm:
@@ -25,7 +37,7 @@ def algorithm_of(case: Case) -> rejax.Algorithm:
         "learning_rate": settings["learning_rate"],
         "gamma": settings["gamma"],
     }
-    if case.algorithm == "ppo":
+    if case.algorithm in ("ppo", "a2c"):
         return rejax.PPO.create(
             **common,
             agent_kwargs=networks,
@@ -52,6 +64,19 @@ def algorithm_of(case: Case) -> rejax.Algorithm:
             agent_kwargs={"activation": settings["activation"]},
             polyak=1 - settings["target_step_size"],
         )
+    if case.algorithm == "td3":
+        td3 = rejax.TD3.create(
+            **common,
+            **replay,
+            exploration_noise=settings["exploration_noise"],
+            target_noise=settings["smoothing_noise"],
+            target_noise_clip=settings["smoothing_clip"],
+            policy_delay=settings["policy_delay"],
+            polyak=1 - settings["target_step_size"],
+        )
+        chosen = {**networks, "activation": getattr(linen, settings["activation"])}
+        # `create` has sizes of its own, which cannot be chosen; nor can those of DQN.
+        return td3.replace(actor=td3.actor.clone(**chosen), critic=td3.critic.clone(**chosen))
     dqn = rejax.DQN.create(
         **common,
         **replay,
@@ -62,11 +87,11 @@ def algorithm_of(case: Case) -> rejax.Algorithm:
         polyak=0.0,  # copies the parameters whole
         target_update_freq=settings["target_period"] * settings["num_envs"] * settings["rollout_length"],
     )
-    # `create` has sizes of its own, which cannot be chosen.
-    network = EpsilonGreedyPolicy(DiscreteQNetwork)(
+    network = EpsilonGreedyPolicy(MeanQNetwork)(
         hidden_layer_sizes=settings["hidden_sizes"],
         activation=getattr(linen, settings["activation"]),
         action_dim=int(dqn.action_dim),
+        num_outputs=settings.get("num_atoms", settings.get("num_quantiles", 1)),
     )
     return dqn.replace(agent=network)
 
@@ -77,6 +102,8 @@ class Rejax:
     def __init__(self, case: Case):
         self._algorithm = algorithm = algorithm_of(case)
         self._copies = case.copies
+        # What `train_iteration` of TD3 goes through is all between two updates of its policy.
+        self._at_once = case.settings.get("policy_delay", 1)
         keys = jax.random.split(jax.random.PRNGKey(0), case.copies)
 
         def train(state, iterations):
@@ -96,7 +123,7 @@ class Rejax:
 
     def run(self, iterations: int) -> None:
         """See `turns.Side`."""
-        self._state = jax.block_until_ready(self._train(self._state, iterations))
+        self._state = jax.block_until_ready(self._train(self._state, -(-iterations // self._at_once)))
 
     def settle(self, iterations: int) -> dict[str, Any]:
         """There is nothing to choose."""

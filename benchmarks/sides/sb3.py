@@ -6,12 +6,15 @@ import os
 import time
 from typing import Any
 
+import numpy as np
 import torch
 import turns
 from cases import Case
-from stable_baselines3 import DQN, PPO, SAC
+from sb3_contrib import QRDQN
+from stable_baselines3 import DQN, PPO, SAC, TD3
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNoise
 from torch import nn
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -31,6 +34,11 @@ def from_replay(settings: dict[str, Any]) -> dict[str, Any]:
         "device": "cpu",
         "seed": 0,
     }
+
+
+def action_noise(settings: dict[str, Any]) -> VectorizedActionNoise:
+    """Gaussian noise for each environment, of one action."""
+    return VectorizedActionNoise(NormalActionNoise(np.zeros(1), [settings["exploration_noise"]]), settings["num_envs"])
 
 
 def model_of(case: Case, env: Any) -> Any:
@@ -63,7 +71,22 @@ def model_of(case: Case, env: Any) -> Any:
         )
     if case.algorithm == "sac":
         return SAC("MlpPolicy", env, tau=settings["target_step_size"], policy_kwargs=policy, **from_replay(settings))
-    return DQN(
+    if case.algorithm == "td3":
+        return TD3(
+            "MlpPolicy",
+            env,
+            tau=settings["target_step_size"],
+            policy_delay=settings["policy_delay"],
+            target_policy_noise=settings["smoothing_noise"],
+            target_noise_clip=settings["smoothing_clip"],
+            action_noise=action_noise(settings),
+            policy_kwargs=policy,
+            **from_replay(settings),
+        )
+    if case.algorithm == "qrdqn":
+        policy["n_quantiles"] = settings["num_quantiles"]
+    model = QRDQN if case.algorithm == "qrdqn" else DQN
+    return model(
         "MlpPolicy",
         env,
         max_grad_norm=settings["max_grad_norm"],
@@ -107,4 +130,4 @@ class StableBaselines:
 
 
 if __name__ == "__main__":
-    turns.serve(StableBaselines, ("stable-baselines3", "torch", "gymnasium"))
+    turns.serve(StableBaselines, ("stable-baselines3", "sb3-contrib", "torch", "gymnasium"))

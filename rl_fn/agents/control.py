@@ -16,6 +16,8 @@ from rl_fn.agents.hparams import field
 from rl_fn.learning import Learned, OffPolicyPolicy
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
+POLICY_METRICS = ("actor_loss", "actor_grad_norm", "actor_learning_rate")
+
 
 @dataclasses.dataclass(frozen=True)
 class ControlHParams(PrioritizedReplayHParams):

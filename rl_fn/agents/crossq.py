@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, networks, optimizers, random, replay, struct
+from rl_fn import learning, losses, networks, optimizers, random, replay
 from rl_fn.agents import sac
 from rl_fn.agents.base import Agent
-from rl_fn.agents.control import EntropyHParams, bounded_box, init_critics
+from rl_fn.agents.control import POLICY_METRICS, EntropyHParams, bounded_box, init_critics
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.learning import Learned, Trained
-from rl_fn.struct import EnvSpec, Nest, Scalar
+from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,12 +124,15 @@ def make(
             value, log_prob = actor_loss(policy, critics, inputs, outputs, alpha, actor_key)
             return value, (log_prob, {"actor_loss": value, "entropy": -tf.reduce_mean(log_prob)})
 
-        acting, (log_prob, more) = learning.minimise(of_actor, actor_optimizer, learner.actor, "actor_")
-        of_temperature = lambda log_temperature: (sac.temperature_loss(log_temperature, log_prob, target_entropy), ())
-        log_temperature, _ = learning.minimise(of_temperature, temperature_optimizer, learner.log_temperature)
+        def policy_step(old: tuple[Trained, Trained]) -> tuple[tuple[Trained, Trained], Metrics]:
+            acting, (log_prob, metrics) = learning.minimise(of_actor, actor_optimizer, old[0], "actor_")
+            of_temperature = lambda params: (sac.temperature_loss(params, log_prob, target_entropy), ())
+            log_temperature, _ = learning.minimise(of_temperature, temperature_optimizer, old[1])
+            return (acting, log_temperature), metrics
+
         count, old = learner.gradient_steps + 1, (learner.actor, learner.log_temperature)
-        is_time = count % hparams.policy_delay == 0
-        acting, log_temperature = struct.where(is_time, (acting, log_temperature), old)
+        names = *POLICY_METRICS, "entropy"
+        (acting, log_temperature), more = learning.every(hparams.policy_delay, count, policy_step, old, names)
         learned = Learned({**metrics, **more, "temperature": alpha}, tf.reduce_mean(tf.abs(error), axis=-1))
         return CrossQLearner(acting, trained, log_temperature, count), learned
 

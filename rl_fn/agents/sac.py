@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, networks, optimizers, random, replay, struct, updates
+from rl_fn import learning, losses, networks, optimizers, random, replay, updates
 from rl_fn.agents.base import Agent
-from rl_fn.agents.control import EntropyHParams, SoftTargetHParams, init_critics
+from rl_fn.agents.control import POLICY_METRICS, EntropyHParams, SoftTargetHParams, init_critics
 from rl_fn.agents.hparams import takes_network
 from rl_fn.learning import Learned, SoftPolicy, Trained
-from rl_fn.struct import EnvSpec, Nest, Scalar
+from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
 
 Critics = Callable[[tf.Tensor], tf.Tensor]  # inputs [N, F] to values [N, C, ...]
 Loss = Callable[..., tuple[tf.Tensor, Any]]
@@ -142,11 +142,15 @@ def make(
             value, log_prob = actor_loss(policy, of(trained.params, drop[2]), inputs, outputs, alpha, actor_key)
             return value, (log_prob, {"actor_loss": value, "entropy": -tf.reduce_mean(log_prob)})
 
-        acting, (log_prob, more) = learning.minimise(of_actor, actor_optimizer, learner.actor, "actor_")
-        of_temperature = lambda log_temperature: (temperature_loss(log_temperature, log_prob, target_entropy), ())
-        log_temperature, _ = learning.minimise(of_temperature, temperature_optimizer, learner.log_temperature)
+        def policy_step(old: tuple[Trained, Trained]) -> tuple[tuple[Trained, Trained], Metrics]:
+            acting, (log_prob, metrics) = learning.minimise(of_actor, actor_optimizer, old[0], "actor_")
+            of_temperature = lambda params: (temperature_loss(params, log_prob, target_entropy), ())
+            log_temperature, _ = learning.minimise(of_temperature, temperature_optimizer, old[1])
+            return (acting, log_temperature), metrics
+
         count, old = learner.gradient_steps + 1, (learner.actor, learner.log_temperature)
-        acting, log_temperature = struct.where(count % hparams.policy_delay == 0, (acting, log_temperature), old)
+        names = *POLICY_METRICS, "entropy"
+        (acting, log_temperature), more = learning.every(hparams.policy_delay, count, policy_step, old, names)
         targets = updates.incremental_update(trained.params, targets, hparams.target_step_size)
         learned = Learned({**metrics, **more, "temperature": alpha}, tf.reduce_mean(tf.abs(error), axis=-1))
         return SACLearner(acting, trained, targets, log_temperature, count), learned

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, optimizers, random, replay, struct, updates
+from rl_fn import learning, losses, networks, optimizers, random, replay, updates
 from rl_fn.agents.base import Agent
-from rl_fn.agents.control import NoisyControlHParams, bounded_box, init_critics
+from rl_fn.agents.control import POLICY_METRICS, NoisyControlHParams, bounded_box, init_critics
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.learning import Learned, Trained
-from rl_fn.struct import EnvSpec, Nest, Scalar
+from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
 
 Values = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (inputs [N, F], actions [N, A] in [-1, 1]) -> [N, 2]
 Loss = Callable[..., Any]
@@ -69,6 +69,7 @@ def make(
     bounded_box(name, spec)
     unit, encoder = learning.direct_policy(name, spec, 1.0), hparams.make_encoder(spec)
     actor_network, critic_network = hparams.make_mlp(unit.size), learning.critics(hparams.make_mlp(1))
+    first_critic = learning.critics(hparams.make_mlp(1), 1)
     rates = hparams.actor_learning_rate, hparams.critic_learning_rate
     actor_optimizer, critic_optimizer = map(optimizers.adam, rates)
 
@@ -83,9 +84,8 @@ def make(
     def policy(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
         return tf.tanh(actor_network.apply(params, inputs))
 
-    def values(params: Nest) -> Values:
-        apply = critic_network.apply
-        return lambda *inputs: tf.squeeze(apply(params["values"], learning.with_action(*inputs)), axis=-1)
+    def values(params: Nest, network: networks.Network = critic_network) -> Values:
+        return lambda *inputs: tf.squeeze(network.apply(params["values"], learning.with_action(*inputs)), axis=-1)
 
     def outputs(params: tuple[Nest, Nest], observation: Nest) -> tf.Tensor:
         return actor_network.apply(params[0], encoder.apply(params[1], observation))
@@ -107,14 +107,16 @@ def make(
         critics, (inputs, error, metrics) = learning.minimise(of_critics, critic_optimizer, learner.critics, "critic_")
 
         def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
-            value = actor_loss(values(critics.params), inputs, policy(params, inputs), taken)
+            value = actor_loss(values(critics.params, first_critic), inputs, policy(params, inputs), taken)
             return value, {"actor_loss": value}
 
-        actor, more = learning.minimise(of_actor, actor_optimizer, learner.actor, "actor_")
-        params, count = (actor.params, critics.params), learner.gradient_steps + 1
-        targets = updates.incremental_update(params, learner.target_params, hparams.target_step_size)
-        is_time, old = count % hparams.policy_delay == 0, (learner.actor, learner.target_params)
-        actor, targets = struct.where(is_time, (actor, targets), old)
+        def policy_step(old: tuple[Trained, Nest]) -> tuple[tuple[Trained, Nest], Metrics]:
+            actor, metrics = learning.minimise(of_actor, actor_optimizer, old[0], "actor_")
+            params = actor.params, critics.params
+            return (actor, updates.incremental_update(params, old[1], hparams.target_step_size)), metrics
+
+        count, old = learner.gradient_steps + 1, (learner.actor, learner.target_params)
+        (actor, targets), more = learning.every(hparams.policy_delay, count, policy_step, old, POLICY_METRICS)
         return TD3Learner(actor, critics, targets, count), Learned(
             metrics | more, tf.reduce_mean(tf.abs(error), axis=-1)
         )

@@ -39,3 +39,30 @@ def repeat(
     sums = dict.fromkeys(names, tf.constant(0.0))
     (_, state, sums), _ = scan(one, (tf.constant(0), state, sums), length=count)
     return state, {name: struct.Mean(total, tf.cast(count, tf.float32)) for name, total in sums.items()}
+
+
+def every(
+    period: int,
+    steps: tf.Tensor,
+    step: Callable[[Nest], tuple[Nest, dict[str, tf.Tensor]]],
+    state: Nest,
+    names: Sequence[str],
+) -> tuple[Nest, Metrics]:
+    """Takes a step where `steps` is a multiple of `period`; where it is not, the step costs nothing.
+
+    Copies that are vectorised take it together, as soon as it is due for one of them.
+
+    Args:
+      period: at least 1.
+      steps: int32[], so far.
+      step: `state -> (state, metrics)`.
+      state: to begin with.
+      names: of the metrics.
+
+    Returns:
+      The state after the step, and the metrics of the steps that are taken.
+    """
+    if period == 1:
+        return step(state)
+    is_due = tf.cast(steps % period == 0, tf.int32)
+    return repeat(lambda state, _: step(state), state, is_due, random.key(0), names)
