@@ -33,16 +33,26 @@ _MARK = "RL_FN_KILLED_BY"  # in the environment of all processes of a start
 _PATIENCE_SECONDS = 120.0
 
 
-def of_start(mark: str) -> list[psutil.Process]:
-    """The processes that belong to a start."""
-    found = []
-    for one in psutil.process_iter():
+def of_start(mark: str, known: set[psutil.Process]) -> set[psutil.Process]:
+    """The processes that belong to a start: those with its mark, those known, and their descendants.
+
+    Processes of Ray that give themselves a title lose what says their environment, and with it the mark.
+    """
+    found = set()
+    for one in {*psutil.process_iter(), *known}:
         try:
-            if one.environ().get(_MARK) == mark and one.status() != psutil.STATUS_ZOMBIE:
-                found.append(one)
+            if one in known or one.environ().get(_MARK) == mark:
+                found |= {one, *one.children(recursive=True)}
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return found
+    return {one for one in found if one.is_running() and not _is_dead(one)}
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def outlive(name: str, steps: int, kills: int, dice: random.Random) -> None:
@@ -74,10 +84,11 @@ def outlive(name: str, steps: int, kills: int, dice: random.Random) -> None:
                 time.sleep(0.05)
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended before {kills} kills: {process.stderr and process.stderr.read()}")
-            count = len(of_start(mark))
+            left = of_start(mark, set())
+            count = len(left)
             process.kill()
             killed, after = time.monotonic(), iteration(folder)
-            while (left := of_start(mark)) and time.monotonic() - killed < _PATIENCE_SECONDS:
+            while (left := of_start(mark, left)) and time.monotonic() - killed < _PATIENCE_SECONDS:
                 time.sleep(0.2)
             if left:
                 raise RuntimeError(f"{name} leaves {[one.cmdline()[:3] for one in left]}")

@@ -1,19 +1,25 @@
 """How fast workers are, and how many of them a learner can take messages from.
 
-    python benchmarks/workers.py sleeping --workers 1 2 4 8
+    python benchmarks/workers.py speed --workers 1 2 4 8
+    python benchmarks/workers.py speed --env envpool:Pong-v5 --more "torso=nature" --workers 1 2 --updates 30
     python benchmarks/workers.py messages --workers 1 8 64
+    python benchmarks/workers.py scores --workers 2 --sets ppo_cartpole sac_pendulum
 
-`sleeping` trains PPO in 8 CartPoles of Gymnasium whose step takes 2 ms in which nothing is computed, so that it says
-how well acting is shared out also on a machine with few cores. `messages` has workers that act nothing: they answer at
-once with a rollout that was recorded, and the learner takes them without an update. Needs the extra `workers`.
+`speed` trains PPO in 8 environments: CartPoles of Gymnasium whose step takes 2 ms in which nothing is computed, so that
+it says how well acting is shared out also on a machine with few cores, or others. `messages` has workers that act
+nothing: they answer at once with a rollout that was recorded, and the learner takes them without an update. `scores`
+trains named sets with the seeds 0 to 4, one after the other, beside what `make results` measured in one process. Needs
+the extra `workers`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -23,6 +29,9 @@ from rl_fn import envs
 from rl_fn._src.xla.startup import import_tensorflow
 
 _SLEEP_SECONDS = 0.002
+ROWS = Path(__file__).parent / "results" / "learning.json"
+SEEDS = range(5)
+SETS = ("ppo_cartpole", "impala_cartpole", "dqn_cartpole-per", "sac_pendulum", "r2d2_memory_chain")
 
 
 class Sleeping(gymnasium.Wrapper):
@@ -65,32 +74,32 @@ class Replaying:
         """See Worker."""
 
 
-def sleeping(num_workers: int, updates: int) -> None:
-    """Trains for so many updates, and prints the speed after the first ten."""
+def speed(env: str, more: str, num_workers: int, updates: int) -> None:
+    """Trains for so many updates, and prints the speed after the first tenth of them."""
     from rl_fn.runs import Run, RunConfig
 
     with tempfile.TemporaryDirectory() as folder:
         config = RunConfig(
             hparams="ppo",
             output_dir=folder,
-            env="SleepingCartPole-v1",
+            env=env,
             imports=("workers",),
-            hparam_override="num_envs=8,rollout_length=128,hidden_sizes=(64,64)",
+            hparam_override=f"num_envs=8,rollout_length=128,{more}",
             train_steps=updates * 8 * 128,
             eval_episodes=0,
             checkpoint_seconds=3600.0,
             num_workers=num_workers,
         )
         begin, idle = None, []
-        with Run.from_config(config) as run:
+        with Run.from_config(config, reporters=[]) as run:
             for report in run:
-                if begin is None and report.iteration >= 10:
+                if begin is None and report.iteration >= updates // 10:
                     begin = report.env_steps, time.perf_counter()
                 elif begin is not None:
                     idle.append(float(report.metrics.get("learner_idle", 0.0)))
             steps, at = begin or (0, 0.0)
-            speed = (run.env_steps - steps) / (time.perf_counter() - at)
-    print(f"| {num_workers} | {speed:,.0f} | {np.mean(idle):.0%} |", flush=True)
+            rate = (run.env_steps - steps) / (time.perf_counter() - at)
+    print(f"| {num_workers} | {rate:,.0f} | {np.mean(idle):.0%} |", flush=True)
 
 
 def messages(num_workers: int, rollout_length: int, seconds: float) -> None:
@@ -133,20 +142,47 @@ def messages(num_workers: int, rollout_length: int, seconds: float) -> None:
     )
 
 
+def scores(name: str, num_workers: int) -> None:
+    """Trains a set with each seed, and prints the mean returns of its evaluations beside those of one process."""
+    from rl_fn.runs import Run, RunConfig
+
+    returns = []
+    for seed in SEEDS:
+        with tempfile.TemporaryDirectory() as folder:
+            config = RunConfig(hparams=name, output_dir=folder, seed=seed, num_workers=num_workers, eval_interval=10**9)
+            with Run.from_config(config, reporters=[]) as run:
+                for _ in run:
+                    pass
+                returns.append(run.summaries[0]["eval_return_mean"])
+    rows = json.loads(ROWS.read_text())
+    alone = rows[name]["returns"] if name in rows else [np.nan]
+    each = ", ".join(f"{value:.1f}" for value in sorted(returns))
+    print(f"| {name} | {num_workers} | {np.median(returns):.2f} | {np.median(alone):.2f} | {each} |", flush=True)
+
+
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("sleeping", "messages"))
+    parser.add_argument("what", choices=("speed", "messages", "scores"))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--updates", type=int, default=60, help="of sleeping")
+    parser.add_argument("--updates", type=int, default=60, help="of speed")
+    parser.add_argument("--env", default="SleepingCartPole-v1", help="of speed")
+    parser.add_argument("--more", default="hidden_sizes=(64,64)", help="hyper-parameters of speed")
     parser.add_argument("--rollout_length", type=int, nargs="+", default=[128], help="of messages")
     parser.add_argument("--seconds", type=float, default=10.0, help="of messages")
+    parser.add_argument("--sets", nargs="+", default=SETS, metavar="NAME", help="of scores")
     args = parser.parse_args()
     import_tensorflow(compilation_cache=True)
-    if args.what == "sleeping":
+    if args.what == "speed":
         print("| workers | steps/s | learner idle |\n|---|---|---|")
         for num_workers in args.workers:
-            sleeping(num_workers, args.updates)
+            speed(args.env, args.more, num_workers, args.updates)
+        return
+    if args.what == "scores":
+        print("| set | workers | median | in one process | each |\n|---|---|---|---|---|")
+        for num_workers in args.workers:
+            for name in args.sets:
+                scores(name, num_workers)
         return
     print("| workers | steps per message | bytes per step | messages/s | updates/s | MB/s | steps/s | learner's CPU |")
     print("|---|---|---|---|---|---|---|---|")

@@ -65,16 +65,21 @@ def test_copies_over_workers_outlive_these_and_come_to_what_programs_of_so_few_c
     assert not list((tmp_path / "spread").glob("run_3"))
 
 
-def test_a_run_that_was_stopped_over_workers_goes_on_in_one_process(in_one_process, tmp_path):
-    with make(tmp_path, copies=3, num_workers=2) as run:
+def stopped(run, iteration):
+    with run:
         for report in run:
-            if report.iteration == 6:
+            if report.iteration == iteration:
                 run.stop()
     assert run.summaries is None
-    assert run.iteration == 6
+    assert run.iteration == iteration
+
+
+def test_a_run_that_was_stopped_goes_on_over_another_number_of_workers_and_in_one_process(in_one_process, tmp_path):
+    stopped(make(tmp_path, copies=3, num_workers=2), 4)
+    stopped(make(tmp_path, copies=3, num_workers=3), 8)
     again = make(tmp_path, copies=3)
     again.start()
-    assert again.iteration == run.iteration
+    assert again.iteration == 8
     params, summaries = trained(again)
     assert_close(params, in_one_process[0])
     assert [one["updates"] for one in summaries] == [16, 16, 16]
