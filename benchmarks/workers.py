@@ -173,6 +173,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=SETS, metavar="NAME", help="of scores")
     args = parser.parse_args()
     import_tensorflow(compilation_cache=True)
+    from rl_fn.runs import cluster, memory
+
     if args.what == "speed":
         print("| workers | steps/s | learner idle |\n|---|---|---|")
         for num_workers in args.workers:
@@ -181,8 +183,9 @@ def main() -> None:
     if args.what == "scores":
         print("| set | workers | median | in one process | each |\n|---|---|---|---|---|")
         for num_workers in args.workers:
-            for name in args.sets:
-                scores(name, num_workers)
+            with cluster.connected(num_workers, None, memory.available()):  # one Ray for all runs
+                for name in args.sets:
+                    scores(name, num_workers)
         return
     print("| workers | steps per message | bytes per step | messages/s | updates/s | MB/s | steps/s | learner's CPU |")
     print("|---|---|---|---|---|---|---|---|")

@@ -182,6 +182,23 @@ def test_a_step_in_a_trust_region_is_as_long_as_the_bound_allows_and_improves(is
     np.testing.assert_allclose(step.improvement, -fraction * SLOPE @ longest, rtol=1e-3)
 
 
+@pytest.mark.parametrize(("lambda_", "expected"), [(0.0, [0, 0, 4, 0, 4]), (1.0, [4, 4, 4, 4, 4])])
+def test_advantages_are_not_moved_by_what_values_learned_since_the_actors_have_them(lambda_, expected):
+    # The actors' values were 1 and the learner's are 5, of every state. An episode is cut after the third step.
+    network = networks.ActorCritic(
+        init=None,
+        initial_state=None,
+        step=lambda params, state, inputs: ((inputs, params + 0.0 * inputs), state),
+        unroll=None,
+    )
+    fields = dict.fromkeys(learning.Rollout._fields, tf.zeros([5, 1]))
+    is_last = tf.constant([False, False, True, False, False])[:, tf.newaxis]
+    fields |= {"value": tf.ones([5, 1]), "discount": tf.ones([5, 1]), "is_last": is_last}
+    rollout = learning.Rollout(**fields)
+    advantage = learning.advantages(network, tf.constant(5.0), rollout, lambda_)
+    np.testing.assert_array_equal(advantage[:, 0], expected)
+
+
 def growing(state):
     return state + 1.0, {"before": state}
 

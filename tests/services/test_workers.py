@@ -132,6 +132,13 @@ def config(folder, **settings):
     )
 
 
+def test_ppo_learns_from_actors_that_are_an_update_behind(ray, tmp_path):
+    with Run.from_config(config(tmp_path, hparams="ppo_cartpole", train_steps=100_000, eval_episodes=32)) as run:
+        lags = [float(report.metrics["policy_lag"]) for report in run]
+        assert np.mean(lags) > 0.5
+        assert run.summaries[0]["eval_return_mean"] > 300.0
+
+
 def test_ppo_trains_in_compiled_environments_and_outlives_its_workers(ray, tmp_path, caplog):
     settings = config(
         tmp_path,

@@ -66,13 +66,18 @@ class Sequences(NamedTuple):
 def advantages(network: networks.ActorCritic, params: Nest, rollout: Rollout, lambda_: Scalar) -> tf.Tensor:
     """Generalised advantage estimates `[T, B]` of a rollout, of values when it was collected.
 
+    Where an episode goes on, its next state has such a value, too. With that of other parameters in its place, as where
+    actors are an update behind, what differs between the two would be added up along the episode.
+
     Args:
       network: policy and value.
-      params: of the network, for the values of the true successors.
+      params: of the network, for the values of states that no step was taken from.
       rollout: the experience.
       lambda_: see `returns.generalized_advantage_estimation`.
     """
     v_t = successor_values(network, params, rollout.recurrent_state, rollout.inputs, rollout.next_inputs)
+    goes_on = tf.concat([~rollout.is_last[:-1], tf.zeros_like(rollout.is_last[-1:])], axis=0)
+    v_t = tf.where(goes_on, tf.concat([rollout.value[1:], v_t[-1:]], axis=0), v_t)
     return returns.generalized_advantage_estimation(
         rollout.reward, rollout.discount, rollout.value, v_t, lambda_, rollout.is_last
     )
