@@ -79,15 +79,16 @@ def unrolled(
     extras, inputs = trajectory.extras, to_inputs(trajectory.observation)
     # The recurrent state before the first step has been reset already where an episode began.
     outputs, v_tm1 = network.unroll(params, struct.at(extras["recurrent_state"], 0), inputs, trajectory.is_first)
-    next_inputs = to_inputs(trajectory.next_observation)
-    v_t = learning.successor_values(network, params, extras["recurrent_state"], inputs, next_inputs)
+    discount = trajectory.discount(hparams.gamma)
+    steps = extras["recurrent_state"], inputs, to_inputs(trajectory.next_observation), trajectory.is_last, discount
+    v_t = learning.successor_values(network, params, v_tm1, *steps)
     distribution = head.distribution(outputs)
     log_prob = distribution.log_prob(extras["raw_action"])
     vtrace = returns.vtrace(
         v_tm1,
         v_t,
         trajectory.reward,
-        trajectory.discount(hparams.gamma),
+        discount,
         returns.importance_sampling_ratios(log_prob, extras["log_prob"]),
         hparams.trace_lambda,
         hparams.clip_rho,

@@ -137,8 +137,8 @@ def ready(steps: Steps, rollout_length: int) -> Batch:
 def _steps(model: Model, hparams: VPGHParams, params: Nest, rollout: Rollout) -> Steps:
     v_t = tf.zeros_like(rollout.value)
     if hparams.baseline:
-        states = rollout.recurrent_state, rollout.inputs, rollout.next_inputs
-        v_t = learning.successor_values(model.network, params, *states)
+        steps = rollout.recurrent_state, rollout.inputs, rollout.next_inputs, rollout.is_last, rollout.discount
+        v_t = learning.successor_values(model.network, params, rollout.value, *steps)
     fields = {name: getattr(rollout, name) for name in Steps._fields if hasattr(rollout, name)}
     return Steps(**fields, v_t=v_t, is_learned=tf.zeros_like(rollout.is_last))
 

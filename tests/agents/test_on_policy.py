@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import envs, loops, networks, random, struct
+from rl_fn import envs, learning, loops, networks, random, struct
 from rl_fn.agents import ppg, ppo, rnd, trpo, vpg
+from rl_fn.envs import wrappers
 
 ENV = envs.make("CartPole-v1")
 KEY = random.key(1)
@@ -54,6 +55,35 @@ def test_reinforce_learns_nothing_before_an_episode_has_ended_and_then_from_all_
     assert np.all(after.learner.waiting.is_learned)
     # Where environments begin anew between two rollouts, what waits has ended.
     assert np.all(agent.cut(waiting).learner.waiting.is_last[-1])
+
+
+@pytest.mark.parametrize("memory", ["none", "gru"])
+def test_values_of_successors_are_those_of_the_network_where_episodes_go_on_and_where_they_are_cut(memory):
+    env = wrappers.time_limit(ENV, 18)  # and some fall before that
+    hparams = ppo.PPOHParams(memory=memory, memory_units=4, rollout_length=48, **SIZES)
+    agent, model = ppo.make(env.spec, hparams), hparams.make_model(env.spec)
+    policy = agent.init(random.key(0)).policy
+
+    def rollout(key):
+        actors = loops.init_actors(agent, env, 4, random.key(1))
+        trajectory = loops.rollout(agent, env, policy, actors, key, 48)[1][0]
+        seen, extras, discount = trajectory.observation, trajectory.extras, trajectory.discount(0.9)
+        steps = extras["recurrent_state"], seen, trajectory.next_observation
+        _, after = model.network.step(policy.params, *steps[:2])
+        (_, expected), _ = model.network.step(policy.params, after, steps[2])
+        found = learning.successor_values(
+            model.network, policy.params, extras["value"], *steps, trajectory.is_last, discount
+        )
+        return found * discount, expected * discount, trajectory
+
+    found, expected, trajectory = tf.function(rollout, jit_compile=True)(random.key(2))
+    assert np.any(trajectory.truncated)
+    assert np.any(trajectory.terminated)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    # Copies whose episodes are cut at other times have values of their own.
+    keys = random.split(random.key(3), 2)
+    found, expected, _ = tf.function(loops.vectorize(rollout), jit_compile=True)(keys)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_ppg_has_an_auxiliary_phase_after_so_many_updates():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from rl_fn import networks, random
+from rl_fn._src.scan import scan
 from rl_fn.struct import Nest
 
 
@@ -50,17 +51,45 @@ def keyed_critics(critic: networks.KeyedNetwork, size: int = 2) -> networks.Keye
 
 
 def successor_values(
-    network: networks.ActorCritic, params: Nest, recurrent_state: Nest, inputs: Nest, next_inputs: Nest
+    network: networks.ActorCritic,
+    params: Nest,
+    value: tf.Tensor,
+    recurrent_state: Nest,
+    inputs: Nest,
+    next_inputs: Nest,
+    is_last: tf.Tensor,
+    discount: tf.Tensor,
 ) -> tf.Tensor:
     """Values `[T, B]` of the true successors, with what is remembered after the step and not after a reset.
+
+    Where an episode goes on that is the value of the next step. Only the last row is left to the network, and rows in
+    which an episode was cut: what ended by itself has no value after its end, and what is here in its place counts 0.
 
     Args:
       network: policy and value.
       params: of the network.
+      value: `[T, B]` at each step.
       recurrent_state: `[T, B, ...]` before each step.
       inputs: `[T, B, ...]` at each step.
       next_inputs: `[T, B, ...]` of the true successors.
+      is_last: `bool[T, B]`, whether the episode ends with the step.
+      discount: `[T, B]`, 0 where the task ended.
     """
-    _, after = network.step(params, recurrent_state, inputs)
-    (_, values), _ = network.step(params, after, next_inputs)
+    params, value = tf.nest.map_structure(tf.stop_gradient, (params, value))
+    has_no_next = tf.concat([is_last[:-1], tf.ones_like(is_last[-1:])], axis=0)
+    is_due = tf.reduce_any(has_no_next & (discount > 0), axis=1)
+    rows = tf.argsort(tf.cast(~is_due, tf.int32), stable=True)  # those that are due first
+
+    def one(carry: tuple[tf.Tensor, tf.Tensor], x: None) -> tuple[tuple[tf.Tensor, tf.Tensor], None]:
+        count, values = carry
+        row = tf.gather(rows, count)
+        steps = recurrent_state, inputs, next_inputs, has_no_next, values
+        before, at, following, is_missing, known = tf.nest.map_structure(lambda leaf: tf.gather(leaf, row), steps)
+        _, after = network.step(params, before, at)
+        (_, of_row), _ = network.step(params, after, following)
+        of_row = tf.where(is_missing, of_row, known)
+        return (count + 1, tf.tensor_scatter_nd_update(values, [[row]], of_row[tf.newaxis])), None
+
+    following = tf.concat([value[1:], value[-1:]], axis=0)
+    (_, values), _ = scan(one, (tf.constant(0), following), length=tf.reduce_sum(tf.cast(is_due, tf.int32)))
     return values

@@ -66,7 +66,7 @@ class Sequences(NamedTuple):
 def advantages(network: networks.ActorCritic, params: Nest, rollout: Rollout, lambda_: Scalar) -> tf.Tensor:
     """Generalised advantage estimates `[T, B]` of a rollout, of values when it was collected.
 
-    Where an episode goes on, its next state has such a value, too. With that of other parameters in its place, as where
+    Values of the next states, too, where the episode goes on. With those of other parameters in their place, as where
     actors are an update behind, what differs between the two would be added up along the episode.
 
     Args:
@@ -75,9 +75,8 @@ def advantages(network: networks.ActorCritic, params: Nest, rollout: Rollout, la
       rollout: the experience.
       lambda_: see `returns.generalized_advantage_estimation`.
     """
-    v_t = successor_values(network, params, rollout.recurrent_state, rollout.inputs, rollout.next_inputs)
-    goes_on = tf.concat([~rollout.is_last[:-1], tf.zeros_like(rollout.is_last[-1:])], axis=0)
-    v_t = tf.where(goes_on, tf.concat([rollout.value[1:], v_t[-1:]], axis=0), v_t)
+    steps = rollout.recurrent_state, rollout.inputs, rollout.next_inputs, rollout.is_last, rollout.discount
+    v_t = successor_values(network, params, rollout.value, *steps)
     return returns.generalized_advantage_estimation(
         rollout.reward, rollout.discount, rollout.value, v_t, lambda_, rollout.is_last
     )
