@@ -192,7 +192,7 @@ def one_step(behaviour):
         next_observation=observation,
         extras={"recurrent_state": (), "raw_action": number(0), "log_prob": number(math.log(behaviour))},
     )
-    return fixed(tf.zeros([1, 1, 2]), values=number(1.0), next_values=number(2.0)), trajectory
+    return fixed(tf.zeros([1, 1, 2]), values=number(1.0), next_values=tf.constant([2.0])), trajectory
 
 
 @pytest.mark.parametrize(("behaviour", "ratio", "rho"), [(0.5, 1.0, 1.0), (1.0, 0.5, 0.5), (0.25, 1.3, 1.0)])
