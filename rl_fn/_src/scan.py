@@ -94,7 +94,9 @@ def scan(
         sources = (_floating(carry), _floating(x), captured)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(tf.nest.flatten(sources))
-            results = _floating(one_step(carry, x))
+            # Not `one_step`: what its gradient keeps of it looks to XLA as if it depended on all inputs, where it has
+            # to be constant, and then a program is compiled for each value of these.
+            results = _floating(traced.python_function(carry, x))
         return tape.gradient(results, sources, upstream, tf.UnconnectedGradients.ZERO)
 
     @tf.custom_gradient

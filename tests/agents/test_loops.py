@@ -1,5 +1,7 @@
 """Every agent in every loop: around host environments, stepped from plain Python; copies are in test_scalars.py."""
 
+import time
+
 import gymnasium
 import numpy as np
 import pytest
@@ -93,8 +95,13 @@ def test_host_environments(name):
     _, agent, _ = made(name)
     state = loops.init_host_state(agent, random.key(0))
     compiled = loops.compile(loops.host_step(agent), state)
-    chunks = list(loops.host_train(agent, env, compiled, 4))
+    times, chunks = [time.perf_counter()], []
+    for chunk in loops.host_train(agent, env, compiled, 4, max_chunk=1):
+        chunks.append(chunk)
+        times.append(time.perf_counter())
     assert chunks[-1].iteration == 4
+    first, *others = np.diff(times)
+    assert min(others) < 0.2 * first  # nothing is compiled again, also not for other values
     assert_learned(state.agent.policy, compiled.read(lambda state: state.agent.policy))
     told = {tag.removeprefix("critic_") for tag in chunks[-1].metrics}
     assert {"grad_norm", "learning_rate"} <= told
