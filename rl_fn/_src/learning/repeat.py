@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from rl_fn import random, struct
+from rl_fn._src import shards
 from rl_fn._src.scan import scan
 from rl_fn.struct import Metrics, Nest
 
@@ -50,7 +51,8 @@ def every(
 ) -> tuple[Nest, Metrics]:
     """Takes a step where `steps` is a multiple of `period`; where it is not, the step costs nothing.
 
-    Copies that are vectorised take it together, as soon as it is due for one of them.
+    Copies that are vectorised take it together, as soon as it is due for one of them. Several devices always do, and
+    keep it where it is due, since they can meet only in loops of known length.
 
     Args:
       period: at least 1.
@@ -64,5 +66,9 @@ def every(
     """
     if period == 1:
         return step(state)
-    is_due = tf.cast(steps % period == 0, tf.int32)
-    return repeat(lambda state, _: step(state), state, is_due, random.key(0), names)
+    is_due = steps % period == 0
+    if shards.count() > 1:
+        after, metrics = step(state)
+        weight = tf.cast(is_due, tf.float32)
+        return struct.where(is_due, after, state), {name: struct.Mean(metrics[name] * weight, weight) for name in names}
+    return repeat(lambda state, _: step(state), state, tf.cast(is_due, tf.int32), random.key(0), names)
