@@ -140,7 +140,7 @@ class Compiled(Running):
             return one_step
 
         def call(*inputs: Nest) -> Nest:
-            state, outputs = traced(inputs)(self._read(), *inputs)
+            state, outputs = _once(traced(inputs), self._read(), inputs)
             self._assign(state)
             return outputs
 
@@ -207,6 +207,21 @@ def _traced(step: Callable[..., tuple[Nest, Nest]], spec: Nest, *inputs: Nest) -
         one_step = graph(step).get_concrete_function(spec, *inputs)
     check_specs("compile: step", one_step.structured_outputs[0], spec)
     return one_step
+
+
+def _once(one_step: Any, state: Nest, inputs: tuple) -> tuple[Nest, Nest]:
+    """The state after a traced step with inputs, and its outputs.
+
+    The step is in a loop that XLA takes away again. Without one, the gradient of a function within the step may make
+    its arguments look like constants, and then a program is compiled for each of their values.
+    """
+
+    def body(count: tf.Tensor, state: Nest, _: Nest) -> tuple:
+        return count + 1, *one_step(state, *inputs)
+
+    outputs = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), one_step.structured_outputs[1])
+    _, state, outputs = tf.while_loop(lambda count, *_: count < 1, body, (tf.constant(0), state, outputs))
+    return state, outputs
 
 
 def _repeated(one_step: Any, iterations: tf.Tensor, state: Nest) -> tuple[Nest, Nest]:
