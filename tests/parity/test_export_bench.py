@@ -58,7 +58,7 @@ def test_a_run_writes_a_table_and_goes_on_where_it_was(folder, capsys):
 def test_the_operations_are_those_of_the_products(folder):
     told = json.loads((folder / f"{NAME}.json").read_text())
     actor, critic = 4 * 64 + 64 * 64 + 64 * 2, 4 * 64 + 64 * 64 + 64 * 1
-    acting = 2 * 512 * (actor + 2 * critic)  # the values of the next observations, too
+    acting = 2 * 512 * (actor + critic)  # few next observations are valued apart: where episodes or rollouts end
     # Of 4 epochs: forwards, into the kernels, and into the hidden layers.
     learning = 2 * 4 * 512 * (3 * (actor + critic) - 2 * 4 * 64)
     assert told["operations"] == pytest.approx(acting + learning, rel=0.02)
