@@ -97,7 +97,7 @@ class Case:
         return self.settings["learning_starts"] // steps + 2 if "learning_starts" in self.settings else 1
 
 
-def _ppo(num_envs: int, target: float, iterations: int, **more: Any) -> Case:
+def _ppo(num_envs: int, target: float, iterations: int, rival: str = "rejax", **more: Any) -> Case:
     name = f"ppo_cartpole_{num_envs}"
     return Case(
         **{
@@ -105,7 +105,7 @@ def _ppo(num_envs: int, target: float, iterations: int, **more: Any) -> Case:
             "algorithm": "ppo",
             "env": "CartPole-v1",
             "settings": {**_PPO, "num_envs": num_envs},
-            "targets": {"rejax": target},
+            "targets": {rival: target},
             "iterations": iterations,
             "learned": 150.0,
             "unequal": _REJAX_PPO,
@@ -160,7 +160,7 @@ _ALL = (
         learned=100.0,
         unequal={"rejax": f"{_REJAX_A2C}; {_REJAX_PPO['rejax']}"},
     ),
-    _ppo(8, 20.0, iterations=160, targets={"sb3": 20.0}, unequal={}),
+    _ppo(8, 20.0, iterations=160, rival="sb3"),
     Case(
         "sac_pendulum",
         "sac",

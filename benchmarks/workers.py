@@ -19,6 +19,7 @@ import json
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,23 @@ def messages(num_workers: int, rollout_length: int, seconds: float) -> None:
     )
 
 
-def scores(name: str, num_workers: int) -> None:
-    """Trains a set with each seed, and prints the mean returns of its evaluations beside those of one process."""
+def scores(names: Sequence[str], num_workers: int) -> None:
+    """Trains sets with each seed, and prints the mean returns of their evaluations beside those of one process."""
+    from rl_fn.runs import cluster, memory
+
+    rows = json.loads(ROWS.read_text())
+    with cluster.connected(num_workers, None, memory.available()):  # one Ray for all runs
+        for name in names:
+            returns = returns_of(name, num_workers)
+            alone = rows[name]["returns"] if name in rows else [np.nan]
+            each = ", ".join(f"{value:.1f}" for value in sorted(returns))
+            print(
+                f"| {name} | {num_workers} | {np.median(returns):.2f} | {np.median(alone):.2f} | {each} |", flush=True
+            )
+
+
+def returns_of(name: str, num_workers: int) -> list[float]:
+    """The mean return of the last evaluation, for each seed."""
     from rl_fn.runs import Run, RunConfig
 
     returns = []
@@ -154,10 +170,7 @@ def scores(name: str, num_workers: int) -> None:
                 for _ in run:
                     pass
                 returns.append(run.summaries[0]["eval_return_mean"])
-    rows = json.loads(ROWS.read_text())
-    alone = rows[name]["returns"] if name in rows else [np.nan]
-    each = ", ".join(f"{value:.1f}" for value in sorted(returns))
-    print(f"| {name} | {num_workers} | {np.median(returns):.2f} | {np.median(alone):.2f} | {each} |", flush=True)
+    return returns
 
 
 def main() -> None:
@@ -173,8 +186,6 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=SETS, metavar="NAME", help="of scores")
     args = parser.parse_args()
     import_tensorflow(compilation_cache=True)
-    from rl_fn.runs import cluster, memory
-
     if args.what == "speed":
         print("| workers | steps/s | learner idle |\n|---|---|---|")
         for num_workers in args.workers:
@@ -183,9 +194,7 @@ def main() -> None:
     if args.what == "scores":
         print("| set | workers | median | in one process | each |\n|---|---|---|---|---|")
         for num_workers in args.workers:
-            with cluster.connected(num_workers, None, memory.available()):  # one Ray for all runs
-                for name in args.sets:
-                    scores(name, num_workers)
+            scores(args.sets, num_workers)
         return
     print("| workers | steps per message | bytes per step | messages/s | updates/s | MB/s | steps/s | learner's CPU |")
     print("|---|---|---|---|---|---|---|---|")

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -117,6 +119,26 @@ def test_the_gradient_through_64_steps_is_that_of_the_steps_written_out():
     for (name, leaf), (_, wanted) in zip(*map(struct.named_leaves, (gradient, expected)), strict=True):
         assert np.any(wanted), name
         np.testing.assert_allclose(leaf, wanted, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_compiled_gradient_is_not_compiled_again_for_other_values():
+    network = networks.gru(4)
+    params = network.init(random.key(0), tf.TensorSpec([3], tf.float32))
+
+    @tf.function(jit_compile=True)
+    def gradient(params, inputs):
+        def loss(params):
+            outputs, _ = network.unroll(params, network.initial_state(2), inputs, tf.zeros([5, 2], tf.bool))
+            return tf.reduce_sum(outputs**2), ()
+
+        return struct.value_and_gradient(loss, params)[1]
+
+    times = [time.perf_counter()]
+    for value in range(4):
+        tf.nest.map_structure(lambda leaf: leaf.numpy(), gradient(params, tf.fill([5, 2, 3], float(value))))
+        times.append(time.perf_counter())
+    first, *others = np.diff(times)
+    assert min(others) < 0.2 * first
 
 
 def test_an_actor_critic_with_a_memory_gives_the_same_step_by_step_and_unrolled():

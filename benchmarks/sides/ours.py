@@ -24,17 +24,17 @@ def agent_of(case: Case, env: Any) -> tuple[Any, Any]:
         more = {"anneal_learning_rate": False}
     elif case.algorithm in ("dqn", "c51", "qrdqn"):
         epsilon = settings.pop("epsilon")
-        more = {"epsilon_initial": epsilon, "epsilon_final": epsilon}
-        if case.algorithm == "dqn":
-            more["loss"] = "l2"
+        squared = {"loss": "l2"} if case.algorithm == "dqn" else {}
+        more = {"epsilon_initial": epsilon, "epsilon_final": epsilon, **squared}
         settings.pop("activation")  # its networks have no other
     elif case.algorithm == "a2c":
         more = {"anneal_learning_rate": False}
         for name in ("num_epochs", "num_minibatches", "clip_epsilon", "adam_epsilon"):
             settings.pop(name)
     else:
-        rate, learned = settings.pop("learning_rate"), ("actor", "critic", "temperature")
-        more = {f"{name}_learning_rate": rate for name in learned if (case.algorithm, name) != ("td3", "temperature")}
+        rate, learned = settings.pop("learning_rate"), ["actor", "critic"]
+        learned += ["temperature"] if case.algorithm == "sac" else []
+        more = {f"{name}_learning_rate": rate for name in learned}
         settings.pop("activation")
     values = sets.make(sets.find(case.algorithm), **settings, **more)
     return sets.agent_module(case.algorithm).make(env.spec, values), values

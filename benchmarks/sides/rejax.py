@@ -74,8 +74,8 @@ def algorithm_of(case: Case) -> rejax.Algorithm:
             policy_delay=settings["policy_delay"],
             polyak=1 - settings["target_step_size"],
         )
+        # `create` has sizes of its own, which cannot be chosen.
         chosen = {**networks, "activation": getattr(linen, settings["activation"])}
-        # `create` has sizes of its own, which cannot be chosen; nor can those of DQN.
         return td3.replace(actor=td3.actor.clone(**chosen), critic=td3.critic.clone(**chosen))
     dqn = rejax.DQN.create(
         **common,
@@ -87,6 +87,7 @@ def algorithm_of(case: Case) -> rejax.Algorithm:
         polyak=0.0,  # copies the parameters whole
         target_update_freq=settings["target_period"] * settings["num_envs"] * settings["rollout_length"],
     )
+    # As above.
     network = EpsilonGreedyPolicy(MeanQNetwork)(
         hidden_layer_sizes=settings["hidden_sizes"],
         activation=getattr(linen, settings["activation"]),

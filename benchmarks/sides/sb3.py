@@ -18,12 +18,14 @@ from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNo
 from torch import nn
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+MODELS = {"sac": SAC, "td3": TD3, "dqn": DQN, "qrdqn": QRDQN}  # that learn from replay
 JUDGED = 8  # environments stepped side by side in an evaluation
 
 
-def from_replay(settings: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that learners from replay share."""
-    return {
+def from_replay(case: Case, policy: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a model that learns from replay, of that policy."""
+    settings = case.settings
+    shared = {
         "learning_rate": settings["learning_rate"],
         "gamma": settings["gamma"],
         "buffer_size": settings["replay_capacity"],
@@ -31,14 +33,29 @@ def from_replay(settings: dict[str, Any]) -> dict[str, Any]:
         "batch_size": settings["batch_size"],
         "train_freq": (settings["rollout_length"], "step"),
         "gradient_steps": settings["gradient_steps"],
+        "policy_kwargs": policy,
         "device": "cpu",
         "seed": 0,
     }
-
-
-def action_noise(settings: dict[str, Any]) -> VectorizedActionNoise:
-    """Gaussian noise for each environment, of one action."""
-    return VectorizedActionNoise(NormalActionNoise(np.zeros(1), [settings["exploration_noise"]]), settings["num_envs"])
+    if case.algorithm == "sac":
+        return {**shared, "tau": settings["target_step_size"]}
+    if case.algorithm == "td3":
+        noise = NormalActionNoise(np.zeros(1), [settings["exploration_noise"]])
+        return {
+            **shared,
+            "tau": settings["target_step_size"],
+            "policy_delay": settings["policy_delay"],
+            "target_policy_noise": settings["smoothing_noise"],
+            "target_noise_clip": settings["smoothing_clip"],
+            "action_noise": VectorizedActionNoise(noise, settings["num_envs"]),
+        }
+    return {
+        **shared,
+        "max_grad_norm": settings["max_grad_norm"],
+        "exploration_initial_eps": settings["epsilon"],
+        "exploration_final_eps": settings["epsilon"],
+        "target_update_interval": settings["target_period"] * settings["num_envs"] * settings["rollout_length"],
+    }
 
 
 def model_of(case: Case, env: Any) -> Any:
@@ -69,33 +86,9 @@ def model_of(case: Case, env: Any) -> Any:
             device="cpu",
             seed=0,
         )
-    if case.algorithm == "sac":
-        return SAC("MlpPolicy", env, tau=settings["target_step_size"], policy_kwargs=policy, **from_replay(settings))
-    if case.algorithm == "td3":
-        return TD3(
-            "MlpPolicy",
-            env,
-            tau=settings["target_step_size"],
-            policy_delay=settings["policy_delay"],
-            target_policy_noise=settings["smoothing_noise"],
-            target_noise_clip=settings["smoothing_clip"],
-            action_noise=action_noise(settings),
-            policy_kwargs=policy,
-            **from_replay(settings),
-        )
     if case.algorithm == "qrdqn":
         policy["n_quantiles"] = settings["num_quantiles"]
-    model = QRDQN if case.algorithm == "qrdqn" else DQN
-    return model(
-        "MlpPolicy",
-        env,
-        max_grad_norm=settings["max_grad_norm"],
-        exploration_initial_eps=settings["epsilon"],
-        exploration_final_eps=settings["epsilon"],
-        target_update_interval=settings["target_period"] * settings["num_envs"] * settings["rollout_length"],
-        policy_kwargs=policy,
-        **from_replay(settings),
-    )
+    return MODELS[case.algorithm]("MlpPolicy", env, **from_replay(case, policy))
 
 
 class StableBaselines:

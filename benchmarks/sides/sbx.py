@@ -9,34 +9,24 @@ import turns
 from cases import Case
 from flax import linen
 
-from sides.sb3 import StableBaselines, action_noise, from_replay
+from sides.sb3 import StableBaselines, from_replay
+
+MODELS = {"sac": sbx.SAC, "td3": sbx.TD3}
 
 
 def model_of(case: Case, env: Any) -> sbx.SAC | sbx.TD3:
     """The model, equal to the case's settings.
 
     Raises:
-      ValueError: for another algorithm than SAC and TD3.
+      ValueError: for another algorithm than those of MODELS.
     """
-    if case.algorithm not in ("sac", "td3"):
-        raise ValueError(f"algorithm is {case.algorithm!r}, expected 'sac' or 'td3'")
-    settings = case.settings
+    if case.algorithm not in MODELS:
+        raise ValueError(f"algorithm is {case.algorithm!r}, expected one of {', '.join(MODELS)}")
     policy = {
-        "net_arch": list(settings["hidden_sizes"]),
-        "activation_fn": getattr(linen, settings["activation"]),
+        "net_arch": list(case.settings["hidden_sizes"]),
+        "activation_fn": getattr(linen, case.settings["activation"]),
     }
-    common = {"tau": settings["target_step_size"], "policy_kwargs": policy, **from_replay(settings)}
-    if case.algorithm == "sac":
-        return sbx.SAC("MlpPolicy", env, **common)
-    return sbx.TD3(
-        "MlpPolicy",
-        env,
-        policy_delay=settings["policy_delay"],
-        target_policy_noise=settings["smoothing_noise"],
-        target_noise_clip=settings["smoothing_clip"],
-        action_noise=action_noise(settings),
-        **common,
-    )
+    return MODELS[case.algorithm]("MlpPolicy", env, **from_replay(case, policy))
 
 
 class SBX(StableBaselines):

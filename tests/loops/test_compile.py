@@ -134,6 +134,15 @@ def test_wrong_shapes_fail_at_trace_time_with_the_name():
         runner.restore({"weights": tf.zeros([3]), "count": tf.constant(0.0)})
 
 
+def test_a_call_returns_outputs_as_they_are_and_nothing_where_the_step_has_nothing_to_say():
+    step = lambda total, x: (total + x, {"count": tf.constant(7), "nothing": None, "twice": (2 * x,)})
+    compiled = loops.compile(step, tf.constant(1.0))
+    told = compiled(tf.constant(3.0))
+    assert told == {"count": 7, "nothing": None, "twice": (6,)}
+    assert told["count"].dtype == tf.int32
+    assert compiled.read() == 4
+
+
 def test_outputs_of_any_structure_are_summed_and_integers_do_not_overflow():
     def step(state):
         return state + 1, {"pair": (tf.constant(2**30), state < 2), "row": tf.stack([state, state])}

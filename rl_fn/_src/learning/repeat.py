@@ -69,6 +69,7 @@ def every(
     is_due = steps % period == 0
     if shards.count() > 1:
         after, metrics = step(state)
-        weight = tf.cast(is_due, tf.float32)
-        return struct.where(is_due, after, state), {name: struct.Mean(metrics[name] * weight, weight) for name in names}
+        count = tf.cast(is_due, tf.float32)
+        told = {name: struct.Mean(tf.where(is_due, metrics[name], 0.0), count) for name in names}
+        return struct.where(is_due, after, state), told
     return repeat(lambda state, _: step(state), state, tf.cast(is_due, tf.int32), random.key(0), names)

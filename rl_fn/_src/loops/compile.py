@@ -216,12 +216,16 @@ def _once(one_step: Any, state: Nest, inputs: tuple) -> tuple[Nest, Nest]:
     its arguments look like constants, and then a program is compiled for each of their values.
     """
 
-    def body(count: tf.Tensor, state: Nest, _: Nest) -> tuple:
-        return count + 1, *one_step(state, *inputs)
+    specs = one_step.structured_outputs[1]
 
-    outputs = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), one_step.structured_outputs[1])
+    def body(count: tf.Tensor, state: Nest, _: list) -> tuple:
+        state, outputs = one_step(state, *inputs)
+        return count + 1, state, [leaf for leaf in tf.nest.flatten(outputs) if leaf is not None]
+
+    outputs = [tf.zeros(spec.shape, spec.dtype) for spec in tf.nest.flatten(specs) if spec is not None]
     _, state, outputs = tf.while_loop(lambda count, *_: count < 1, body, (tf.constant(0), state, outputs))
-    return state, outputs
+    leaves = iter(outputs)
+    return state, tf.nest.map_structure(lambda spec: None if spec is None else next(leaves), specs)
 
 
 def _repeated(one_step: Any, iterations: tf.Tensor, state: Nest) -> tuple[Nest, Nest]:
