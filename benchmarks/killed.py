@@ -117,7 +117,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", nargs="+", choices=tuple(RUNS), default=list(RUNS))
-    parser.add_argument("--train_steps", type=int, default=100_000)
+    parser.add_argument("--train_steps", type=int, help="of each run; by default as many as its kills need")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -126,7 +126,7 @@ def main() -> None:
     print("| run | kill | after | during | checkpoint at start | at the kill | processes | gone within |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for name in args.runs:
-        outlive(name, args.train_steps, args.kills, random.Random(args.seed))
+        outlive(name, args.train_steps or RUNS[name][0], args.kills, random.Random(args.seed))
         print(f"{name}: all steps were made", flush=True)
 
 

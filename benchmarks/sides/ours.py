@@ -20,15 +20,16 @@ FOREVER = 1 << 30  # iterations
 def agent_of(case: Case, env: Any) -> tuple[Any, Any]:
     """The agent and its hyper-parameters, equal to the case's settings."""
     settings = dict(case.settings)
+    constant = {"anneal_learning_rate": False}
     if case.algorithm == "ppo":
-        more = {"anneal_learning_rate": False}
+        more = constant
     elif case.algorithm in ("dqn", "c51", "qrdqn"):
         epsilon = settings.pop("epsilon")
         squared = {"loss": "l2"} if case.algorithm == "dqn" else {}
-        more = {"epsilon_initial": epsilon, "epsilon_final": epsilon, **squared}
+        more = {"epsilon_initial": epsilon, "epsilon_final": epsilon, **constant, **squared}
         settings.pop("activation")  # its networks have no other
     elif case.algorithm == "a2c":
-        more = {"anneal_learning_rate": False}
+        more = constant
         for name in ("num_epochs", "num_minibatches", "clip_epsilon", "adam_epsilon"):
             settings.pop(name)
     else:
