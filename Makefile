@@ -14,8 +14,8 @@ VERSION ?= 3.11
 ARGS ?=
 CASE ?=
 
-.PHONY: setup train test test-extras test-learning results test-tf220 test-python test-wheel bench export-bench gpu-wheels \
-	check-tpu docs lint format clean
+.PHONY: setup train test test-extras test-packages test-services test-learning results test-tf220 test-python \
+	test-wheel bench export-bench gpu-wheels check-tpu docs lint format clean
 
 setup: $(READY)
 
@@ -51,17 +51,23 @@ $(EXTRAS)/.ready: pyproject.toml constraints.txt constraints-extras.txt
 		--constraint constraints-extras.txt --editable ".[dev,atari,box2d,envpool,litert,minari,mujoco,parity,plot,video]"
 	touch $@
 
-# Workers, search, tracking, clouds and the documentation have many dependencies, so they have one too.
+# Workers, search, tracking, clouds and the documentation have many dependencies, so they have one too. PyTorch comes
+# first and alone: pip keeps a copy of all that it installs at once, and PyTorch's is the largest.
 $(SERVICES)/.ready: pyproject.toml constraints-services.txt
 	test -x $(SERVICES)/bin/python || $(PYTHON) -m venv $(SERVICES)
+	$(SERVICES)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-services.txt torch
 	$(SERVICES)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-services.txt \
 		--editable ".[dev,atari,cloud,docs,envpool,mlflow,model,plot,search-gp,storage,video,wandb,workers]" "moto[server]"
 	touch $@
 
 # Also what sweeps over all agents and takes long.
-test-extras: $(EXTRAS)/.ready $(SERVICES)/.ready
+test-extras: test-packages test-services
+
+test-packages: $(EXTRAS)/.ready
 	for sweep in $(SWEPT); do $(EXTRAS)/bin/python -m pytest $$sweep -n auto $(ARGS) || exit 1; done
 	$(EXTRAS)/bin/python -m pytest tests/parity tests/extras -n auto $(ARGS)
+
+test-services: $(SERVICES)/.ready
 	$(SERVICES)/bin/python -m pytest tests/services $(ARGS)
 
 test-learning: $(READY)
