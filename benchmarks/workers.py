@@ -94,12 +94,13 @@ def speed(env: str, more: str, num_workers: int, updates: int) -> None:
         begin, idle = None, []
         with Run.from_config(config, reporters=[]) as run:
             for report in run:
+                end = report.env_steps, time.perf_counter()
                 if begin is None and report.iteration >= updates // 10:
-                    begin = report.env_steps, time.perf_counter()
+                    begin = end
                 elif begin is not None:
                     idle.append(float(report.metrics.get("learner_idle", 0.0)))
-            steps, at = begin or (0, 0.0)
-            rate = (run.env_steps - steps) / (time.perf_counter() - at)
+    assert begin, "no report after a tenth of the updates"
+    rate = (end[0] - begin[0]) / (end[1] - begin[1])
     print(f"| {num_workers} | {rate:,.0f} | {np.mean(idle):.0%} |", flush=True)
 
 

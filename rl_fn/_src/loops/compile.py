@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from rl_fn import struct
 from rl_fn._src.loops.finite import nonfinite
-from rl_fn._src.xla.calls import Program, compile_once, direct, graph
+from rl_fn._src.xla.calls import Program, compile_once, direct, graph, tensors
 from rl_fn._src.xla.copies import vectorized_map
 from rl_fn._src.xla.garbage import collected_later
 from rl_fn.struct import Nest
@@ -157,7 +157,7 @@ class Compiled(Running):
 
     def __call__(self, *inputs: Nest) -> Nest:
         """Runs `state, outputs = step(state, *inputs)` once and returns the outputs."""
-        leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)]
+        leaves = tensors(inputs)
         # Found here rather than by tf.function, whose search takes as long as many a step.
         kind = tuple((*leaf.shape, leaf.dtype) for leaf in leaves)
         if kind not in self._programs:

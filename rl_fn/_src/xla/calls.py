@@ -52,9 +52,15 @@ def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
         if not programs:
             with collected_later():
                 programs.append(direct(traced, inputs))
-        return programs[0]([tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(inputs)])
+        return programs[0](tensors(inputs))
 
     return call
+
+
+def tensors(inputs: Nest) -> list[tf.Tensor]:
+    """The leaves of a nest as tensors; those that are some already are not converted, which takes a microsecond each."""
+    leaves = tf.nest.flatten(inputs)
+    return [leaf if isinstance(leaf, tf.Tensor) else tf.convert_to_tensor(leaf) for leaf in leaves]
 
 
 def direct(function: tf.types.experimental.PolymorphicFunction, inputs: tuple) -> Program:
