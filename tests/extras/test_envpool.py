@@ -3,7 +3,7 @@ import pytest
 from gymnasium import spaces
 
 from rl_fn import envs, loops, random
-from rl_fn.agents import ppo
+from rl_fn.agents import dqn, ppo
 
 
 def steps(task, num, seed=3, num_envs=4, **kwargs):
@@ -52,10 +52,32 @@ def test_discrete_observations_are_integers(task):
     assert first.dtype == np.int32
 
 
-def test_pong_is_made_of_pictures():
+def test_pictures_have_their_channels_last_as_convolutions_take_them():
     first, outcomes = steps("Pong-v5", 5, num_envs=2)
-    assert first.shape == (2, 4, 84, 84)
-    assert outcomes[-1].observation.dtype == np.uint8
+    assert first.shape == (2, 84, 84, 4)
+    assert envs.make("envpool:Pong-v5").spec.observation_space.shape == (84, 84, 4)
+    before = first
+    for outcome in outcomes:
+        assert outcome.observation.dtype == np.uint8
+        np.testing.assert_array_equal(outcome.next_observation[..., :3], before[..., 1:])  # the stack moves on by one
+        before = outcome.observation
+
+
+def test_agents_with_convolutions_train_in_pictures():
+    env = envs.make("envpool:Pong-v5", num_envs=2)
+    hparams = dqn.DQNHParams(
+        train_steps=64,
+        num_envs=2,
+        rollout_length=4,
+        learning_starts=16,
+        replay_capacity=64,
+        batch_size=4,
+        torso="nature",
+    )
+    agent = dqn.make(env.spec, hparams)
+    compiled = loops.compile(loops.host_step(agent), loops.init_host_state(agent, random.key(0)))
+    *_, last = loops.host_train(agent, env, compiled, hparams.num_iterations)
+    assert last.metrics["loss"] > 0
 
 
 def test_agents_train():

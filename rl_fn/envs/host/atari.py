@@ -130,8 +130,8 @@ def envpool_arguments(
 ) -> dict[str, Any]:
     """The arguments that give EnvPool's Atari the preprocessing of `make_atari`.
 
-    Some differences stay: EnvPool stacks along the first axis, `uint8[4, 84, 84]`, fills the stack with zeros where
-    an episode begins, and presses no button after the loss of a life in the middle of an episode.
+    Some differences stay: EnvPool fills the stack with zeros where an episode begins, and presses no button after the
+    loss of a life in the middle of an episode.
 
     Args:
       evaluation: play whole games on raw scores, whatever `episodic_life` and `clip_rewards` say.

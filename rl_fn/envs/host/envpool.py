@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from rl_fn._src import naming, spaces
@@ -55,15 +56,18 @@ class EnvPoolHostEnv:
             spec = envpool.make_spec(task, num_envs=num_envs, **kwargs)
         except (AssertionError, ImportError, TypeError, ValueError) as error:  # some need libraries of the system
             raise ValueError(f"envpool:{task} cannot be made: {error}") from None
+        space = spaces.convert(spec.gymnasium_observation_space)
+        pictures = _channels_last(space)
         described = Description(
-            spaces.convert(spec.gymnasium_observation_space),
+            pictures or space,
             spaces.convert(spec.gymnasium_action_space),
             None if (limit := spec.config.max_episode_steps) == np.iinfo(np.int32).max else limit,
             getattr(spec.config, "reward_threshold", None),
         )
         self.spec = host_spec(f"envpool:{task}", described)
         self.num_envs = num_envs
-        self._rebatch = spaces.encode(described.observation_space, axes=1)
+        encode = spaces.encode(described.observation_space, axes=1)
+        self._rebatch = encode if pictures is None else lambda raw: encode(np.moveaxis(raw, 1, -1))
         self._decode = spaces.decode(described.action_space)
         self._action_dtype = described.action_space.dtype
         self._pool: Any = None
@@ -98,3 +102,13 @@ class EnvPoolHostEnv:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+
+
+def _channels_last(space: gymnasium.Space) -> gymnasium.spaces.Box | None:
+    """The space of pictures `uint8[H, W, C]` that are given as `uint8[C, H, W]`; None for anything else."""
+    if not isinstance(space, gymnasium.spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 3:
+        return None
+    channels, height, width = space.shape
+    if channels >= min(height, width):
+        return None
+    return gymnasium.spaces.Box(*[np.moveaxis(bound, 0, -1) for bound in (space.low, space.high)], dtype=np.uint8)
