@@ -58,7 +58,7 @@ def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
 
 
 def tensors(inputs: Nest) -> list[tf.Tensor]:
-    """The leaves of a nest as tensors; those that are some already are not converted, which takes a microsecond each."""
+    """The leaves of a nest as tensors; to convert what is one already would take a microsecond each."""
     leaves = tf.nest.flatten(inputs)
     return [leaf if isinstance(leaf, tf.Tensor) else tf.convert_to_tensor(leaf) for leaf in leaves]
 
