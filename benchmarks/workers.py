@@ -1,7 +1,7 @@
 """How fast workers are, and how many of them a learner can take messages from.
 
     python benchmarks/workers.py speed --workers 1 2 4 8
-    python benchmarks/workers.py speed --env envpool:Pong-v5 --more "torso=nature" --workers 1 2 --updates 30
+    python benchmarks/workers.py speed --env envpool:Pong-v5 --more "hidden_sizes=(64,)" --workers 1 2
     python benchmarks/workers.py messages --workers 1 8 64
     python benchmarks/workers.py scores --workers 2 --sets ppo_cartpole sac_pendulum
 

@@ -168,7 +168,7 @@ def uniform(key: Key, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype:
 
 def normal(key: Key, shape: Shape = (), dtype: tf.DType = tf.float32) -> tf.Tensor:
     """Standard normal draws, through the inverse of the error function."""
-    return tf.cast(math.sqrt(2.0) * tf.math.erfinv(_symmetric(key, shape, dtype)), dtype)
+    return tf.cast(_normal_of(_symmetric(key, shape, dtype)), dtype)
 
 
 def truncated_normal(
@@ -177,7 +177,7 @@ def truncated_normal(
     """Standard normal draws, conditioned on [low, high]."""
     edges = [math.erf(bound / math.sqrt(2.0)) for bound in (low, high)]
     middle, half_width = (edges[0] + edges[1]) / 2, (edges[1] - edges[0]) / 2
-    draws = math.sqrt(2.0) * tf.math.erfinv(middle + half_width * _symmetric(key, shape, dtype))
+    draws = _normal_of(middle + half_width * _symmetric(key, shape, dtype))
     return tf.cast(tf.clip_by_value(draws, low, high), dtype)
 
 
@@ -338,6 +338,15 @@ def _symmetric(key: Key, shape: Shape, dtype: tf.DType) -> tf.Tensor:
     """Uniform on the open interval (-1, 1), symmetric about 0, in float32 or float64."""
     integers = 2 * tf.cast(_shift_right(bits(key, shape), 8), tf.int32) + (1 - 2**24)
     return tf.cast(integers, _compute_dtype(dtype)) * 2.0**-24
+
+
+def _normal_of(symmetric: tf.Tensor) -> tf.Tensor:
+    """The normal draw of which `symmetric`, in [-1, 1], is the error function of its quotient by the root of 2.
+
+    By the negative half: without XLA, TensorFlow adds 1 first, which rounds the largest number below 1 to an infinite draw.
+    """
+    magnitude = tf.minimum(tf.abs(symmetric), 1 - 2.0**-24)  # where rounding made it larger
+    return -tf.sign(symmetric) * math.sqrt(2.0) * tf.math.erfinv(-magnitude)
 
 
 def _open_unit(key: Key, shape: Shape, dtype: tf.DType) -> tf.Tensor:

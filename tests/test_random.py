@@ -145,6 +145,17 @@ def test_normal_is_normal():
     assert np.isfinite(draws).all()
 
 
+@pytest.mark.parametrize("run", [lambda draw: draw, tf.function, lambda draw: tf.function(draw, jit_compile=True)])
+def test_normal_draws_are_finite_to_the_last_of_their_bits(run):
+    # Two of these draws come from the largest word: 5.42 deviations.
+    draws = run(lambda: random.normal(random.key(2), [28_224, 64]))().numpy()
+    assert draws.max() == pytest.approx(5.42, abs=0.01)
+    assert draws.min() > -5.43
+    edge = run(lambda: random.truncated_normal(random.key(2), [28_224, 64], -1.0, 9.0))().numpy()
+    assert edge.min() >= -1
+    assert 4.5 < edge.max() < 6
+
+
 def test_truncated_normal_is_truncated():
     draws = draw(lambda key: random.truncated_normal(key, [10**6], -1.0, 2.0))
     assert scipy.stats.kstest(draws, scipy.stats.truncnorm(-1, 2).cdf).pvalue > 1e-4

@@ -111,4 +111,4 @@ def _channels_last(space: gymnasium.Space) -> gymnasium.spaces.Box | None:
     channels, height, width = space.shape
     if channels >= min(height, width):
         return None
-    return gymnasium.spaces.Box(*[np.moveaxis(bound, 0, -1) for bound in (space.low, space.high)], dtype=np.uint8)
+    return gymnasium.spaces.Box(np.moveaxis(space.low, 0, -1), np.moveaxis(space.high, 0, -1), dtype=np.uint8)
