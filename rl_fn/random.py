@@ -343,7 +343,7 @@ def _symmetric(key: Key, shape: Shape, dtype: tf.DType) -> tf.Tensor:
 def _normal_of(symmetric: tf.Tensor) -> tf.Tensor:
     """The normal draw of which `symmetric`, in [-1, 1], is the error function of its quotient by the root of 2.
 
-    By the negative half: without XLA, TensorFlow adds 1 first, which rounds the largest number below 1 to an infinite draw.
+    By the negative half: without XLA, TensorFlow adds 1 first, and so the largest number below 1 is an infinite draw.
     """
     magnitude = tf.minimum(tf.abs(symmetric), 1 - 2.0**-24)  # where rounding made it larger
     return -tf.sign(symmetric) * math.sqrt(2.0) * tf.math.erfinv(-magnitude)
