@@ -130,8 +130,7 @@ def envpool_arguments(
 ) -> dict[str, Any]:
     """The arguments that give EnvPool's Atari the preprocessing of `make_atari`.
 
-    Some differences stay: EnvPool fills the stack with zeros where an episode begins, and presses no button after the
-    loss of a life in the middle of an episode.
+    A difference stays: EnvPool presses no button after the loss of a life in the middle of an episode.
 
     Args:
       evaluation: play whole games on raw scores, whatever `episodic_life` and `clip_rewards` say.

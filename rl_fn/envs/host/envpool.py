@@ -70,6 +70,8 @@ class EnvPoolHostEnv:
         self._rebatch = encode if pictures is None else lambda raw: encode(np.moveaxis(raw, 1, -1))
         self._decode = spaces.decode(described.action_space)
         self._action_dtype = described.action_space.dtype
+        self._blank = getattr(spec.config, "stack_num", 1) - 1 if atari.is_envpool_game(task) else 0
+        self._age = np.zeros(num_envs, int)  # steps since the episode began
         self._pool: Any = None
 
     def reset(self, seed: int) -> Nest:
@@ -77,17 +79,20 @@ class EnvPoolHostEnv:
         self.close()
         # A pool takes its seed when it is made, 31 bits, and counts on from it for its environments.
         self._pool = self._make(int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1))
-        return self._rebatch(self._pool.reset()[0])
+        self._age[:] = 0
+        return self._filled(self._rebatch(self._pool.reset()[0]), self._age)
 
     def step(self, actions: np.ndarray) -> EnvStep:
         """See HostEnv."""
         actions = self._decode(actions).astype(self._action_dtype, copy=False)
         raw, reward, terminated, truncated, _ = self._pool.step(actions)
-        observation = next_observation = self._rebatch(raw)
+        self._age += 1
+        observation = next_observation = self._filled(self._rebatch(raw), self._age)
         terminated, truncated = np.array(terminated, bool), np.array(truncated, bool)
         ended = np.flatnonzero(terminated | truncated)
         if ended.size:
-            firsts = self._rebatch(self._pool.reset(ended.astype(np.int32))[0])
+            self._age[ended] = 0
+            firsts = self._filled(self._rebatch(self._pool.reset(ended.astype(np.int32))[0]), self._age[ended])
             observation = spaces.replace_rows(next_observation, firsts, ended)
         return EnvStep(observation, np.array(reward, np.float32), terminated, truncated, next_observation)
 
@@ -102,6 +107,13 @@ class EnvPoolHostEnv:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+
+    def _filled(self, stacks: Nest, age: np.ndarray) -> Nest:
+        """Atari's stacks, in which frames from before an episode are not blank but its first one, as elsewhere."""
+        for row in np.flatnonzero(age < self._blank):
+            first = self._blank - age[row]
+            stacks[row, ..., :first] = stacks[row, ..., first, np.newaxis]
+        return stacks
 
 
 def _channels_last(space: gymnasium.Space) -> gymnasium.spaces.Box | None:
