@@ -4,8 +4,9 @@
 
 Starts a cluster of a head without workers and two nodes on loopback, trains on it with `--ray_address`, and kills
 nodes, which are replaced, and processes of workers. The run is cut into as many parts as there are kills, and each is
-at a random step of its part. Prints what the run told, and fails unless it told of each worker that was killed and
-ended with its full number of steps. Needs the extra `workers`.
+at a random step of its part or, where that has passed, at the first checkpoint after the kill before. Prints what the
+run told, and fails unless it lived through all kills, told of each worker that was killed, and ended with its full
+number of steps. Needs the extra `workers`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PPO = "num_envs=4,rollout_length=32,hidden_sizes=(16,)"
 STEPS = 4 * 32  # of an iteration
 RUNS = {  # how many steps, and what trains: a step of the first takes two milliseconds in which nothing is computed
     "acting": (200_000, ["--hparams=ppo", "--env=SleepingCartPole-v1", "--import=workers"]),
-    "copies": (1_000_000, ["--hparams=ppo_cartpole", "--copies=4"]),
+    "copies": (4_000_000, ["--hparams=ppo_cartpole", "--copies=4"]),
 }
 
 
@@ -75,7 +76,7 @@ def outlive(name: str, steps: int, kinds: list[str], dice: random.Random) -> Non
       dice: says when, and which.
 
     Raises:
-      RuntimeError: if the run did not end with its full number of steps, or did not tell of a worker that was killed.
+      RuntimeError: if the run ended before all kills, short of its steps, or untold of a worker that was killed.
     """
     from ray.cluster_utils import Cluster
 
@@ -89,9 +90,10 @@ def outlive(name: str, steps: int, kinds: list[str], dice: random.Random) -> Non
         atexit.register(process.kill)
         killed = {"node": 0, "worker": 0}
         part = steps // STEPS / (len(kinds) + 1)
+        last = 0  # where the run was at the kill before
         for number, kind in enumerate(kinds):
-            moment = (number + 0.5 + dice.random() / 2) * part
-            while process.poll() is None and iteration(Path(folder)) < moment:
+            moment = max((number + 0.5 + dice.random() / 2) * part, last + 1)
+            while process.poll() is None and (last := iteration(Path(folder))) < moment:
                 time.sleep(0.1)
             if process.poll() is not None:
                 break
@@ -112,7 +114,8 @@ def outlive(name: str, steps: int, kinds: list[str], dice: random.Random) -> Non
     replaced = sum("is replaced" in line for line in lines)
     row: list[Any] = [name, len(summaries), *killed.values(), replaced, code, done, f"{time.monotonic() - begin:.0f} s"]
     print(f"| {' | '.join(map(str, row))} |", flush=True)
-    if code or not done or done[0] < steps or replaced < killed["worker"]:
+    is_whole = not code and done and done[0] >= steps
+    if not is_whole or sum(killed.values()) < len(kinds) or replaced < killed["worker"]:
         raise RuntimeError("\n".join(lines[-20:]))
 
 
