@@ -33,6 +33,7 @@ _SLEEP_SECONDS = 0.002
 ROWS = Path(__file__).parent / "results" / "learning.json"
 SEEDS = range(5)
 SETS = ("ppo_cartpole", "impala_cartpole", "dqn_cartpole-per", "sac_pendulum", "r2d2_memory_chain")
+MORE = {"sac_pendulum": "num_envs={workers},gradient_steps={workers}"}  # which has one
 
 
 class Sleeping(gymnasium.Wrapper):
@@ -166,7 +167,15 @@ def returns_of(name: str, num_workers: int) -> list[float]:
     returns = []
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder:
-            config = RunConfig(hparams=name, output_dir=folder, seed=seed, num_workers=num_workers, eval_interval=10**9)
+            more = MORE.get(name, "").format(workers=num_workers)
+            config = RunConfig(
+                hparams=name,
+                output_dir=folder,
+                hparam_override=more,
+                seed=seed,
+                num_workers=num_workers,
+                eval_interval=10**9,
+            )
             with Run.from_config(config, reporters=[]) as run:
                 for _ in run:
                     pass
