@@ -63,17 +63,20 @@ def test_pictures_have_their_channels_last_as_convolutions_take_them():
         before = outcome.observation
 
 
-def test_stacks_begin_with_the_first_frame_of_an_episode_repeated():
-    first, outcomes = steps("Breakout-v5", 300, num_envs=3, episodic_life=True)
-    history = [[stack[..., -1]] for stack in first]  # the frames of each episode
+@pytest.mark.parametrize("gray_scale", [True, False])
+def test_stacks_begin_with_the_first_frame_of_an_episode_repeated(gray_scale):
+    first, outcomes = steps("Breakout-v5", 300, num_envs=3, episodic_life=True, gray_scale=gray_scale)
+    channels = 1 if gray_scale else 3
+    assert first.shape == (3, 84, 84, 4 * channels)
+    history = [[stack[..., -channels:]] for stack in first]  # the frames of each episode
     for outcome in outcomes:
         for row, frames in enumerate(history):
-            frames.append(outcome.next_observation[row, ..., -1])
-            expected = np.stack(([frames[0]] * 3 + frames)[-4:], axis=-1)
+            frames.append(outcome.next_observation[row, ..., -channels:])
+            expected = np.concatenate(([frames[0]] * 3 + frames)[-4:], axis=-1)
             np.testing.assert_array_equal(outcome.next_observation[row], expected)
             if outcome.terminated[row] or outcome.truncated[row]:
-                history[row] = [outcome.observation[row, ..., -1]]
-                np.testing.assert_array_equal(outcome.observation[row], np.stack(history[row] * 4, axis=-1))
+                history[row] = [outcome.observation[row, ..., -channels:]]
+                np.testing.assert_array_equal(outcome.observation[row], np.concatenate(history[row] * 4, axis=-1))
     assert sum(outcome.terminated.sum() for outcome in outcomes) > 10
 
 

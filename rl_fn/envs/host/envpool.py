@@ -111,8 +111,10 @@ class EnvPoolHostEnv:
     def _filled(self, stacks: Nest, age: np.ndarray) -> Nest:
         """Atari's stacks, in which frames from before an episode are not blank but its first one, as elsewhere."""
         for row in np.flatnonzero(age < self._blank):
-            first = self._blank - age[row]
-            stacks[row, ..., :first] = stacks[row, ..., first, np.newaxis]
+            channels = stacks.shape[-1] // (self._blank + 1)  # of a frame: three with gray_scale=False
+            blank = self._blank - age[row]
+            first = stacks[row, ..., blank * channels : (blank + 1) * channels]
+            stacks[row, ..., : blank * channels] = np.tile(first, blank)
         return stacks
 
 
