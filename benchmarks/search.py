@@ -1,12 +1,16 @@
 """Trials per hour of a search in one program, against the same trials as separate processes, in one run.
 
     python benchmarks/search.py                     # a small study, benchmarks/results/search.json
-    python benchmarks/search.py --steps 30000 --trials 200
+    python benchmarks/search.py --steps 30000 --trials 200 --zoo 10
 
 Both sides are whole commands, from the start of Python to the last evaluation, with a cache of compiled programs that
 is empty at first. The search trains `--trials` trials of `--seeds` seeds, `--batch` at a time. A trial in separate
 processes is one `rl-fn train` for each seed with one evaluation, at its end; `--separate` trials of that kind are
 trained, half of them before the search and half of them behind it, and their number per hour is what all would have.
+
+With `--zoo`, so many trials of rl-baselines3-zoo's own search are measured behind that, from the start of its Python to
+the end of its study, with the same steps, one evaluation of as many episodes, its own ranges and no pruning, so that
+every trial is whole. A trial of it has one seed: what it takes counts `--seeds` times. It needs `.venv-bench-torch`.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ from machine import machine
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "search.json"
+ZOO_PYTHON = ROOT / ".venv-bench-torch" / "bin" / "python"
+EPISODES = 20  # of an evaluation
 RATES = (3e-4, 1e-3, 2e-3, 5e-4)  # of the separate trials
 
 
@@ -36,14 +42,26 @@ def seconds(words: list[str], cache: Path) -> float:
     return time.perf_counter() - begin
 
 
+def zoo_seconds(trials: int, steps: int, env: str, folder: str) -> float:
+    """What a study of rl-baselines3-zoo's DQN takes."""
+    what = ["--algo", "dqn", "--env", env, "--n-timesteps", str(steps), "--log-folder", f"{folder}/zoo"]
+    study = ["--optimize", "--n-trials", str(trials), "--sampler", "tpe", "--pruner", "none", "--no-optim-plots"]
+    once = ["--n-evaluations", "1", "--eval-episodes", str(EPISODES), "--verbose", "0"]
+    begin = time.perf_counter()
+    subprocess.run(
+        [ZOO_PYTHON, "-m", "rl_zoo3.train", *what, *study, *once], cwd=folder, check=True, capture_output=True
+    )
+    return time.perf_counter() - begin
+
+
 def main() -> None:
     """Measures, prints and keeps the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hparams", default="dqn_cartpole")
-    for name, value in (("steps", 10_000), ("trials", 16), ("batch", 8), ("seeds", 3), ("separate", 1)):
+    for name, value in (("steps", 10_000), ("trials", 16), ("batch", 8), ("seeds", 3), ("separate", 1), ("zoo", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     told = parser.parse_args()
-    what = ["--hparams", told.hparams, "--train_steps", str(told.steps), "--eval_episodes", "20"]
+    what = ["--hparams", told.hparams, "--train_steps", str(told.steps), "--eval_episodes", str(EPISODES)]
     alone: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache"
@@ -67,6 +85,7 @@ def main() -> None:
         print(f"search: {told.trials} trials in {together:.1f} s", flush=True)
         for trial in range(first, told.separate):
             separate(trial)
+        zoo = zoo_seconds(told.zoo, told.steps, "CartPole-v1", folder) * told.seeds if told.zoo else None
     each = statistics.mean(alone)
     figures = {
         "settings": vars(told),
@@ -77,12 +96,16 @@ def main() -> None:
         "separate_trials_per_hour": 3600 / each,
         "ratio": told.trials * each / together,
     }
+    if zoo is not None:
+        figures |= {"zoo_trials_per_hour": 3600 * told.zoo / zoo, "zoo_ratio": told.trials * zoo / told.zoo / together}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
     print(
         f"{figures['search_trials_per_hour']:.0f} trials per hour in one program, "
         f"{figures['separate_trials_per_hour']:.0f} in separate processes: {figures['ratio']:.1f} times"
     )
+    if zoo is not None:
+        print(f"{figures['zoo_trials_per_hour']:.1f} in rl-baselines3-zoo: {figures['zoo_ratio']:.1f} times")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,13 @@ def speed(figures: dict[str, Any]) -> Iterator[str]:
     yield f"| in one program | {figures['search_trials_per_hour']:,.0f} |"
     yield f"| in separate processes | {figures['separate_trials_per_hour']:,.0f} |"
     yield f"| ratio | {figures['ratio']:.1f} |"
+    if "zoo_ratio" in figures:
+        yield f"| in the search of rl-baselines3-zoo | {figures['zoo_trials_per_hour']:,.1f} |"
+        yield f"| ratio | {figures['zoo_ratio']:.1f} |"
+        yield ""
+        yield (
+            f"Of rl-baselines3-zoo, {told['zoo']} trials of one seed were trained, each counted {told['seeds']} times."
+        )
 
 
 def curves(figures: dict[str, Any]) -> Iterator[str]:
