@@ -16,16 +16,14 @@ register(
         "train_steps": 50_000,
         "num_envs": 4,
         "rollout_length": 4,
-        "hidden_sizes": (256, 256),
+        "hidden_sizes": (120, 84),
         "replay_capacity": 20_000,
-        "batch_size": 128,
         "gradient_steps": 16,
-        "learning_rate": 1.3e-3,
-        "target_period": 1,
-        "target_step_size": 0.0066,
+        "n_step": 3,
+        "target_period": 100,
         "epsilon_final": 0.04,
     },
-    doc="Double DQN on CartPole, one gradient step per environment step, with targets that follow slowly.",
+    doc="Double DQN on CartPole, targets over three steps, one gradient step per environment step.",
 )
 
 register(

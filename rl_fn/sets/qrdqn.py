@@ -19,6 +19,8 @@ register(
         "hidden_sizes": (120, 84),
         "replay_capacity": 20_000,
         "gradient_steps": 16,
+        "n_step": 5,
+        "target_period": 100,
     },
     doc="QR-DQN on CartPole, one gradient step per environment step.",
 )

@@ -20,7 +20,7 @@ register(
         "v_min": 0.0,
         "v_max": 50.0,
         "noise_deviation": 0.1,
-        "learning_rate": 1e-3,
+        "anneal_learning_rate": True,
         "target_period": 100,
     },
     doc="Rainbow on CartPole, one gradient step per environment step.",
