@@ -17,6 +17,7 @@ from rl_fn.struct import EnvSpec, Nest, Scalar
 
 @dataclasses.dataclass(frozen=True)
 class C51HParams(DoubleQHParams):
+    adam_epsilon: Scalar = 0.01 / 32
     num_atoms: int = field(51, "Atoms of the distribution over returns.", low=2)
     v_min: Scalar = field(-10.0, "The smallest return.")
     v_max: Scalar = field(10.0, "The largest return.")

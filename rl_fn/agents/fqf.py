@@ -21,6 +21,7 @@ Proposal = Callable[[Nest, Nest], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class FQFHParams(DoubleQHParams):
+    adam_epsilon: Scalar = 0.01 / 32
     num_quantiles: int = field(32, "Parts into which the fractions are divided.", low=2)
     num_cosines: int = field(64, "Cosines of which a fraction's embedding is made.", low=1)
     huber_param: Scalar = field(1.0, "Errors beyond this count linearly; 0 for all.", low=0.0)

@@ -22,6 +22,7 @@ Quantiles = Callable[[Nest, Nest, tf.Tensor, random.Key | None], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class IQNHParams(DoubleQHParams):
+    adam_epsilon: Scalar = 0.01 / 32
     num_quantiles: int = field(16, "Fractions drawn for each transition.", low=1)
     num_target_quantiles: int = field(16, "Fractions drawn for each target.", low=1)
     num_acting_quantiles: int = field(32, "Fractions drawn to choose an action.", low=1)

@@ -17,6 +17,7 @@ from rl_fn.struct import EnvSpec, Nest, Scalar
 
 @dataclasses.dataclass(frozen=True)
 class QRDQNHParams(DoubleQHParams):
+    adam_epsilon: Scalar = 0.01 / 32
     num_quantiles: int = field(32, "Quantiles of the return.", low=1)
     huber_param: Scalar = field(1.0, "Errors beyond this count linearly; 0 for all.", low=0.0)
 

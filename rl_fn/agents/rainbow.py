@@ -23,7 +23,6 @@ class RainbowHParams(C51HParams):
     adam_epsilon: Scalar = 0.01 / 64
     hidden_sizes: tuple[int, ...] = (128,)
     stream_sizes: tuple[int, ...] = (128,)
-    n_step: int = 3
     double_q: bool = True
     dueling: bool = True
     prioritized: bool = True

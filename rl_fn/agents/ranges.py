@@ -85,7 +85,7 @@ _WIDTHS = Choices(((64, 64), (128, 128), (256, 256)))
 USUAL: Mapping[str, Range] = {
     "actor_learning_rate": Log(1e-5, 1e-2),
     "adam_beta_1": Linear(0.3, 0.95),
-    "adam_epsilon": Log(1e-9, 1e-4),
+    "adam_epsilon": Log(1e-9, 1e-3),
     "batch_norm_momentum": Linear(0.9, 0.999),
     "batch_size": Choices((32, 64, 128, 256)),
     "burn_in": Choices((0, 4, 8, 16)),

@@ -47,6 +47,8 @@ class ValueHParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams,
 
     rollout_length: int = 4
     gradient_steps: int = 32
+    n_step: int = 3
+    target_period: int = 100
     anneal_learning_rate: bool = True
     prioritized: bool = False
     stacked_frames: bool = field(False, "Whether observations stack frames along their last axis; each is kept once.")

@@ -28,7 +28,7 @@ register(
     "dqn_atari",
     agent="dqn",
     env="ALE/Pong-v5",
-    values=_DOPAMINE,
+    values={**_DOPAMINE, "n_step": 1},
     doc="DQN on Pong or any other Atari game, with the settings of Dopamine.",
 )
 

@@ -20,7 +20,6 @@ register(
         "replay_capacity": 20_000,
         "gradient_steps": 16,
         "n_step": 5,
-        "target_period": 100,
         "v_min": 0.0,
         "v_max": 100.0,
     },

@@ -20,7 +20,6 @@ register(
         "replay_capacity": 20_000,
         "gradient_steps": 16,
         "n_step": 5,
-        "target_period": 100,
         "num_quantiles": 8,
         "num_target_quantiles": 8,
     },

@@ -19,8 +19,6 @@ register(
         "hidden_sizes": (120, 84),
         "replay_capacity": 20_000,
         "gradient_steps": 16,
-        "n_step": 3,
-        "target_period": 100,
     },
     doc="Munchausen DQN on CartPole, one gradient step per environment step.",
 )

@@ -20,7 +20,6 @@ register(
         "replay_capacity": 20_000,
         "gradient_steps": 16,
         "n_step": 5,
-        "target_period": 100,
     },
     doc="QR-DQN on CartPole, one gradient step per environment step.",
 )
@@ -78,7 +77,6 @@ register(
         "anneal_learning_rate": False,
         "torso": "minatar",
         "hidden_sizes": (128,),
-        "n_step": 3,
         "replay_capacity": 100_000,
         "learning_starts": 5_000,
         "learning_rate": 2.5e-4,

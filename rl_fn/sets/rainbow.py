@@ -21,7 +21,6 @@ register(
         "v_max": 50.0,
         "noise_deviation": 0.1,
         "anneal_learning_rate": True,
-        "target_period": 100,
     },
     doc="Rainbow on CartPole, one gradient step per environment step.",
 )

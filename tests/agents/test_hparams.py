@@ -139,7 +139,7 @@ def test_updates_that_learn_are_those_from_the_first_gradient_step_on():
     few = {"num_envs": 2, "rollout_length": 4, "train_steps": 80}  # ten updates
     assert ppo.PPOHParams(num_minibatches=1, **few).num_learning_updates == 10
     for learning_starts, updates in ((1, 10), (8, 10), (9, 9), (20, 8), (80, 1)):
-        assert dqn.DQNHParams(learning_starts=learning_starts, **few).num_learning_updates == updates
+        assert dqn.DQNHParams(learning_starts=learning_starts, n_step=1, **few).num_learning_updates == updates
 
 
 def test_sequences_wait_for_no_steps_that_follow_them():
