@@ -57,11 +57,10 @@ register(
         "gradient_steps": 16,
         "hidden_sizes": (128,),
         "stream_sizes": (128,),
+        "n_step": 5,
         "noise": "factorised",
-        "noise_deviation": 0.1,
         "epsilon_initial": 0.0,
         "epsilon_final": 0.0,
-        "loss": "huber",
     },
     doc="Double DQN on CartPole that explores by noise of its parameters.",
 )
