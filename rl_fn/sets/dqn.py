@@ -19,9 +19,12 @@ register(
         "hidden_sizes": (120, 84),
         "replay_capacity": 20_000,
         "gradient_steps": 16,
+        "n_step": 5,
+        "target_period": 1,
+        "target_step_size": 0.01,
         "epsilon_final": 0.04,
     },
-    doc="Double DQN on CartPole, targets over three steps, one gradient step per environment step.",
+    doc="Double DQN on CartPole, one gradient step per environment step, with targets that follow slowly.",
 )
 
 register(
