@@ -26,7 +26,8 @@ def agent_of(case: Case, env: Any) -> tuple[Any, Any]:
     elif case.algorithm in ("dqn", "c51", "qrdqn"):
         epsilon = settings.pop("epsilon")
         squared = {"loss": "l2"} if case.algorithm == "dqn" else {}
-        more = {"epsilon_initial": epsilon, "epsilon_final": epsilon, **constant, **squared}
+        plain = {"n_step": 1, "adam_epsilon": 1e-8}
+        more = {"epsilon_initial": epsilon, "epsilon_final": epsilon, **plain, **constant, **squared}
         settings.pop("activation")  # its networks have no other
     elif case.algorithm == "a2c":
         more = constant

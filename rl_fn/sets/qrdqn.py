@@ -52,17 +52,15 @@ register(
         "train_steps": 120_000,
         "num_envs": 4,
         "rollout_length": 4,
-        "gradient_steps": 8,
+        "gradient_steps": 16,
+        "n_step": 2,
         "gamma": 0.98,
-        "batch_size": 128,
-        "replay_capacity": 10_000,
-        "hidden_sizes": (256, 256),
+        "hidden_sizes": (120, 84),
         "num_quantiles": 25,
         "learning_rate": 4e-3,
-        "target_period": 300,
         "epsilon_final": 0.07,
     },
-    doc="QR-DQN on MountainCar, one gradient step per two environment steps.",
+    doc="QR-DQN on MountainCar, one gradient step per environment step.",
 )
 
 register(

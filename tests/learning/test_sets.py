@@ -35,7 +35,7 @@ CASES = [
     ("vmpo_cartpole", "", 490),
     ("vpg_baseline_cartpole", "", 485),
     ("vpg_cartpole", "", 450),
-    ("dqn_cartpole", "", 450),
+    ("dqn_cartpole", "", 490),
     ("dqn_cartpole-single", "", 475),
     ("dqn_cartpole-dueling", "", 475),
     ("dqn_cartpole-nstep", "", 475),
