@@ -33,7 +33,10 @@ class R2D2HParams(EpsilonGreedyHParams, SequenceReplayHParams, PrioritizedReplay
     num_envs: int = 16
     rollout_length: int = 16
     batch_size: int = field(32, "Sequences per gradient step.", low=1)
-    gradient_steps: int = 4
+    gradient_steps: int = 16
+    anneal_learning_rate: bool = True
+    adam_epsilon: Scalar = 1e-3
+    target_period: int = 50
     n_step: int = 5
     hidden_sizes: tuple[int, ...] = (64,)
     stream_sizes: tuple[int, ...] = field((64,), "Widths of the hidden layers of value and advantage.")
