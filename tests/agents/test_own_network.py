@@ -52,7 +52,7 @@ def test_a_pair_of_functions_learns():
         lambda key, spec: {"scale": tf.fill([2, *spec.shape], 0.5)},
         lambda params, inputs: tf.concat([inputs * params["scale"][0], tf.tanh(inputs * params["scale"][1])], axis=-1),
     )
-    agent = dqn.make(env.spec, dqn.DQNHParams(learning_starts=4, gradient_steps=1, **SMALL), network=halves)
+    agent = dqn.make(env.spec, dqn.DQNHParams(learning_starts=4, n_step=1, gradient_steps=1, **SMALL), network=halves)
     before, after = trained(agent, env)
     assert before["params/torso/scale"].shape == (2, 4)
     assert [leaf.shape for name, leaf in before.items() if name.endswith("kernel")] == [(8, 2)]  # of the head

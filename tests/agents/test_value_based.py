@@ -135,7 +135,7 @@ def test_transitions_are_replayed_by_their_errors_only_where_that_is_asked_for()
 
 
 def test_stacked_frames_are_kept_once_and_read_as_they_were():
-    values = hparams(stacked_frames=True, num_envs=1, replay_capacity=100)
+    values = hparams(stacked_frames=True, n_step=1, num_envs=1, replay_capacity=100)
     space = spaces.Box(0, 255, (3, 3, 2), np.uint8)
     buffer = values.make_replay(struct.EnvSpec("Frames", space, spaces.Discrete(2)))
     frames = np.arange(9 * 9, dtype=np.uint8).reshape(9, 3, 3)
