@@ -13,7 +13,7 @@ SMALL = "hidden_sizes=(8,),batch_size=8,gradient_steps=5"
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     folder = tmp_path_factory.mktemp("teacher")
-    overrides = "hidden_sizes=(8,),learning_starts=16,replay_capacity=200,gradient_steps=1,batch_size=8"
+    overrides = "hidden_sizes=(8,),learning_starts=32,replay_capacity=200,gradient_steps=1,batch_size=8"
     config = RunConfig(
         hparams="dqn_cartpole", output_dir=folder, hparam_override=overrides, train_steps=200, eval_episodes=0
     )
