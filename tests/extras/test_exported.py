@@ -16,7 +16,7 @@ from tests.learned import learned
 READER = Path(__file__).with_name("exported.py")
 CASES = {
     "dqn": ("dqn", "CartPole-v1", {}),
-    "dqn_pixels": ("dqn", "MinAtar/Breakout-v1", {"torso": "minatar", "replay_capacity": 64, "learning_starts": 8}),
+    "dqn_pixels": ("dqn", "MinAtar/Breakout-v1", {"torso": "minatar", "replay_capacity": 64, "learning_starts": 32}),
     "rainbow": ("rainbow", "CartPole-v1", {}),
     "ppo": ("ppo", "CartPole-v1", {}),
     "ppo_normalized": ("ppo", "Pendulum-v1", {"normalize_observations": True}),
