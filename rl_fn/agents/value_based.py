@@ -32,7 +32,7 @@ class ValueNetwork(NamedTuple):
 class TargetHParams(AdamHParams):
     """Of an optimiser, and of target parameters that follow what it learns."""
 
-    target_period: int = field(500, "Gradient steps between two moves of the target parameters.", low=1)
+    target_period: int = field(100, "Gradient steps between two moves of the target parameters.", low=1)
     target_step_size: Scalar = field(1.0, "How far the target moves then; 1 is a copy.", above=0.0, high=1.0)
 
     @property
@@ -48,7 +48,6 @@ class ValueHParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams,
     rollout_length: int = 4
     gradient_steps: int = 32
     n_step: int = 3
-    target_period: int = 100
     anneal_learning_rate: bool = True
     prioritized: bool = False
     stacked_frames: bool = field(False, "Whether observations stack frames along their last axis; each is kept once.")
