@@ -87,7 +87,7 @@ $(BENCH_JAX)/.ready: constraints-bench-jax.txt
 $(BENCH_TORCH)/.ready: constraints-bench-torch.txt
 	test -x $(BENCH_TORCH)/bin/python || $(PYTHON) -m venv $(BENCH_TORCH)
 	$(BENCH_TORCH)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-bench-torch.txt \
-		stable-baselines3 sb3-contrib sbx-rl rl_zoo3 torch
+		stable-baselines3 sb3-contrib sbx-rl rl_zoo3 pandas torch
 	touch $@
 
 bench: $(READY) $(BENCH_JAX)/.ready $(BENCH_TORCH)/.ready

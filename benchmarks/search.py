@@ -10,7 +10,8 @@ trained, half of them before the search and half of them behind it, and their nu
 
 With `--zoo`, so many trials of rl-baselines3-zoo's own search are measured behind that, from the start of its Python to
 the end of its study, with the same steps, one evaluation of as many episodes, its own ranges and no pruning, so that
-every trial is whole. A trial of it has one seed: what it takes counts `--seeds` times. It needs `.venv-bench-torch`.
+every trial is whole. A trial of it has one seed: what it takes counts `--seeds` times. It is the search of its DQN on
+CartPole, so it goes with `dqn_cartpole` only, and needs `.venv-bench-torch`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from machine import machine
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "search.json"
 ZOO_PYTHON = ROOT / ".venv-bench-torch" / "bin" / "python"
+ZOO_SET = "dqn_cartpole"  # that it has the like of
 EPISODES = 20  # of an evaluation
 RATES = (3e-4, 1e-3, 2e-3, 5e-4)  # of the separate trials
 
@@ -42,9 +44,9 @@ def seconds(words: list[str], cache: Path) -> float:
     return time.perf_counter() - begin
 
 
-def zoo_seconds(trials: int, steps: int, env: str, folder: str) -> float:
-    """What a study of rl-baselines3-zoo's DQN takes."""
-    what = ["--algo", "dqn", "--env", env, "--n-timesteps", str(steps), "--log-folder", f"{folder}/zoo"]
+def zoo_seconds(trials: int, steps: int, folder: str) -> float:
+    """What a study of rl-baselines3-zoo's DQN on CartPole takes."""
+    what = ["--algo", "dqn", "--env", "CartPole-v1", "--n-timesteps", str(steps), "--log-folder", f"{folder}/zoo"]
     study = ["--optimize", "--n-trials", str(trials), "--sampler", "tpe", "--pruner", "none", "--no-optim-plots"]
     once = ["--n-evaluations", "1", "--eval-episodes", str(EPISODES), "--verbose", "0"]
     begin = time.perf_counter()
@@ -57,10 +59,12 @@ def zoo_seconds(trials: int, steps: int, env: str, folder: str) -> float:
 def main() -> None:
     """Measures, prints and keeps the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hparams", default="dqn_cartpole")
+    parser.add_argument("--hparams", default=ZOO_SET)
     for name, value in (("steps", 10_000), ("trials", 16), ("batch", 8), ("seeds", 3), ("separate", 1), ("zoo", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     told = parser.parse_args()
+    if told.zoo and told.hparams != ZOO_SET:
+        parser.error(f"--zoo compares {ZOO_SET} only, not {told.hparams}")
     what = ["--hparams", told.hparams, "--train_steps", str(told.steps), "--eval_episodes", str(EPISODES)]
     alone: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +89,7 @@ def main() -> None:
         print(f"search: {told.trials} trials in {together:.1f} s", flush=True)
         for trial in range(first, told.separate):
             separate(trial)
-        zoo = zoo_seconds(told.zoo, told.steps, "CartPole-v1", folder) * told.seeds if told.zoo else None
+        zoo = zoo_seconds(told.zoo, told.steps, folder) * told.seeds if told.zoo else None
     each = statistics.mean(alone)
     figures = {
         "settings": vars(told),

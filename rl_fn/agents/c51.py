@@ -10,14 +10,13 @@ import tensorflow as tf
 from rl_fn import losses, random, replay
 from rl_fn.agents.base import Agent, num_actions
 from rl_fn.agents.hparams import field, takes_network
-from rl_fn.agents.value_based import DoubleQHParams, Outputs
+from rl_fn.agents.value_based import DistributionalHParams, Outputs
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class C51HParams(DoubleQHParams):
-    adam_epsilon: Scalar = 0.01 / 32
+class C51HParams(DistributionalHParams):
     num_atoms: int = field(51, "Atoms of the distribution over returns.", low=2)
     v_min: Scalar = field(-10.0, "The smallest return.")
     v_max: Scalar = field(10.0, "The largest return.")

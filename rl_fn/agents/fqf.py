@@ -11,7 +11,7 @@ from rl_fn import losses, networks, optimizers, random, replay
 from rl_fn.agents.base import Agent, num_actions
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.iqn import Quantiles, embedded
-from rl_fn.agents.value_based import DoubleQHParams
+from rl_fn.agents.value_based import DistributionalHParams
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
@@ -20,8 +20,7 @@ Proposal = Callable[[Nest, Nest], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class FQFHParams(DoubleQHParams):
-    adam_epsilon: Scalar = 0.01 / 32
+class FQFHParams(DistributionalHParams):
     num_quantiles: int = field(32, "Parts into which the fractions are divided.", low=2)
     num_cosines: int = field(64, "Cosines of which a fraction's embedding is made.", low=1)
     huber_param: Scalar = field(1.0, "Errors beyond this count linearly; 0 for all.", low=0.0)

@@ -12,7 +12,7 @@ from rl_fn import losses, networks, random, replay
 from rl_fn.agents.base import Agent, num_actions
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.qrdqn import midpoints
-from rl_fn.agents.value_based import DoubleQHParams
+from rl_fn.agents.value_based import DistributionalHParams
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
@@ -21,8 +21,7 @@ Quantiles = Callable[[Nest, Nest, tf.Tensor, random.Key | None], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class IQNHParams(DoubleQHParams):
-    adam_epsilon: Scalar = 0.01 / 32
+class IQNHParams(DistributionalHParams):
     num_quantiles: int = field(16, "Fractions drawn for each transition.", low=1)
     num_target_quantiles: int = field(16, "Fractions drawn for each target.", low=1)
     num_acting_quantiles: int = field(32, "Fractions drawn to choose an action.", low=1)

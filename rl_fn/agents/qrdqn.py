@@ -10,14 +10,13 @@ import tensorflow as tf
 from rl_fn import losses, random, replay
 from rl_fn.agents.base import Agent, num_actions
 from rl_fn.agents.hparams import field, takes_network
-from rl_fn.agents.value_based import DoubleQHParams, Outputs
+from rl_fn.agents.value_based import DistributionalHParams, Outputs
 from rl_fn.learning import Learned
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class QRDQNHParams(DoubleQHParams):
-    adam_epsilon: Scalar = 0.01 / 32
+class QRDQNHParams(DistributionalHParams):
     num_quantiles: int = field(32, "Quantiles of the return.", low=1)
     huber_param: Scalar = field(1.0, "Errors beyond this count linearly; 0 for all.", low=0.0)
 

@@ -128,3 +128,10 @@ class DoubleQHParams(ValueHParams):
     """Of action values whose targets may choose and value with different networks."""
 
     double_q: bool = field(False, "Whether the online network chooses the action that the target network values.")
+
+
+@dataclasses.dataclass(frozen=True)
+class DistributionalHParams(DoubleQHParams):
+    """Of distributions over returns, with the epsilon of Adam that Bellemare, Dabney and Munos (2017) have."""
+
+    adam_epsilon: Scalar = 0.01 / 32
