@@ -13,6 +13,7 @@ from rl_fn.commands.flags import flag, with_flags_of
 from rl_fn.search.config import POPULATION, SearchConfig
 
 if TYPE_CHECKING:
+    from rl_fn.search.evolution import Evolution
     from rl_fn.search.study import Study
 
 
@@ -98,25 +99,37 @@ def _evolve(config: SearchConfig, pictures: bool) -> None:
 
     with refusals(f"output_dir {config.output_dir}"):
         evolution = Evolution(config)
-        say(f"a population of {config.trials} changes {', '.join(map(str, evolution.space))}")
-        stopping = threading.Event()
-        with signals.stopping(stopping.set, has_begun=lambda: evolution.generation > 0):
-            for rows in evolution.run(stopping.is_set):
-                left = evolution.seconds * (config.evaluations - evolution.generation)
-                words = f"generation {evolution.generation} of {config.evaluations}"
-                told = (
-                    f"{words}, best {max(row.fitness for row in rows):.6g}, {len({row.parent for row in rows})} parents"
-                )
-                # The first compiles, which says nothing of the others.
-                say(told if evolution.generation == 1 else f"{told}, about {_duration(left)} left")
-            if stopping.is_set():
-                _interrupted(f"{evolution.generation} of {config.evaluations} generations")
-            member, score = evolution.judge()
-        path = evolution.write(member, score)
-        if pictures:
-            _draw_lineage(evolution)
+        try:
+            with closing(evolution):
+                _evolved(evolution, pictures)
+        finally:
+            _tell_notes(evolution.notes)
+
+
+def _evolved(evolution: Evolution, pictures: bool) -> None:
+    config, stopping = evolution.config, threading.Event()
+    say(f"a population of {config.trials} changes {', '.join(map(str, evolution.space))}")
+    with signals.stopping(stopping.set, has_begun=lambda: evolution.generation > 0):
+        for rows in evolution.run(stopping.is_set):
+            _tell_notes(evolution.notes)
+            left = evolution.seconds * (config.evaluations - evolution.generation)
+            words = f"generation {evolution.generation} of {config.evaluations}"
+            told = f"{words}, best {max(row.fitness for row in rows):.6g}, {len({row.parent for row in rows})} parents"
+            # The first compiles, which says nothing of the others.
+            say(told if evolution.generation == 1 else f"{told}, about {_duration(left)} left")
+        if stopping.is_set():
+            _interrupted(f"{evolution.generation} of {config.evaluations} generations")
+        member, score = evolution.judge()
+    path = evolution.write(member, score)
+    if pictures:
+        _draw_lineage(evolution)
     print(f"member {member}: {score:.6g}")
     print(path)
+
+
+def _tell_notes(notes: list[str]) -> None:
+    while notes:
+        say(notes.pop(0))
 
 
 def _told(study: Study) -> list[str]:
@@ -156,7 +169,7 @@ def _draw(study: Study) -> None:
         say(f"{len(written)} pictures in {folder}")
 
 
-def _draw_lineage(evolution: Any) -> None:
+def _draw_lineage(evolution: Evolution) -> None:
     from rl_fn.search import pictures
 
     path = evolution.config.output_dir / pictures.FOLDER / "lineage.png"

@@ -134,10 +134,6 @@ class SearchConfig:
         stores.refuse(self.output_dir, "output_dir")
         if self.method == POPULATION and self.num_workers > 1:
             raise ValueError(f"num_workers is {self.num_workers}, expected 1 with method pbt, which is one program")
-        if self.method == POPULATION and self.track != "none":
-            raise ValueError(
-                f"track is {self.track}, expected none with method pbt, whose lineage.csv tells everything"
-            )
         if self.track_uri is not None and self.track != "mlflow":
             raise ValueError(
                 f"track_uri is {self.track_uri!r}, which belongs to track mlflow, and track is {self.track}"

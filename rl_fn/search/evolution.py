@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,25 +17,17 @@ from rl_fn._src.xla.calls import graph
 from rl_fn.runs import checkpoint, files
 from rl_fn.runs.files import read_json
 from rl_fn.runs.lock import Lock
-from rl_fn.search import objective, space
+from rl_fn.search import followed, lineage, objective, space
 from rl_fn.search.best import FILE, write_set
 from rl_fn.search.config import SearchConfig
+from rl_fn.search.followed import Followed
+from rl_fn.search.lineage import Row
 from rl_fn.search.population import Population, check, init_population, initial_settings, population_step
 from rl_fn.search.study import compiled_env
 from rl_fn.search.tunable import Settings, tunable
 
 CONFIG, LINEAGE, CHECKPOINTS = "search.json", "lineage.csv", "checkpoints"
 _SETTINGS, _CHOICES, _EVALUATION = 2, 3, 4  # folded into the seed's key
-
-
-class Row(NamedTuple):
-    """A member in a generation."""
-
-    generation: int
-    member: int
-    parent: int  # from whom it goes on
-    fitness: float  # by which it was chosen
-    settings: dict[str, float]  # with which it goes on
 
 
 class Evolution:
@@ -59,6 +49,7 @@ class Evolution:
         hparams = run.make_hparams()
         self.space = space.parse(config.space, hparams, config.hparam_override)
         check(self.space)
+        self._names = [one.name for one in self.space]
         self._env = compiled_env(run.make_env(hparams.num_envs))
         make_agent = sets.agent_module(str(run.agent)).make
         self._make = lambda settings: make_agent(self._env.spec, hparams.override(**settings))
@@ -71,6 +62,10 @@ class Evolution:
         self.rows: list[Row] = []  # of all generations
         self.generation = 0
         self.seconds = 0.0  # that the newest generation took
+        self._followed = Followed(config, run, self._env, self._iterations * hparams.schedule.steps)
+        self._tracker = followed.tracker(config)
+        self._is_telling = False
+        self.notes = self._followed.notes  # sentences that people should be told
 
     def run(self, stop: loops.Stop = lambda: False) -> Iterator[list[Row]]:
         """Goes on to the last generation; `stop` is asked between two of them. Yields the rows of each."""
@@ -78,6 +73,7 @@ class Evolution:
         lock = Lock(self.config.output_dir)
         try:
             compiled = self._start()
+            self._begin_telling()
             while self.generation < self.config.evaluations and not stop():
                 begin = time.monotonic()
                 done = compiled()
@@ -85,13 +81,20 @@ class Evolution:
                 self.generation += 1
                 rows = self._new_rows(done)
                 self.rows += rows
-                self._write_lineage()
+                lineage.write(self.config.output_dir / LINEAGE, self.rows, self._names)
                 state = tf.nest.map_structure(lambda leaf: leaf.numpy(), compiled.read())
                 checkpoint.save(self._folder, self.generation, state, {})
                 checkpoint.keep_newest(self._folder)
+                if self._tracker:
+                    self._tracker.generation(rows)
                 yield rows
         finally:
             lock.release()
+
+    def close(self) -> None:
+        """Tells what is left to be told, where somebody is told of the population."""
+        if self._is_telling and self._tracker:
+            self._tracker.close()
 
     def judge(self, stop: loops.Stop = lambda: False) -> tuple[int, float]:
         """Plays whole episodes with all members; returns the best one's number and its interquartile mean."""
@@ -110,6 +113,13 @@ class Evolution:
         doc = f"What member {member} of a population from {self.config.hparams} ended with: {score:.6g}."
         return write_set(self.config.output_dir / FILE, self.run_config, values, doc)
 
+    def _begin_telling(self) -> None:
+        if self._tracker and not self._is_telling:
+            self._tracker.start(self._followed)
+            self._is_telling = True
+            for begin in range(0, len(self.rows), self.config.trials):
+                self._tracker.generation(self.rows[begin : begin + self.config.trials])
+
     def _start(self) -> loops.Compiled:
         if self._compiled is None:
             state = self._initial()
@@ -118,7 +128,8 @@ class Evolution:
             if newest is not None:
                 [saved], _ = newest
                 state, self.generation = checkpoint.restore(saved, state), saved.iteration
-                self.rows = [row for row in self._read_lineage() if row.generation <= self.generation]
+                rows = lineage.read(self.config.output_dir / LINEAGE, self._names)
+                self.rows = [row for row in rows if row.generation <= self.generation]
             step = population_step(loops.train_step(self._agent, self._env), self.space, self._iterations)
             self._compiled = loops.compile(step, state)
         return self._compiled
@@ -154,29 +165,3 @@ class Evolution:
             Row(self.generation, member, parent, fitness, {name: values[member] for name, values in settings.items()})
             for member, (parent, fitness) in enumerate(columns)
         ]
-
-    def _write_lineage(self) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        names = [one.name for one in self.space]
-        writer.writerow([*Row._fields[:-1], *names])
-        writer.writerows([*row[:-1], *(row.settings[name] for name in names)] for row in self.rows)
-        files.write(self.config.output_dir / LINEAGE, lambda file: file.write(text.getvalue().encode()))
-
-    def _read_lineage(self) -> list[Row]:
-        """The table's rows; none where it is not there."""
-        path = self.config.output_dir / LINEAGE
-        if not path.exists():
-            return []
-        names = [one.name for one in self.space]
-        with path.open(newline="") as file:
-            return [
-                Row(
-                    int(row["generation"]),
-                    int(row["member"]),
-                    int(row["parent"]),
-                    float(row["fitness"]),
-                    {name: float(row[name]) for name in names},
-                )
-                for row in csv.DictReader(file)
-            ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from rl_fn.agents.ranges import Log
 from rl_fn.runs import files
-from rl_fn.search.evolution import Row
+from rl_fn.search.lineage import Row
 from rl_fn.search.space import Space
 from rl_fn.search.storage import import_optuna
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rl_fn.search import pictures
-from rl_fn.search.evolution import Row
+from rl_fn.search.lineage import Row
 from tests.search import tunes
 
 

@@ -1,4 +1,4 @@
-"""A study in MLflow and in Weights & Biases: one run of the whole, and one of each trial."""
+"""A study and a population in MLflow and in Weights & Biases: one run of the whole, and one of each trial or member."""
 
 import contextlib
 import socket
@@ -6,7 +6,7 @@ import socket
 import mlflow
 import pytest
 
-from rl_fn.search import best
+from rl_fn.search import Evolution, SearchConfig, best
 from tests.services.test_search import Study, config, finished
 
 SETTINGS = {"trials": 6, "batch": 3, "seeds": 1, "evaluations": 2, "objective": "auc"}
@@ -68,3 +68,51 @@ def test_a_server_that_is_not_there_costs_a_study_nothing_but_a_sentence(tmp_pat
         assert finished(again) == study.finished()  # another receiver gets all of it
     runs = sorted(path.name.rpartition("-")[2] for path in (tmp_path / "wandb").glob("offline-run-*"))
     assert runs == ["0", "1", "study"]
+
+
+def evolved(folder, stop=lambda: False, **settings):
+    """A population that was gone on with until it was stopped or at its end, and what people were told."""
+    given = {"method": "pbt", "space": "decay,offset", "trials": 5, "evaluations": 4, "eval_episodes": 2}
+    evolution = Evolution(SearchConfig("tunes", folder, **given, **settings))
+    with contextlib.closing(evolution):
+        list(evolution.run(stop))
+        if not stop():
+            evolution.write(*evolution.judge())
+    return evolution
+
+
+def test_a_population_is_one_run_with_a_child_of_each_member_also_where_it_was_gone_on_with(tmp_path):
+    evolved(tmp_path / "mine", iter([False, False, True, True]).__next__, track="mlflow")
+    evolution = evolved(tmp_path / "mine", track="mlflow")
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (experiment,) = [one for one in client.search_experiments() if one.name == "CartPole-v1"]
+    named = {one.info.run_name: one for one in client.search_runs([experiment.experiment_id])}
+    assert sorted(named) == ["member_0", "member_1", "member_2", "member_3", "member_4", "mine"]
+    assert {one.info.status for one in named.values()} == {"FINISHED"}
+    whole = named.pop("mine")
+    assert {one.data.tags["mlflow.parentRunId"] for one in named.values()} == {whole.info.run_id}
+    assert (whole.data.params["method"], whole.data.params["space"]) == ("pbt", "decay,offset")
+    for member in range(5):
+        rows = [row for row in evolution.rows if row.member == member]
+        history = lambda tag, of=named[f"member_{member}"]: [
+            (point.step, point.value) for point in client.get_metric_history(of.info.run_id, tag)
+        ]
+        steps = [24, 48, 72, 96]  # three rollouts of eight steps in a generation
+        assert history("decay") == [(step, row.settings["decay"]) for step, row in zip(steps, rows, strict=True)]
+        assert [step for step, _ in history("took_over")] == steps
+        assert [value for _, value in history("took_over")] == [float(row.parent != member) for row in rows]
+    artifacts = [one.path for one in client.list_artifacts(whole.info.run_id)]
+    assert artifacts == ["best.toml", "lineage.csv", "search.json"]
+
+
+def test_a_server_that_is_not_there_costs_a_population_nothing_but_a_sentence(tmp_path):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        first = evolved(tmp_path / "mine", track="mlflow", track_uri=uri)
+    assert len(first.rows) == 20
+    assert len([note for note in first.notes if uri in note]) == 1
+    again = evolved(tmp_path / "mine", track="wandb")  # another receiver gets all of it
+    assert again.rows == first.rows
+    runs = sorted(path.name.rpartition("-")[2] for path in (tmp_path / "wandb").glob("offline-run-*"))
+    assert runs == ["0", "1", "2", "3", "4"]

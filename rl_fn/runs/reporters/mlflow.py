@@ -7,7 +7,6 @@ from typing import Any
 from rl_fn.runs import folder
 from rl_fn.runs.reporters import mlflow_book
 from rl_fn.runs.reporters.outbox import Record
-from rl_fn.runs.reporters.scalars import settings
 from rl_fn.runs.reporters.tracker import Artifact, Tracker
 
 
@@ -42,10 +41,10 @@ class MLflow(Tracker):
         config = run.config
         about = {"agent": config.agent, "hparams": config.hparams, **folder.versions()}
         title = config.output_dir.absolute().name
-        self._whole = self._book.begin(f"{name}/all", title, settings(config, 0), about)
+        self._whole = self._book.begin(f"{name}/all", title, self.settings(None), about)
         copies = range(config.copies if config.copies > 1 else 0)
         children = [
-            self._book.begin(f"{name}/{copy}", f"run_{copy}", settings(config, copy), about, self._whole)
+            self._book.begin(f"{name}/{copy}", self.title(copy), self.settings(copy), about, self._whole)
             for copy in copies
         ]
         self._runs = [*(children or [self._whole]), *[self._whole] * bool(children)]  # the whole is last

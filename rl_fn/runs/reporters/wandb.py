@@ -7,7 +7,6 @@ from typing import Any
 
 from rl_fn.runs import stores
 from rl_fn.runs.reporters.outbox import Record
-from rl_fn.runs.reporters.scalars import settings
 from rl_fn.runs.reporters.tracker import Artifact, Tracker
 
 
@@ -41,9 +40,9 @@ class WandB(Tracker):
                 project=os.environ.get("WANDB_PROJECT", "rl_fn"),
                 dir=run.folder().parent.parent if on_store else output_dir.parent,
                 id=f"{name}-{copy}",
-                name=f"{output_dir.name}/run_{copy}" if copies > 1 else output_dir.name,
+                name=f"{output_dir.name}/{self.title(copy)}" if copies > 1 else output_dir.name,
                 group=output_dir.name if copies > 1 else None,
-                config=settings(run.config, copy),
+                config=self.settings(copy),
                 mode=self._mode,
                 resume=None if self._mode == "offline" else "allow",
                 reinit="create_new",
