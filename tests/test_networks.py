@@ -1,3 +1,5 @@
+import functools
+
 import gymnasium
 import numpy as np
 import pytest
@@ -327,17 +329,58 @@ def test_dueling_streams_are_put_together(num_atoms):
     np.testing.assert_allclose(q, expected if num_atoms else expected[..., 0], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("size", "stride"), [(3, 1), (4, 2)])
-def test_convolutions_equal_those_of_tensorflow(size, stride):
-    network = networks.convolution((5, 2), (size, 2), (stride, 1))
+@pytest.mark.parametrize("in_loop", [False, True])
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (4, 2), (3, 2), (2, 3), (4, 3), (5, 4), (1, 1)])
+def test_convolutions_and_their_gradients_equal_those_of_tensorflow(size, stride, in_loop):
+    network = networks.convolution((5, 2), (size, 1), (stride, 1))
     params = network.init(KEY, tf.TensorSpec([10, 9, 3]))
     images = tf.constant(np.random.default_rng(1).normal(size=(2, 4, 10, 9, 3)), tf.float32)
-    x = tf.reshape(images, [8, 10, 9, 3])
-    for index, (features, k, s) in enumerate([(5, size, stride), (2, 2, 1)]):
-        part = params[f"layer_{index}"]
-        kernel = tf.reshape(part["kernel"], [k, k, x.shape[-1], features])
-        x = tf.nn.relu(tf.nn.conv2d(x, kernel, s, "VALID") + part["bias"])
-    np.testing.assert_allclose(network.apply(params, images), tf.reshape(x, [2, 4, -1]), rtol=1e-4, atol=1e-5)
+
+    def theirs(params, images):
+        x = tf.reshape(images, [8, 10, 9, 3])
+        for index, (features, k, s) in enumerate([(5, size, stride), (2, 1, 1)]):
+            part = params[f"layer_{index}"]
+            kernel = tf.reshape(part["kernel"], [k, k, x.shape[-1], features])
+            x = tf.nn.relu(tf.nn.conv2d(x, kernel, s, "VALID") + part["bias"])
+        return tf.reshape(x, [2, 4, -1])
+
+    def gradients(apply, params, images):
+        with tf.GradientTape() as tape:
+            tape.watch((params, images))
+            outputs = apply(params, images)
+            total = tf.reduce_sum(tf.sin(outputs))
+        return outputs, tape.gradient(total, (params, images))
+
+    ours = functools.partial(gradients, network.apply)
+    if in_loop:
+        first = tf.function(ours, autograph=False).get_concrete_function(params, images).structured_outputs
+        zeros = tf.nest.map_structure(lambda leaf: tf.zeros(leaf.shape), first)
+        loop = lambda *_: tf.while_loop(lambda n, _: n < 1, lambda n, _: (n + 1, ours(params, images)), (0, zeros))[1]
+        found = tf.function(loop, jit_compile=True, autograph=False)(params, images)
+    else:
+        found = ours(params, images)
+    assert_nests_close(found, gradients(theirs, params, images), rtol=1e-4, atol=1e-4)
+
+
+def test_convolutions_are_differentiable_twice():
+    network = networks.convolution((2,), (3,), (2,))
+    params = network.init(KEY, tf.TensorSpec([7, 7, 1]))
+    images = tf.constant(np.random.default_rng(1).normal(size=(3, 7, 7, 1)), tf.float32)
+
+    def penalty(apply):
+        with tf.GradientTape() as outer:
+            outer.watch(params)
+            with tf.GradientTape() as inner:
+                inner.watch(images)
+                total = tf.reduce_sum(tf.sin(apply(params, images)))
+            size = tf.reduce_sum(inner.gradient(total, images) ** 2)
+        return outer.gradient(size, params)
+
+    def theirs(params, images):
+        part = params["layer_0"]
+        return tf.nn.relu(tf.nn.conv2d(images, tf.reshape(part["kernel"], [3, 3, 1, 2]), 2, "VALID") + part["bias"])
+
+    assert_nests_close(penalty(network.apply), penalty(theirs), rtol=1e-4, atol=1e-4)
 
 
 def test_convolutions_refuse_what_is_not_an_image():

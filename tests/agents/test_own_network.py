@@ -86,6 +86,24 @@ def test_images_reach_it_as_numbers_with_any_batch_axes():
     np.testing.assert_allclose(network.apply(params, inputs)[0, 0], network.apply(params, inputs[0, 0]), rtol=1e-5)
 
 
+def test_convolutions_of_keras_learn_in_copies():
+    env = envs.make("MinAtar/Breakout-v1")
+    layers = [tf.keras.layers.Conv2D(3, 3), tf.keras.layers.Flatten()]
+    model = tf.keras.Sequential([tf.keras.Input([10, 10, 4]), *layers], name="model")
+    hparams = dqn.DQNHParams(learning_starts=4, n_step=1, gradient_steps=1, **SMALL)
+    agent = dqn.make(env.spec, hparams, network=model)
+    states = [loops.init_state(agent, env, random.key(seed)) for seed in range(2)]
+    together = loops.compile(loops.vectorize(loops.train_step(agent, env)), struct.stack(states))
+    together.run(2)
+    for copy, state in enumerate(states):
+        alone = loops.compile(loops.train_step(agent, env), state)
+        alone.run(2)
+        kernel = lambda state: dict(struct.named_leaves(state.agent.policy))["params/torso/model/conv2d/kernel"]
+        expected = kernel(alone.read()).numpy()
+        assert np.any(expected != kernel(state).numpy())
+        np.testing.assert_allclose(kernel(together.read())[copy], expected, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.usefixtures("own")
 def test_a_name_is_kept_in_config_json_and_imported_only_when_the_user_names_it(tmp_path, capsys):
     small = "num_envs=2,rollout_length=4,num_minibatches=1,num_epochs=1"

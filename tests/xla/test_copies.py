@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.ops.parallel_for import pfor
 
-from rl_fn import random
+from rl_fn import random, struct
 from rl_fn._src.scan import scan
 from rl_fn._src.xla import copies, fallback
 from rl_fn._src.xla.copies import vectorized_map
@@ -63,6 +63,36 @@ def test_copies_are_what_they_are_alone(function, jit_compile):
         alone = tf.function(function, autograph=False)(x[index])
         for ours, expected in zip(tf.nest.flatten(together), tf.nest.flatten(alone), strict=True):
             np.testing.assert_allclose(ours[index], expected, rtol=1e-5)
+
+
+def convolved(stride, shared):
+    """The value of a convolution, and its gradients by images and filters, of which all copies share one."""
+    filters = random.normal(random.key(1), [3, 3, 2, 4])
+
+    def function(x):
+        sources = [x["images"], filters if shared == "filters" else x["filters"]]
+        sources = [tf.ones([3, 7, 6, 2]), sources[1]] if shared == "images" else sources
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            outputs = tf.nn.conv2d(*sources, stride, "SAME")
+            total = tf.reduce_sum(tf.sin(outputs))
+        return outputs, tape.gradient(total, sources)
+
+    return function
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("shared", ["nothing", "filters", "images"])
+@pytest.mark.parametrize(("copies_", "stride"), [(3, 1), (3, 2), (17, 2)])
+def test_convolutions_of_copies_are_what_they_are_alone(copies_, stride, shared, jit_compile):
+    shapes = {"images": [copies_, 3, 7, 6, 2], "filters": [copies_, 3, 3, 2, 4]}
+    x = {name: random.normal(random.key(2), shape) for name, shape in shapes.items()}
+    function = convolved(stride, shared)
+    together = tf.function(lambda x: vectorized_map(function, x), jit_compile=jit_compile, autograph=False)(x)
+    for index in (0, copies_ - 1):
+        alone = function(struct.at(x, index))
+        for ours, expected in zip(tf.nest.flatten(together), tf.nest.flatten(alone), strict=True):
+            np.testing.assert_allclose(ours[index], expected, rtol=1e-4, atol=1e-4)
 
 
 def hlo(mapped):
@@ -151,7 +181,21 @@ def test_without_a_private_name_copies_are_the_same_and_it_is_said_once(other, m
         np.testing.assert_allclose(totals, np.sum(rows, axis=1), rtol=1e-5)
         np.testing.assert_array_equal(threes, np.full([5, 3], 3))
     (message,) = said()
-    assert "loops over copies keep a condition per copy, and are slower; results are the same" in message
+    said_why = "loops and convolutions of copies are converted as TensorFlow does, and are slower; results are the same"
+    assert said_why in message
+
+
+@pytest.mark.parametrize("other", OTHER_TENSORFLOWS)
+def test_without_a_private_name_convolutions_of_copies_are_the_same(other, monkeypatch, capfd):
+    monkeypatch.setattr(copies, "parallel_for", OTHER_TENSORFLOWS[other])
+    monkeypatch.setattr(copies, "_has_changed", False)
+    shapes = {"images": [2, 3, 7, 6, 2], "filters": [2, 3, 3, 2, 4]}
+    x = {name: random.normal(random.key(0), shape) for name, shape in shapes.items()}
+    function = convolved(2, "nothing")
+    together = tf.function(lambda x: vectorized_map(function, x), autograph=False)(x)
+    alone = function(struct.at(x, 1))
+    for ours, expected in zip(tf.nest.flatten(together), tf.nest.flatten(alone), strict=True):
+        np.testing.assert_allclose(ours[1], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_without_the_private_module_loops_are_compiled_as_tensorflow_does(monkeypatch, said):

@@ -57,11 +57,30 @@ def unrolled(network):
     return networks.Network(network.init, apply)
 
 
+def test_convolutions_in_loops_have_the_form_that_xla_is_fast_in():
+    network = networks.convolution([4, 4], [4, 3], [2, 1])
+    params, images = network.init(random.key(0), tf.TensorSpec([12, 12, 2])), tf.ones([3, 12, 12, 2])
+
+    def body(count, params):
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            total = tf.reduce_sum(network.apply(params, images) ** 2)
+        gradients = tape.gradient(total, params)
+        return count + 1, tf.nest.map_structure(lambda leaf, gradient: leaf - gradient, params, gradients)
+
+    loop = lambda params: tf.while_loop(lambda count, _: count < 3, body, (0, params))[1]
+    compiled = tf.function(loop, jit_compile=True, autograph=False)
+    text = compiled.experimental_get_compiler_ir(params)(stage="optimized_hlo")
+    found = [line for line in text.splitlines() if " convolution(" in line]
+    assert len(found) == 5  # two forwards, and of the first layer no gradient by its inputs
+    assert all("dim_labels=b01f_01io->b01f" in line and "dilate" not in line for line in found)
+
+
 def products_of(traced):
-    """The dtypes of all products of matrices in a traced function, those in its loops included."""
+    """The dtypes of all products of matrices and convolutions in a traced function, those in its loops included."""
     definition = traced.graph.as_graph_def()
     nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
-    return [node.attr["T"].type for node in nodes if "MatMul" in node.op]
+    return [node.attr["T"].type for node in nodes if "MatMul" in node.op or "Conv2D" in node.op]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -1,11 +1,12 @@
-"""Vectorising over copies, with loops that stay plain loops.
+"""Vectorising over copies, with loops that stay plain loops, and convolutions of filters that each copy has.
 
 TensorFlow keeps a condition per copy and parts copies that leave a loop from those that stay, which XLA cannot. A
 condition that is the same for all copies needs none of that; where it is not, those that have left wait for the others.
+Convolutions with filters of their own it does not convert, and their gradients as convolutions in groups, which are
+slow: here each copy has one.
 
 The table of how `tf.vectorized_map` converts an operation, and what such a conversion is made of, have no public
-name. Where one of them is gone, or takes other arguments, loops are converted as TensorFlow does, and are a
-quarter slower.
+name. Where one of them is gone, or takes other arguments, both are converted as TensorFlow does, and are slower.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ except ImportError:
     parallel_for = None
 
 _LOOPS = ("StatelessWhile", "While")
+# Convolutions, and the operand that is the same for all copies where TensorFlow's own conversion is good.
+_CONVOLUTIONS = {"Conv2D": 1, "Conv2DBackpropInput": 1, "Conv2DBackpropFilter": 2}
+_UNROLLED = 16  # copies, each of whose convolutions is an operation; more take turns in a loop
 
 _has_changed = False  # whether a conversion has failed for want of a name
 _lock = threading.Lock()
@@ -35,21 +39,23 @@ _converters: dict[str, Callable[[Any], list]] = {}  # TensorFlow's own, as long 
 
 def vectorized_map(function: Callable[[Nest], Nest], elements: Nest) -> Nest:
     """As `tf.vectorized_map`, for functions that can be vectorised whole."""
-    with _plain_loops():
-        return tf.vectorized_map(function, elements, fallback_to_while_loop=False)
+    with _conversions() as are_ours:
+        # Without ours a convolution per copy is one that TensorFlow can only repeat.
+        return tf.vectorized_map(function, elements, fallback_to_while_loop=not are_ours)
 
 
 @contextmanager
-def _plain_loops() -> Iterator[None]:
+def _conversions() -> Iterator[bool]:
+    """Puts ours into TensorFlow's table, if there is one."""
     global _vectorising
     table = _table()
     with _lock:
         if not _vectorising:
-            _converters.update({name: table[name] for name in _LOOPS if name in table})
-            table.update({name: _converter(theirs) for name, theirs in _converters.items()})
+            _converters.update({name: table[name] for name in (*_LOOPS, *_CONVOLUTIONS) if name in table})
+            table.update({name: _converter(name, theirs) for name, theirs in _converters.items()})
         _vectorising += 1
     try:
-        yield
+        yield bool(table)
     finally:
         with _lock:
             _vectorising -= 1
@@ -66,15 +72,18 @@ def _table() -> dict[str, Callable[[Any], list]]:
     return {}
 
 
-def _converter(theirs: Callable[[Any], list]) -> Callable[[Any], list]:
-    """Converts a loop into a plain one, and as TensorFlow does where that cannot be."""
+def _converter(name: str, theirs: Callable[[Any], list]) -> Callable[[Any], list]:
+    """Converts an operation of that name as is done here, and as TensorFlow does where that cannot be."""
 
     def convert(operation: Any) -> list:
         global _has_changed
         if _has_changed:
             return theirs(operation)
         try:
-            results = _plain_loop(parallel_for.WhileV2(operation))
+            if name in _LOOPS:
+                results = _plain_loop(parallel_for.WhileV2(operation))
+            else:
+                results = _one_by_one(operation) if operation.inputs[_CONVOLUTIONS[name]].is_stacked else None
         except (AttributeError, TypeError):  # of TensorFlow: nothing of the caller's runs here
             _has_changed = True
             _say_slower()
@@ -85,7 +94,29 @@ def _converter(theirs: Callable[[Any], list]) -> Callable[[Any], list]:
 
 
 def _say_slower() -> None:
-    say_slower("loops over copies keep a condition per copy, and are slower")
+    say_slower("loops and convolutions of copies are converted as TensorFlow does, and are slower")
+
+
+def _one_by_one(operation: Any) -> list:
+    """The results of an operation of one result for all copies: an operation for each of them."""
+    op, operands = operation.op, operation.inputs
+    names = [argument.name for argument in op.op_def.input_arg]
+    settings = {setting.name: op.get_attr(setting.name) for setting in op.op_def.attr if setting.name != "T"}
+    settings = {name: value.decode() if isinstance(value, bytes) else value for name, value in settings.items()}
+
+    def one(stacked: list[tf.Tensor]) -> tf.Tensor:
+        own = iter(stacked)
+        values = [next(own) if operand.is_stacked else operand.t for operand in operands]
+        return getattr(tf.raw_ops, op.type)(**dict(zip(names, values, strict=True)), **settings)
+
+    per_copy = [operand for operand in operands if operand.is_stacked]
+    stacked = [operand.t for operand in per_copy]
+    count = stacked[0].shape[0]
+    if count is not None and count <= _UNROLLED:
+        results = tf.stack([one([values[copy] for values in stacked]) for copy in range(count)])
+    else:
+        results = tf.map_fn(one, stacked, fn_output_signature=op.outputs[0].dtype)
+    return [per_copy[0]._replace(t=results)]
 
 
 def _plain_loop(loop: Any) -> list | None:
