@@ -238,10 +238,10 @@ register(
     env_kwargs={"memory_length": 40},
     values={
         "train_steps": 500_000,
-        "num_envs": 32,
-        "rollout_length": 64,
+        "num_envs": 8,
+        "rollout_length": 128,
         "memory": "gru",
-        "sequence_length": 64,
+        "sequence_length": 128,
         "learning_rate": 1e-3,
         "clip_value_loss": True,
     },
