@@ -88,7 +88,7 @@ def test_images_reach_it_as_numbers_with_any_batch_axes():
 
 def test_convolutions_of_keras_learn_in_copies():
     env = envs.make("MinAtar/Breakout-v1")
-    layers = [tf.keras.layers.Conv2D(3, 3), tf.keras.layers.Flatten()]
+    layers = [tf.keras.layers.Conv2D(3, 3, name="seen"), tf.keras.layers.Flatten()]
     model = tf.keras.Sequential([tf.keras.Input([10, 10, 4]), *layers], name="model")
     hparams = dqn.DQNHParams(learning_starts=4, n_step=1, gradient_steps=1, **SMALL)
     agent = dqn.make(env.spec, hparams, network=model)
@@ -98,7 +98,7 @@ def test_convolutions_of_keras_learn_in_copies():
     for copy, state in enumerate(states):
         alone = loops.compile(loops.train_step(agent, env), state)
         alone.run(2)
-        kernel = lambda state: dict(struct.named_leaves(state.agent.policy))["params/torso/model/conv2d/kernel"]
+        kernel = lambda state: dict(struct.named_leaves(state.agent.policy))["params/torso/model/seen/kernel"]
         expected = kernel(alone.read()).numpy()
         assert np.any(expected != kernel(state).numpy())
         np.testing.assert_allclose(kernel(together.read())[copy], expected, rtol=1e-3, atol=1e-4)
