@@ -146,8 +146,13 @@ class RunConfig:
         metavar="MODULE:NAME",
         group=_WHAT,
     )
-    checkpoint_seconds: float = setting(
-        "Save the state at least so often; 0 for every chance.", 20.0, metavar="N", low=0, high=3600, group=_LENGTH
+    checkpoint_seconds: float | None = setting(
+        "Seconds between checkpoints, 0 for every chance; else 20, or more where writing one is slow.",
+        None,
+        metavar="N",
+        low=0,
+        high=3600,
+        group=_LENGTH,
     )
     eval_interval: int | None = setting(
         "Environment steps between evaluations; else a twentieth of the run, or more where they are slow.",

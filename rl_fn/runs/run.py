@@ -31,7 +31,7 @@ from rl_fn.media import films
 from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores, telling
 from rl_fn.runs.config import RunConfig
 from rl_fn.runs.parts import check_parts
-from rl_fn.runs.pauses import Pauses
+from rl_fn.runs.pauses import SHARE, Pauses
 from rl_fn.runs.placing import place
 from rl_fn.runs.report import Report, make_report
 from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard, tracked
@@ -43,6 +43,7 @@ from rl_fn.struct import Nest
 
 EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many reports
+CHECKPOINT_SECONDS = 20.0  # between two, unless it is said how many or writing one is slow
 _EVALUATION = 1  # folded into the seed's key
 
 
@@ -69,8 +70,8 @@ class Run:
       precision: "float32", or "bfloat16" for the networks' matrix products and convolutions alone, on devices that are
         fast in it.
       eval_episodes: whole episodes per evaluation and copy; 0 for no evaluations.
-      checkpoint_seconds: the state is saved at least so often, while training goes on; 0 for every chance, before the
-        report is handed over.
+      checkpoint_seconds: the state is saved so often, while training goes on; 0 for every chance, before the report is
+        handed over. Unless given it is 20, and more where writing would take more than a twentieth of the time.
       eval_interval: environment steps between evaluations. Unless given, they are a twentieth of the run, and more
         where evaluations would take more than a twentieth of its time.
       init_from: the folder of another run, or of one of its copies, with what that has learned to begin with.
@@ -101,7 +102,7 @@ class Run:
         devices: int = 1,
         precision: str = "float32",
         eval_episodes: int = 100,
-        checkpoint_seconds: float = 20.0,
+        checkpoint_seconds: float | None = None,
         eval_interval: int | None = None,
         init_from: Path | str | None = None,
         record_video: bool = False,
@@ -228,7 +229,13 @@ class Run:
     @property
     def _is_beside(self) -> bool:
         """Whether files are written while training goes on."""
-        return self.config.checkpoint_seconds > 0
+        return self.config.checkpoint_seconds != 0
+
+    @property
+    def _checkpoint_seconds(self) -> float:
+        """How old the newest checkpoint becomes."""
+        given = self.config.checkpoint_seconds
+        return max(CHECKPOINT_SECONDS, self._storage.save_seconds / SHARE) if given is None else given
 
     @property
     def policy(self) -> Nest:
@@ -362,7 +369,7 @@ class Run:
         except Exception:
             self._save()
             raise
-        is_old = time.monotonic() - self._saved_at >= self.config.checkpoint_seconds
+        is_old = time.monotonic() - self._saved_at >= self._checkpoint_seconds
         if self.iteration == self._iterations or self.is_stopping():
             self._save()
         elif is_old:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -45,6 +46,7 @@ class Storage:
         self._is_known = False  # what is in the folder
         self._written: list[Path] = []  # by reporters
         self._is_behind = False  # whether a store could not be written the last time
+        self.save_seconds = 0.0  # that writing the newest checkpoint took
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -173,7 +175,7 @@ class Storage:
 
     def _save(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         metadata = [{**told, "run": folder.identity(content)} for content in self._contents]
-        lost = self.lost()
+        lost, begin = self.lost(), time.monotonic()
         try:
             if lost:
                 self._put_back()
@@ -188,6 +190,7 @@ class Storage:
             ) from error
         self.saved = iteration
         self._push(is_last=False)
+        self.save_seconds = time.monotonic() - begin
         if lost:
             raise RunError(
                 f"{lost} was deleted while the run went on: the state at {iteration * self._steps:,} steps is saved "

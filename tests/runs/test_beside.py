@@ -1,6 +1,7 @@
 """Checkpoints that are written while training goes on."""
 
 import threading
+import time
 
 import pytest
 
@@ -73,6 +74,25 @@ def test_a_run_goes_on_while_its_checkpoint_is_written(tmp_path, slow_disk):
     slow_disk.set()
     list(reports)
     assert run._storage.saved == run.iteration == 80
+
+
+@pytest.mark.parametrize(("given", "is_rare"), [({}, True), ({"checkpoint_seconds": 1e-9}, False)])
+def test_checkpoints_become_rarer_where_the_disk_is_slow_unless_it_is_said_how_often(
+    given, is_rare, tmp_path, monkeypatch
+):
+    saved, save = [], checkpoint.save_copies
+
+    def slowly(*args):
+        saved.append(args)
+        time.sleep(0.2)
+        return save(*args)
+
+    monkeypatch.setattr(checkpoint, "save_copies", slowly)
+    monkeypatch.setattr("rl_fn.runs.run.CHECKPOINT_SECONDS", 0.0)
+    begin = time.monotonic()
+    list(Run(tiny.agent(), envs.make("Catch-bsuite"), tmp_path, train_steps=640, eval_episodes=0, **given))
+    most = 2 + (time.monotonic() - begin) / 4  # a twentieth of four seconds; and the first and the last
+    assert (len(saved) <= most) == is_rare
 
 
 def test_checkpoints_on_the_way_hold_the_state_as_it_was(tmp_path):
