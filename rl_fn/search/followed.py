@@ -43,14 +43,14 @@ class PopulationTracker(Tracker):
 
     _run: Followed
 
-    def settings(self, copy: int | None) -> dict[str, Any]:
+    def _settings(self, copy: int | None) -> dict[str, Any]:
         """See Tracker."""
         if copy is not None:
             return {"member": copy}
         given = {item.name: getattr(self._run.search, item.name) for item in dataclasses.fields(self._run.search)}
-        return {**given, **super().settings(None), "seed": given["seed"]}
+        return {**given, **super()._settings(None), "seed": given["seed"]}
 
-    def title(self, copy: int) -> str:
+    def _title(self, copy: int) -> str:
         """See Tracker."""
         return f"member_{copy}"
 
@@ -65,15 +65,15 @@ class PopulationTracker(Tracker):
             }
             for row in rows
         ]
-        self.put(self._run.env_steps, values)
+        self._put(self._run.env_steps, values)
 
-    def files(self, copy: int) -> list[Artifact]:
+    def _files(self, copy: int) -> list[Artifact]:
         """See Tracker: those of the whole."""
         base = self._run.config.output_dir
         found = [path for pattern in _FILES for path in sorted(base.glob(pattern))]
         return [Artifact(None, path, str(path.relative_to(base))) for path in found if copy == 0]
 
-    def drawn(self, folder: Path) -> list[Artifact]:
+    def _drawn(self, folder: Path) -> list[Artifact]:
         """See Tracker: nothing but what the search draws."""
         return []
 

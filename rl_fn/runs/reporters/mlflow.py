@@ -41,10 +41,10 @@ class MLflow(Tracker):
         config = run.config
         about = {"agent": config.agent, "hparams": config.hparams, **folder.versions()}
         title = config.output_dir.absolute().name
-        self._whole = self._book.begin(f"{name}/all", title, self.settings(None), about)
+        self._whole = self._book.begin(f"{name}/all", title, self._settings(None), about)
         copies = range(config.copies if config.copies > 1 else 0)
         children = [
-            self._book.begin(f"{name}/{copy}", self.title(copy), self.settings(copy), about, self._whole)
+            self._book.begin(f"{name}/{copy}", self._title(copy), self._settings(copy), about, self._whole)
             for copy in copies
         ]
         self._runs = [*(children or [self._whole]), *[self._whole] * bool(children)]  # the whole is last

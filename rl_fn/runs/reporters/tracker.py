@@ -74,18 +74,18 @@ class Tracker(ABC):
 
     def report(self, report: Report) -> None:
         """See Reporter."""
-        self.put(report.env_steps, [scalars(report, copy) for copy in range(self._run.config.copies)])
+        self._put(report.env_steps, [scalars(report, copy) for copy in range(self._run.config.copies)])
 
-    def put(self, env_steps: int, values: list[dict[str, float]]) -> None:
+    def _put(self, env_steps: int, values: list[dict[str, float]]) -> None:
         """Has the values of each copy told, unless those of as many steps were."""
         self._outbox.put(Record(env_steps, time.time(), values))
         self._teller.wake()
 
-    def settings(self, copy: int | None) -> dict[str, Any]:
+    def _settings(self, copy: int | None) -> dict[str, Any]:
         """What is told of a copy, or of the whole, by name."""
         return settings(self._run.config, copy or 0)
 
-    def title(self, copy: int) -> str:
+    def _title(self, copy: int) -> str:
         """What people see a copy called."""
         return f"run_{copy}"
 
@@ -94,7 +94,7 @@ class Tracker(ABC):
         self._teller.close()
 
     def _tell(self, is_last: bool) -> None:
-        artifacts = [one for copy in range(self._run.config.copies) for one in self.files(copy)]
+        artifacts = [one for copy in range(self._run.config.copies) for one in self._files(copy)]
         names = [f"run_{one.copy}/{one.name}" for one in artifacts]
         if not self._outbox.waiting and self._outbox.ended == names:
             return
@@ -106,17 +106,17 @@ class Tracker(ABC):
             self._outbox.sent(len(records))
         if is_last:
             with tempfile.TemporaryDirectory() as folder:
-                artifacts += self.drawn(Path(folder))
+                artifacts += self._drawn(Path(folder))
                 self.end(artifacts, is_finished=self._run.env_steps == self._run.total_steps)
             self._outbox.end(names)
 
-    def files(self, copy: int) -> list[Artifact]:
+    def _files(self, copy: int) -> list[Artifact]:
         """The files of a copy that are told at the end."""
         folder = self._run.folder(copy)
         found = [path for pattern in _FILES for path in sorted(folder.glob(pattern)) if path.is_file()]
         return [Artifact(copy, path, str(path.relative_to(folder))) for path in found]
 
-    def drawn(self, folder: Path) -> list[Artifact]:
+    def _drawn(self, folder: Path) -> list[Artifact]:
         """A picture of the returns, where there is something to draw them with."""
         if importlib.util.find_spec("matplotlib") is None:
             return []
