@@ -226,10 +226,15 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _legend(figure: Any, styles: Mapping[str, _Style], names: Mapping[str, str], across: int) -> None:
+    """Puts a legend above, and makes the figure as wide as that."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=_plain(names[label]), **style._asdict()) for label, style in styles.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=max(1, min(across, len(handles))), frameon=False)
+    columns = max(1, min(across, len(handles)))
+    legend = figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False)
+    width = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer()).width / figure.dpi
+    figure.set_figwidth(max(width, figure.get_figwidth()))
 
 
 def _counted(counts: Sequence[int]) -> str:

@@ -67,3 +67,11 @@ def test_mistakes_get_one_sentence(runs, tmp_path, capsys):
             main(["plot", *flags])
         assert exit_info.value.code == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("length", [5, 30, 90])
+def test_names_of_any_length_are_whole(runs, tmp_path, length):
+    labels = ",".join(letter * length for letter in "WM")
+    main(["plot", runs[0], runs[2], "--labels", labels, "--output", str(tmp_path / "named.png")])
+    edges = matplotlib.image.imread(tmp_path / "named.png")[:40, [0, 1, -2, -1], :3]  # of the legend
+    assert edges.min() == 1.0  # white
