@@ -36,6 +36,7 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
 }
 _COLUMNS, _WIDTH, _HEIGHT = 3, 3.4, 2.6  # panels beside each other; of one, in inches
+_DPI = 200
 _MARKS = 8  # markers on a line
 _NAMES = {curves.RETURNS: "evaluation return", "rollout/ep_return_mean": "return of training episodes"}
 
@@ -76,7 +77,7 @@ class Plot(NamedTuple):
         paths = [path] if path.suffix else [path.with_suffix(suffix) for suffix in (".png", ".pdf")]
         with _in_style():
             for one in paths:
-                self.figure.savefig(one, dpi=200)
+                self.figure.savefig(one, dpi=_DPI)
         return paths
 
     def write_csv(self, path: Path) -> None:
@@ -222,7 +223,7 @@ def _comparable(
 def _figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
 def _legend(figure: Any, styles: Mapping[str, _Style], names: Mapping[str, str], across: int) -> None:
