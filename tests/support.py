@@ -26,7 +26,18 @@ def assert_nests_close(actual: Any, expected: Any, **tolerance: float) -> None:
         np.testing.assert_allclose(np.asarray(a), np.asarray(e), **tolerance)
 
 
-def assert_modes_agree(function: Callable[..., Any], *args: Any, rtol: float = 1e-5, atol: float = 1e-6) -> None:
+def plain_vectorize(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `loops.vectorize`, with what TensorFlow can convert by itself."""
+    return lambda copies: tf.vectorized_map(function, copies, fallback_to_while_loop=False)
+
+
+def assert_modes_agree(
+    function: Callable[..., Any],
+    *args: Any,
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+    vectorize: Callable[..., Callable[..., Any]] = plain_vectorize,
+) -> None:
     """Checks that eager = graph = XLA = vectorised over three copies with different inputs.
 
     `args` are arrays; the copies multiply floating-point ones by different factors.
@@ -46,7 +57,7 @@ def assert_modes_agree(function: Callable[..., Any], *args: Any, rtol: float = 1
 
     @tf.function(jit_compile=True)
     def vectorised(*stacked: tf.Tensor) -> Any:
-        return tf.vectorized_map(lambda copy: function(*copy), list(stacked), fallback_to_while_loop=False)
+        return vectorize(lambda copy: function(*copy))(list(stacked))
 
     together = vectorised(*stacked)
     graph, compiled = tf.function(function), tf.function(function, jit_compile=True)

@@ -31,7 +31,8 @@ def convolution(
       kernel_init: the initialiser of all kernels, `lecun_normal()` unless given.
 
     Returns:
-      A Network from images `[..., H, W, C]` to features `[..., F]`. Its kernels are `[size * size * in, out]`.
+      A Network from images `[..., H, W, C]` to features `[..., F]`. Its kernels are `[size * size * in, out]`. With
+      kernels per copy `loops.vectorize` is fast, and `tf.vectorized_map` repeats it for each copy.
 
     Raises:
       ValueError: if the three lists differ in length; at init, if an image is smaller than a filter.
