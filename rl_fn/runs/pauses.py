@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-SHARE = 0.05  # of the time may go into evaluations, and as much into films, unless it is said how often they are
+SHARE = 0.05  # of the time may go into evaluations, films and checkpoints each, unless it is said how often they are
 
 
 class Pauses:

@@ -41,9 +41,14 @@ def in_precision(function: Callable[..., Any], precision: str) -> Callable[..., 
 
 def product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """`left @ right`: `[..., m, k]` and `[k, n]`, or `[..., k, n]` with the same axes before, to `[..., m, n]`."""
+    return _multiplied(tf.matmul, left, right)
+
+
+def _multiplied(multiply: Callable[..., tf.Tensor], left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """`multiply(left, right)` in the precision of what is being traced."""
     if _is_rounded():
-        return tf.cast(tf.matmul(tf.cast(left, tf.bfloat16), tf.cast(right, tf.bfloat16)), left.dtype)
-    return tf.matmul(left, right)
+        return tf.cast(multiply(tf.cast(left, tf.bfloat16), tf.cast(right, tf.bfloat16)), left.dtype)
+    return multiply(left, right)
 
 
 def _is_rounded() -> bool:
@@ -77,9 +82,7 @@ def convolve(images: tf.Tensor, kernel: tf.Tensor, size: int, stride: int) -> tf
     filters = tf.reshape(kernel, [size, size, images.shape[-1], kernel.shape[-1]])
     if stride > 1:
         images, filters = _in_blocks(images, filters, size, stride)
-    if _is_rounded():
-        return tf.cast(_convolution(tf.cast(images, tf.bfloat16), tf.cast(filters, tf.bfloat16)), images.dtype)
-    return _convolution(images, filters)
+    return _multiplied(_convolution, images, filters)
 
 
 def _in_blocks(images: tf.Tensor, filters: tf.Tensor, size: int, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
