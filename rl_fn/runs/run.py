@@ -234,8 +234,9 @@ class Run:
     @property
     def _checkpoint_seconds(self) -> float:
         """How old the newest checkpoint becomes."""
-        given = self.config.checkpoint_seconds
-        return max(CHECKPOINT_SECONDS, self._storage.save_seconds / SHARE) if given is None else given
+        if self.config.checkpoint_seconds is not None:
+            return self.config.checkpoint_seconds
+        return math.inf if self._storage.is_saving else max(CHECKPOINT_SECONDS, self._storage.save_seconds / SHARE)
 
     @property
     def policy(self) -> Nest:

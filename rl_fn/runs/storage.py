@@ -156,6 +156,11 @@ class Storage:
         self.settle()
         self._save(iteration, states, told)
 
+    @property
+    def is_saving(self) -> bool:
+        """Whether what `save_beside` was given is still being written."""
+        return any(not saving.done() for saving in self._saving)
+
     def save_beside(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         """Does as `save` in a thread: nobody may write into the states any more, and `settle` raises what it raises."""
         self.settle()
