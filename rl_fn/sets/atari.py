@@ -39,3 +39,25 @@ register(
     values={**_DOPAMINE, "n_step": 3, "prioritized": True, "importance_exponent": 0.5},
     doc="The Rainbow of Dopamine with its settings: C51 with prioritised replay and targets over three steps.",
 )
+
+register(
+    "pqn_atari",
+    agent="pqn",
+    env="ALE/Pong-v5",
+    values={
+        "train_steps": 50_000_000,
+        "num_envs": 128,
+        "rollout_length": 32,
+        "num_epochs": 2,
+        "num_minibatches": 32,
+        "trace_lambda": 0.65,
+        "torso": "nature",
+        "hidden_sizes": (512,),
+        "learning_rate": 2.5e-4,
+        "anneal_learning_rate": False,
+        "max_grad_norm": 10.0,
+        "epsilon_final": 0.001,
+        "exploration_fraction": 0.1,
+    },
+    doc="PQN on Pong or any other Atari game, with the settings of its authors.",
+)
