@@ -1,4 +1,4 @@
-"""When a run pauses for an evaluation or a film, and how much of its time goes into them."""
+"""When a run pauses for an evaluation, a film or a checkpoint, and how much of its time goes into them."""
 
 from __future__ import annotations
 

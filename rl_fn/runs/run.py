@@ -31,7 +31,7 @@ from rl_fn.media import films
 from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores, telling
 from rl_fn.runs.config import RunConfig
 from rl_fn.runs.parts import check_parts
-from rl_fn.runs.pauses import SHARE, Pauses
+from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.placing import place
 from rl_fn.runs.report import Report, make_report
 from rl_fn.runs.reporters import Films, Reporter, Table, TensorBoard, tracked
@@ -43,7 +43,6 @@ from rl_fn.struct import Nest
 
 EVALUATIONS = 20  # during a run, evenly spaced
 POINTS = 200  # at least so many reports
-CHECKPOINT_SECONDS = 20.0  # between two, unless it is said how many or writing one is slow
 _EVALUATION = 1  # folded into the seed's key
 
 
@@ -174,7 +173,8 @@ class Run:
         self._seeds = range(config.seed, config.seed + config.copies)
         self._keys = [random.key(seed) for seed in self._seeds]
         self._owned = owned  # made by the run, and closed with it
-        self._storage = Storage(config.output_dir, folder.contents(config), agent.schedule.steps)
+        contents = folder.contents(config)
+        self._storage = Storage(config.output_dir, contents, agent.schedule.steps, config.checkpoint_seconds)
         # Whether environments are part of the state.
         self._goes_on = isinstance(env, Env) and not isinstance(self._runner, Workers)
         self.notes = self._storage.notes  # sentences that people should be told
@@ -197,7 +197,6 @@ class Run:
         self._started = False
         self._state: Nest = None  # to begin with, until it is compiled
         self._compiled: loops.Running | None = None
-        self._saved_at = self._made_at
         self._evaluation: loops.Evaluation | None = None  # the newest, unless it was broken off
         self._due: loops.Chunk | None = None  # is in the state and was not reported yet
 
@@ -230,13 +229,6 @@ class Run:
     def _is_beside(self) -> bool:
         """Whether files are written while training goes on."""
         return self.config.checkpoint_seconds != 0
-
-    @property
-    def _checkpoint_seconds(self) -> float:
-        """How old the newest checkpoint becomes."""
-        if self.config.checkpoint_seconds is not None:
-            return self.config.checkpoint_seconds
-        return math.inf if self._storage.is_saving else max(CHECKPOINT_SECONDS, self._storage.save_seconds / SHARE)
 
     @property
     def policy(self) -> Nest:
@@ -370,10 +362,9 @@ class Run:
         except Exception:
             self._save()
             raise
-        is_old = time.monotonic() - self._saved_at >= self._checkpoint_seconds
         if self.iteration == self._iterations or self.is_stopping():
             self._save()
-        elif is_old:
+        elif self._storage.is_due(self.train_seconds):
             self._save(beside=self._is_beside)
         if self._due:
             return
@@ -458,7 +449,6 @@ class Run:
             self._storage.save_beside(self.iteration, tf.nest.map_structure(np.array, states), told)
         else:
             self._storage.save(self.iteration, states, told)
-        self._saved_at = time.monotonic()
 
     def _read_told(self, saved: checkpoint.Checkpoint) -> tuple[Timing, loops.Chunk | None]:
         """What `_save` told a checkpoint."""

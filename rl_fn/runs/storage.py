@@ -15,7 +15,10 @@ from rl_fn.runs import checkpoint, config, files, folder, stores
 from rl_fn.runs.checkpoint import Checkpoint
 from rl_fn.runs.errors import RunError, reason
 from rl_fn.runs.lock import Lock
+from rl_fn.runs.pauses import Pauses
 from rl_fn.struct import Nest
+
+CHECKPOINT_SECONDS = 20.0  # between two, unless it is said how many or writing one is slow
 
 
 class Storage:
@@ -25,13 +28,20 @@ class Storage:
       output_dir: of the run, on this machine or on an object store.
       contents: what config.json of each copy is to hold.
       steps: environment steps of an iteration.
+      checkpoint_seconds: between two checkpoints; None for `CHECKPOINT_SECONDS`, or more where writing takes too long.
 
     Raises:
       ValueError: if the folder holds another run, or what it holds cannot be read.
       OSError: if the object store cannot be read.
     """
 
-    def __init__(self, output_dir: Path, contents: Sequence[dict[str, Any]], steps: int):
+    def __init__(
+        self,
+        output_dir: Path,
+        contents: Sequence[dict[str, Any]],
+        steps: int,
+        checkpoint_seconds: float | None = None,
+    ):
         self._mirror = stores.Mirror(output_dir) if isinstance(output_dir, stores.Address) else None
         self.output_dir = self._mirror.folder if self._mirror else output_dir  # where it writes
         self._contents, self._steps = contents, steps
@@ -46,7 +56,8 @@ class Storage:
         self._is_known = False  # what is in the folder
         self._written: list[Path] = []  # by reporters
         self._is_behind = False  # whether a store could not be written the last time
-        self.save_seconds = 0.0  # that writing the newest checkpoint took
+        self._seconds, self._saved_at = checkpoint_seconds, time.monotonic()
+        self._pauses = Pauses("checkpoints", "checkpoint_seconds", checkpoint_seconds is not None, self.notes)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -146,6 +157,14 @@ class Storage:
         states = [checkpoint.restore(one, like) for one, like in zip(loaded, likes, strict=True)]
         return self.saved, states, [results[copy] for copy in range(len(likes))]
 
+    def is_due(self, train_seconds: float) -> bool:
+        """Whether the newest checkpoint is old, and there is time for another."""
+        age = time.monotonic() - self._saved_at
+        if self._seconds is not None:
+            return age >= self._seconds
+        is_saving = any(not saving.done() for saving in self._saving)
+        return age >= CHECKPOINT_SECONDS and not is_saving and self._pauses.allows(train_seconds)
+
     def save(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         """Writes checkpoints of all copies; `told` is read again by who restores them.
 
@@ -155,16 +174,13 @@ class Storage:
         """
         self.settle()
         self._save(iteration, states, told)
-
-    @property
-    def is_saving(self) -> bool:
-        """Whether what `save_beside` was given is still being written."""
-        return any(not saving.done() for saving in self._saving)
+        self._saved_at = time.monotonic()
 
     def save_beside(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         """Does as `save` in a thread: nobody may write into the states any more, and `settle` raises what it raises."""
         self.settle()
         self._saving.append(self._thread.submit(self._save, iteration, states, told))
+        self._saved_at = time.monotonic()
 
     def settle(self, patient: bool = True) -> None:
         """Waits until everything is written.
@@ -180,11 +196,12 @@ class Storage:
 
     def _save(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         metadata = [{**told, "run": folder.identity(content)} for content in self._contents]
-        lost, begin = self.lost(), time.monotonic()
+        lost = self.lost()
         try:
-            if lost:
-                self._put_back()
-            checkpoint.save_copies(self.checkpoints, iteration, states, metadata)
+            with self._pauses.timed():
+                if lost:
+                    self._put_back()
+                checkpoint.save_copies(self.checkpoints, iteration, states, metadata)
         except OSError as error:
             if not lost and self.lost():
                 return self._save(iteration, states, told)
@@ -195,7 +212,6 @@ class Storage:
             ) from error
         self.saved = iteration
         self._push(is_last=False)
-        self.save_seconds = time.monotonic() - begin
         if lost:
             raise RunError(
                 f"{lost} was deleted while the run went on: the state at {iteration * self._steps:,} steps is saved "
