@@ -3,6 +3,7 @@ and a picture of learning curves per environment.
 
     make results                                        # what has no row yet, the cheapest first
     make results ARGS="--sets c51_cartpole dqn_catch"   # these, once more
+    make results ARGS="--sets pqn_pong --seeds 1"       # with fewer seeds, where training takes hours
     make results ARGS="--page"                          # the page alone, of what was measured
 
 That takes many hours of a small machine. Each row is written when it is there, and a training that was broken off goes
@@ -31,7 +32,7 @@ ROWS, PUBLISHED = ROOT / "benchmarks" / "results" / "learning.json", ROOT / "ben
 PAGE, PICTURES = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
 README = ROOT / "README.md"
 README_ROW = re.compile(r"^(\| .+? \| .+? \| ).+?( \| `rl-fn train --hparams (\S+) .*` \|)$", re.MULTILINE)
-SEEDS = range(5)
+SEEDS = 5
 EVALUATIONS = 20
 # Environment -> the half-trained run whose steps agents learn from that step none themselves
 RECORDED = {"Pendulum-v1": ("sac_pendulum", 4_000), "CartPole-v1": ("dqn_cartpole", 8_000)}
@@ -39,10 +40,11 @@ RECORDED_STEPS = 100_000
 
 HEAD = """# Results
 
-What the named sets score: whole episodes of the last parameters without exploration, 100 for each of the seeds 0 to 4.
-IQM is the interquartile mean over seeds with its 95% bootstrap interval (Agarwal et al., 2021). Seconds are those of
-training on two cores, compilation included, of all seeds together. Published is the best score of another library,
-at its number of steps. `make results` trains what has no row yet and writes this page.
+What the named sets score: whole episodes of the last parameters without exploration, 100 for each of the seeds 0 to 4,
+or fewer seeds where it says so. IQM is the interquartile mean over seeds with its 95% bootstrap interval (Agarwal et
+al., 2021). Seconds are those of training, compilation included, of all seeds together, on one or two cores, for some
+rows with other work beside it. Published is the best score of another library, at its number of steps. `make results`
+trains what has no row yet and writes this page.
 
 """
 
@@ -51,12 +53,13 @@ def main() -> None:
     """Trains what is asked for, and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="train these, also where they have a row")
+    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="the seeds 0 to N - 1")
     parser.add_argument("--most_steps", type=float, default=float("inf"), help="leave out longer ones")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "results", help="where they are trained")
     parser.add_argument("--page", action="store_true", help="train nothing")
     arguments = parser.parse_args()
     for name in [] if arguments.page else chosen(arguments.sets, arguments.most_steps):
-        measure(name, arguments.folder / name)
+        measure(name, arguments.folder / name, range(arguments.seeds))
         write_page()
     write_page()
 
@@ -77,19 +80,19 @@ def steps_of(name: str) -> int:
     return int(sets.make(sets.find(name)).train_steps)
 
 
-def measure(name: str, folder: Path) -> None:
+def measure(name: str, folder: Path, seeds: range) -> None:
     """Trains a set over the seeds, and writes its row."""
     named, steps = sets.find(name), steps_of(name)
     data = ["--dataset", str(recorded(named.env, folder.parent))] if is_offline(name) else []
     is_compiled = named.env in envs.names("compiled")
     if is_compiled:
         folders = [folder]
-        commands = [[*command(name), "--copies", str(len(SEEDS)), "--output_dir", str(folder)]]
+        commands = [[*command(name), "--copies", str(len(seeds)), "--output_dir", str(folder)]]
     else:
-        folders = [folder / f"seed_{seed}" for seed in SEEDS]
+        folders = [folder / f"seed_{seed}" for seed in seeds]
         commands = [
             [*command(name), "--seed", str(seed), "--output_dir", str(one)]
-            for seed, one in zip(SEEDS, folders, strict=True)
+            for seed, one in zip(seeds, folders, strict=True)
         ]
     for one in commands:
         interval = ["--eval_interval", str(max(1, steps // EVALUATIONS))]
@@ -102,7 +105,7 @@ def measure(name: str, folder: Path) -> None:
         "agent": named.agent,
         "steps": summaries[0]["env_steps"],
         "returns": [summary["eval_return_mean"] for summary in summaries],
-        "seconds": round(sum(summary["train_seconds"] for summary in summaries) / (len(SEEDS) if is_compiled else 1)),
+        "seconds": round(sum(summary["train_seconds"] for summary in summaries) / (len(seeds) if is_compiled else 1)),
         "command": shown(name),
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
@@ -154,7 +157,7 @@ def shown(name: str) -> str:
             *command(name)[1:],
             *([] if named.env else ["--env", "NAME"]),
             *(data if is_offline(name) else []),
-            *(["--copies", str(len(SEEDS))] if named.env in envs.names("compiled") else []),
+            *(["--copies", str(SEEDS)] if named.env in envs.names("compiled") else []),
         ]
     )
 
@@ -231,7 +234,8 @@ def scores(row: dict[str, Any]) -> list[str]:
     iqm = statistics.of(statistics.iqm, [returns])
     low, high = statistics.interval(statistics.iqm, [returns])
     median, worst = f"{np.median(returns):.1f}", f"{returns.min():.1f}"
-    return [f"{row['steps']:,}", median, f"{iqm:.1f} ({low:.1f} to {high:.1f})", worst]
+    seeds = f" ({len(returns)} seed{'s' * (len(returns) > 1)})" if len(returns) < SEEDS else ""
+    return [f"{row['steps']:,}{seeds}", median, f"{iqm:.1f} ({low:.1f} to {high:.1f})", worst]
 
 
 def picture(env: str) -> Path:
