@@ -70,6 +70,6 @@ register(
     "pqn_pong",
     agent="pqn",
     env="ALE/Pong-v5",
-    values={**_PQN, "train_steps": 2_000_000, "num_envs": 64},
-    doc="PQN on Pong in less than two hours of one core: gradient steps on half as many examples, twice as often.",
+    values={**_PQN, "train_steps": 1_500_000, "num_envs": 64},
+    doc="PQN on Pong in one and a half hours of one core: gradient steps on half as many examples, twice as often.",
 )
