@@ -115,6 +115,19 @@ def test_bfloat16(name):
     assert_bfloat16(CASES[name].function, *CASES[name].args)
 
 
+def test_quantile_regression_can_be_differentiated_twice():
+    source = tf.constant([0.0, 3.0])
+    with tf.GradientTape() as outer:
+        outer.watch(source)
+        with tf.GradientTape() as inner:
+            inner.watch(source)
+            loss = losses.quantile_regression_loss(source, [0.25, 0.75], [0.5, -0.5, 9.0, 2.5], 1.0)
+        gradient = inner.gradient(loss, source)
+    # Errors of the first source are 0.5, -0.5, 9 and 2.5, of the second -2.5, -3.5, 6 and -0.5.
+    np.testing.assert_allclose(gradient, [-(0.25 * 2.5 - 0.75 * 0.5) / 4, -(0.75 - 0.25 * 2.5) / 4], rtol=1e-6)
+    np.testing.assert_allclose(outer.gradient(gradient, source), [(0.25 + 0.75) / 4, 0.25 / 4], rtol=1e-6)
+
+
 def test_projection_by_hand():
     project = lambda z, probs: losses.categorical_l2_project(z, probs, [0.0, 1.0, 3.0]).numpy().tolist()
     assert project([0.25, 2.0], [0.5, 0.5]) == [0.375, 0.375, 0.25]
