@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -33,9 +34,12 @@ def graph(function: Callable[..., Nest], **options: Any) -> tf.types.experimenta
 
 @functools.cache
 def _compile_something() -> None:
-    """Lets TensorFlow 2.20 say that XLA has compiled something, as it does once in a process, where nobody sees it."""
+    """Lets TensorFlow 2.20 say that XLA has compiled something, as it does once in a process, where nobody sees it.
+
+    One for TPUs compiles nothing for the host, and says nothing.
+    """
     if tf.__version__.startswith("2.20."):
-        with quiet(), tf.init_scope():
+        with quiet(), tf.init_scope(), contextlib.suppress(tf.errors.NotFoundError):
             tf.function(lambda: tf.constant(0), jit_compile=True, autograph=False)()
 
 
