@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "results", help="where they are trained")
     parser.add_argument("--page", action="store_true", help="train nothing")
     arguments = parser.parse_args()
+    if arguments.seeds < 1:
+        parser.error(f"seeds is {arguments.seeds}, expected at least 1")
     for name in [] if arguments.page else chosen(arguments.sets, arguments.most_steps):
         measure(name, arguments.folder / name, range(arguments.seeds))
         write_page()
