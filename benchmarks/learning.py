@@ -108,7 +108,7 @@ def measure(name: str, folder: Path, seeds: range) -> None:
         "steps": summaries[0]["env_steps"],
         "returns": [summary["eval_return_mean"] for summary in summaries],
         "seconds": round(sum(summary["train_seconds"] for summary in summaries) / (len(seeds) if is_compiled else 1)),
-        "command": shown(name),
+        "command": shown(name, len(seeds)),
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "curve": {"env_steps": curve.env_steps.tolist(), "returns": np.round(curve.values, 3).tolist()},
@@ -149,8 +149,8 @@ def command(name: str) -> list[str]:
     return ["rl_fn", "train", "--hparams", name]
 
 
-def shown(name: str) -> str:
-    """What people type to train a set over the seeds, without where to; NAME stands for any environment."""
+def shown(name: str, seeds: int) -> str:
+    """What people type to train a set over so many seeds, without where to; NAME stands for any environment."""
     named = sets.find(name)
     data = ["--dataset", f"runs/results/{folder_of_data(named.env)}" if named.env else "FOLDER"]
     return " ".join(
@@ -159,7 +159,7 @@ def shown(name: str) -> str:
             *command(name)[1:],
             *([] if named.env else ["--env", "NAME"]),
             *(data if is_offline(name) else []),
-            *(["--copies", str(SEEDS)] if named.env in envs.names("compiled") else []),
+            *(["--copies", str(seeds)] if named.env in envs.names("compiled") else []),
         ]
     )
 
@@ -235,9 +235,10 @@ def scores(row: dict[str, Any]) -> list[str]:
     returns = np.array(row["returns"])
     iqm = statistics.of(statistics.iqm, [returns])
     low, high = statistics.interval(statistics.iqm, [returns])
+    interval = f" ({low:.1f} to {high:.1f})" if len(returns) > 1 else ""
     median, worst = f"{np.median(returns):.1f}", f"{returns.min():.1f}"
     seeds = f" ({len(returns)} seed{'s' * (len(returns) > 1)})" if len(returns) < SEEDS else ""
-    return [f"{row['steps']:,}{seeds}", median, f"{iqm:.1f} ({low:.1f} to {high:.1f})", worst]
+    return [f"{row['steps']:,}{seeds}", median, f"{iqm:.1f}{interval}", worst]
 
 
 def picture(env: str) -> Path:

@@ -12,19 +12,18 @@ SHARE = 0.05  # of the time may go into evaluations, films and checkpoints each,
 class Pauses:
     """Pauses of one kind, which become rarer where they would take too much time.
 
-    The first is not counted: it compiles what it does.
-
     Args:
       what: they are.
       setting: that says how often they are.
       is_given: whether it does; then they are that often.
       notes: sentences that people should be told; gets one where pauses become rarer.
+      compiles: whether the first of them compiles what it does; then it is not counted.
     """
 
-    def __init__(self, what: str, setting: str, is_given: bool, notes: list[str]):
+    def __init__(self, what: str, setting: str, is_given: bool, notes: list[str], *, compiles: bool = True):
         self._is_given, self._notes = is_given, notes
         self._note = f"{what} take over {SHARE:.0%} of the time and become rarer; --{setting} says how often they are"
-        self._count, self._seconds = 0, 0.0
+        self._is_counted, self._seconds = not compiles, 0.0
 
     def allows(self, train_seconds: float) -> bool:
         """Whether there is time for one more, where training has taken so many seconds."""
@@ -39,5 +38,5 @@ class Pauses:
         """Takes the time of a pause."""
         begin = time.perf_counter()
         yield
-        self._count += 1
-        self._seconds += (time.perf_counter() - begin) * (self._count > 1)
+        self._seconds += (time.perf_counter() - begin) * self._is_counted
+        self._is_counted = True

@@ -57,7 +57,8 @@ class Storage:
         self._written: list[Path] = []  # by reporters
         self._is_behind = False  # whether a store could not be written the last time
         self._seconds, self._saved_at = checkpoint_seconds, time.monotonic()
-        self._pauses = Pauses("checkpoints", "checkpoint_seconds", checkpoint_seconds is not None, self.notes)
+        is_given = checkpoint_seconds is not None
+        self._pauses = Pauses("checkpoints", "checkpoint_seconds", is_given, self.notes, compiles=False)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -173,13 +174,13 @@ class Storage:
             everything that is known is there again. Also what was to be written beside may be told so.
         """
         self.settle()
-        self._save(iteration, states, told)
+        self._write(iteration, states, told)
         self._saved_at = time.monotonic()
 
     def save_beside(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         """Does as `save` in a thread: nobody may write into the states any more, and `settle` raises what it raises."""
         self.settle()
-        self._saving.append(self._thread.submit(self._save, iteration, states, told))
+        self._saving.append(self._thread.submit(self._write, iteration, states, told))
         self._saved_at = time.monotonic()
 
     def settle(self, patient: bool = True) -> None:
@@ -194,14 +195,17 @@ class Storage:
         while self._saving and (patient or self._saving[0].done()):
             self._saving.pop(0).result()
 
+    def _write(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
+        with self._pauses.timed():
+            self._save(iteration, states, told)
+
     def _save(self, iteration: int, states: Sequence[Nest], told: dict[str, Any]) -> None:
         metadata = [{**told, "run": folder.identity(content)} for content in self._contents]
         lost = self.lost()
         try:
-            with self._pauses.timed():
-                if lost:
-                    self._put_back()
-                checkpoint.save_copies(self.checkpoints, iteration, states, metadata)
+            if lost:
+                self._put_back()
+            checkpoint.save_copies(self.checkpoints, iteration, states, metadata)
         except OSError as error:
             if not lost and self.lost():
                 return self._save(iteration, states, told)

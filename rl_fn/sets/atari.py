@@ -40,7 +40,7 @@ register(
     doc="The Rainbow of Dopamine with its settings: C51 with prioritised replay and targets over three steps.",
 )
 
-# What Gallici et al. (2025) publish, whose games have no sticky actions; a life is an episode to them.
+# The hyper-parameters of Gallici et al. (2025), whose games have no sticky actions and end with each life.
 _PQN = {
     "train_steps": 50_000_000,
     "num_envs": 128,
@@ -61,9 +61,8 @@ register(
     "pqn_atari",
     agent="pqn",
     env="ALE/Pong-v5",
-    env_kwargs={"episodic_life": True},
     values=_PQN,
-    doc="PQN on Pong or any other Atari game, with the settings of its authors.",
+    doc="PQN on Pong or any other Atari game, with the hyper-parameters of its authors.",
 )
 
 register(
