@@ -61,7 +61,7 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
     def drawn(found: re.Match) -> str:
         tag, latex = found[1], html.unescape(found[2]).strip()
         for command, spelled in _SPELLED.items():
-            latex = re.sub(rf"{re.escape(command)}(?![a-zA-Z])", lambda _, spelled=spelled: spelled, latex)
+            latex = re.sub(rf"{re.escape(command)}(?![a-zA-Z])", spelled.replace("\\", r"\\"), latex)
         try:
             math = mathml(latex, "block" if tag == "div" else "inline")
         except Exception as error:
@@ -110,20 +110,23 @@ def scores(agent: str) -> str:
     measured = learning.read_rows()
     named = [name for name, one in sets.SETS.items() if one.agent == agent]
     named += [name for name, row in measured.items() if name not in named and row["agent"] == agent]
-    rows, pictures = [], {}
+    rows, pictures, commands = [], {}, []
     for name in named:
         env = sets.find(name).env
-        if name in measured:
+        if env and name in measured:
             cells = learning.scores(measured[name])
+            commands.append(measured[name]["command"])
             pictures[env] = f"![Learning curves in {env}](../results/{learning.picture(env).name})"
         else:
             cells = [f"{learning.steps_of(name):,}", "not measured" if env else "", "", ""]
+            commands.append(learning.shown(name, learning.SEEDS))
         rows.append([f"`{name}`", env or "any", *cells])
     head = ["set", "environment", "steps", "median", "IQM (interval)", "worst"]
-    text = "Five seeds, each with 100 whole episodes of its last parameters without exploration; [how](../results.md)."
+    text = "Five seeds unless it says fewer, each with 100 whole episodes of its last parameters without exploration; "
+    text += "[how](../results.md)."
     curves = "\n\n".join(["Curves of all agents measured there:", *pictures.values()] if pictures else [])
-    commands = "\n".join(["```text", *map(learning.shown, named), "```"])
-    return f"## Sets and scores\n\n{text}\n\n{_table(head, rows)}\n\n{commands}\n\n{curves}\n"
+    typed = "\n".join(["```text", *commands, "```"])
+    return f"## Sets and scores\n\n{text}\n\n{_table(head, rows)}\n\n{typed}\n\n{curves}\n"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
