@@ -35,6 +35,12 @@ class ControlHParams(PrioritizedReplayHParams):
     hidden_sizes: tuple[int, ...] = field((256, 256), "Widths of the hidden layers of policy and critics.")
     actor_learning_rate: Scalar = field(3e-4, "Adam's step size for the policy.", above=0.0)
     critic_learning_rate: Scalar = field(1e-3, "Adam's step size for the critics.", above=0.0)
+    noise_damping: Scalar = field(
+        1.0,
+        "How fast noise of actions in a Box returns to zero: at 1 it is Gaussian, below an Ornstein-Uhlenbeck process.",
+        low=0.0,
+        high=1.0,
+    )
 
     def make_encoder(self, spec: EnvSpec) -> networks.Encoder:
         """Makes what reads the observation; see `networks.encoder`."""
@@ -49,21 +55,45 @@ class ControlHParams(PrioritizedReplayHParams):
         num_steps = tf.cast(policy.num_updates, tf.int64) * self.schedule.steps  # which int32 may not hold
         return learning.uniform_at_first(key, spec.action_space, action, num_steps, self.learning_starts)
 
-    def make_choose(
+    def make_stochastic(
         self,
         spec: EnvSpec,
         encoder: networks.Encoder,
         actor: networks.Network,
-        act: Callable[[tf.Tensor, random.Key, bool], tf.Tensor],
-    ) -> Callable[[OffPolicyPolicy, Nest, random.Key, Mode], tf.Tensor]:
-        """Makes what chooses actions by a stochastic policy: `act` is `(outputs, key, explore) -> actions`."""
+        act: Callable[[tf.Tensor, tf.Tensor, random.Key, bool], tf.Tensor],
+        noise_size: int,
+        init_learner: Callable[[random.Key], Any],
+        gradient_step: Callable[[Any, replay.Sample, random.Key], tuple[Any, Learned]],
+        *,
+        shared: bool = True,
+    ) -> Agent:
+        """Makes the agent of a stochastic policy: `act` is `(outputs, noise, key, explore) -> actions`.
 
-        def choose(acting: OffPolicyPolicy, observation: Nest, key: random.Key, mode: Mode) -> tf.Tensor:
-            keys, (params, encoder_params) = tf.unstack(random.split(key)), acting.params
-            action = act(actor.apply(params, encoder.apply(encoder_params, observation)), keys[0], mode == "train")
-            return action if mode == "eval" else self.uniform_at_first(keys[1], spec, acting, action)
+        Each actor has noise `[noise_size]` of its own, of N(0, 1). Where `noise_damping` is below 1 it begins at zero
+        with every episode, and follows on that of the step before (Eberhard et al., 2023, "Pink noise is all you need:
+        colored noise exploration in deep reinforcement learning"). Gradient steps know nothing of it.
+        """
+        damping = tf.cast(self.noise_damping, tf.float32)
+        stddev = tf.sqrt(damping * (2 - damping))  # with which the process keeps a variance of 1
 
-        return choose
+        def init_noise(batch_size: int) -> tf.Tensor:
+            return tf.zeros([batch_size, noise_size])
+
+        def step(
+            policy: OffPolicyPolicy, noise: tf.Tensor, observation: Nest, key: random.Key, mode: Mode
+        ) -> ActorStep:
+            params, encoder_params = policy.params
+            outputs = actor.apply(params, encoder.apply(encoder_params, observation))
+            if mode == "eval":
+                return ActorStep(act(outputs, noise, key, False), noise, {})
+            noise_key, key, warm_key = tf.unstack(random.split(key, 3), num=3)
+            noise = policies.ornstein_uhlenbeck(noise_key, noise, damping=damping, stddev=stddev)
+            action = act(outputs, noise, key, True)
+            return ActorStep(self.uniform_at_first(warm_key, spec, policy, action), noise, {})
+
+        return self.make_agent_with_state(
+            self.make_replay(spec), init_learner, init_noise, step, gradient_step, shared=shared
+        )
 
     def make_agent_with_state(
         self,
@@ -110,12 +140,6 @@ class NoisyControlHParams(SoftTargetHParams):
 
     actor_learning_rate: Scalar = 1e-3
     exploration_noise: Scalar = field(0.1, "Deviation of the noise of a step, where actions are in [-1, 1].", low=0.0)
-    noise_damping: Scalar = field(
-        1.0,
-        "How fast noise returns to zero: at 1 it is Gaussian, below an Ornstein-Uhlenbeck process.",
-        low=0.0,
-        high=1.0,
-    )
 
     def make_noisy(
         self,

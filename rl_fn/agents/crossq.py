@@ -136,6 +136,7 @@ def make(
         learned = Learned({**metrics, **more, "temperature": alpha}, tf.reduce_mean(tf.abs(error), axis=-1))
         return CrossQLearner(acting, trained, log_temperature, count), learned
 
-    choose = hparams.make_choose(spec, encoder, actor, policy.act)
     # The statistics of a batch are not those of its parts.
-    return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step, shared=False)
+    return hparams.make_stochastic(
+        spec, encoder, actor, policy.act, policy.noise_size, init, gradient_step, shared=False
+    )

@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rl_fn import learning, losses, networks, optimizers, policies, random, replay, returns, updates
+from rl_fn import learning, losses, networks, policies, random, replay, returns, updates
 from rl_fn._src.shapes import sizes_of
 from rl_fn.agents.base import ActorStep, Agent, Mode
-from rl_fn.agents.groups import SequenceReplayHParams
+from rl_fn.agents.groups import LaPropHParams, SequenceReplayHParams
 from rl_fn.agents.hparams import field
 from rl_fn.learning import Learned, OffPolicyPolicy, Trained
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 
 @dataclasses.dataclass(frozen=True)
-class DreamerHParams(SequenceReplayHParams):
+class DreamerHParams(SequenceReplayHParams, LaPropHParams):
     size: str = field("0.5m", "Of the networks, in millions of parameters.", choices=tuple(networks.MODEL_SIZES))
     num_envs: int = 4
     rollout_length: int = 4
@@ -35,9 +35,8 @@ class DreamerHParams(SequenceReplayHParams):
     n_step: int = field(1, "Always 1: returns are those of imagination.", low=1, high=1)
     sequence_length: int = field(16, "Steps of a sequence.", low=1)
     sequence_period: int = field(4, "Steps between the beginnings of two sequences.", low=1)
-    learning_rate: Scalar = field(1e-3, "LaProp's step size; the paper has 4e-5 from 12m on.", above=0.0)
-    grad_clip: Scalar = field(0.3, "Norm of a gradient, relative to that of its parameter.", above=0.0)
     horizon: int = field(15, "Steps of imagination.", low=1)
+    imagine_last: int = field(0, "Steps at the end of each sequence from which it is imagined; 0 is all.", low=0)
     lambda_: Scalar = field(0.95, "Lambda of the returns.", low=0.0, high=1.0)
     entropy_cost: Scalar = field(3e-4, "Weight of the entropy bonus.", low=0.0)
     unimix: Scalar = field(0.01, "Share of the uniform in latents and discrete actions.", low=0.0, high=1.0)
@@ -50,6 +49,13 @@ class DreamerHParams(SequenceReplayHParams):
     return_range_decay: Scalar = field(0.99, "Decay of the running range of returns.", low=0.0, high=0.9999)
     num_bins: int = field(255, "Of the distributions of rewards and values, an odd number.", low=3)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.imagine_last > self.sequence_length:
+            raise ValueError(
+                f"imagine_last is {self.imagine_last}, expected at most sequence_length = {self.sequence_length}"
+            )
+
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the steps, at least `replay_capacity` of them: items are `replay.Sequence`s."""
         begin = self.num_envs * self.sequence_period
@@ -61,11 +67,6 @@ class DreamerHParams(SequenceReplayHParams):
             period=self.sequence_period,
             start_spec=tf.TensorSpec([networks.MODEL_SIZES[self.size].units]),
         )
-
-    def make_optimizer(self) -> optimizers.Optimizer:
-        """Makes the optimiser of all parameters."""
-        laprop = optimizers.flatten(optimizers.laprop(self.learning_rate))
-        return optimizers.chain(optimizers.adaptive_grad_clip(self.grad_clip), laprop)
 
 
 class ActorCritic(NamedTuple):
@@ -177,7 +178,7 @@ def critic_loss(
 def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
     """Makes a Dreamer; raises ValueError if the action space is neither Discrete nor a bounded Box."""
     model, actor_critic = make_networks(spec, hparams)
-    optimizer = hparams.make_optimizer()
+    optimizer = hparams.make_optimizer(hparams.gradient_steps)
 
     def init(key: random.Key) -> DreamerLearner:
         model_key, key = tf.unstack(random.split(key))
@@ -202,7 +203,7 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
         model_loss, metrics = learning.world_model_loss(
             model, params, remembered, steps, hparams.dynamics_cost, hparams.representation_cost
         )
-        flat = lambda leaf: tf.reshape(leaf, [-1, *leaf.shape[2:]])
+        flat = lambda leaf: tf.reshape(leaf[-hparams.imagine_last :], [-1, *leaf.shape[2:]])  # -0 is the first
         start = tf.nest.map_structure(flat, remembered.departures)
         acting = tf.nest.map_structure(tf.stop_gradient, params)
         policy = lambda features: actor_critic.policy(acting, features)

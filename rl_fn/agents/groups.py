@@ -55,8 +55,22 @@ class RMSPropHParams(HParams):
         return optimizers.flatten(optimizers.chain(optimizers.clip_by_global_norm(self.max_grad_norm), rms))
 
 
+@dataclasses.dataclass(frozen=True)
+class LaPropHParams(HParams):
+    """Of LaProp, with each parameter's gradient clipped by the parameter's norm."""
+
+    learning_rate: Scalar = field(1e-3, "LaProp's step size at the start.", above=0.0)
+    anneal_learning_rate: bool = field(False, "Whether the step size falls linearly to zero over the run.")
+    grad_clip: Scalar = field(0.3, "Norm of a gradient, relative to that of its parameter.", above=0.0)
+
+    def make_optimizer(self, steps_per_update: int = 1, num_updates: tf.Tensor | None = None) -> optimizers.Optimizer:
+        """Makes the optimiser; see `_rate` for its arguments."""
+        laprop = optimizers.laprop(_rate(self, steps_per_update, num_updates))
+        return optimizers.chain(optimizers.adaptive_grad_clip(self.grad_clip), optimizers.flatten(laprop))
+
+
 def _rate(
-    hparams: AdamHParams | RMSPropHParams, steps_per_update: int, num_updates: tf.Tensor | None
+    hparams: AdamHParams | RMSPropHParams | LaPropHParams, steps_per_update: int, num_updates: tf.Tensor | None
 ) -> Scalar | optimizers.Schedule:
     """The step size; if it is annealed it falls with each update.
 

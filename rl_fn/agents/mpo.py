@@ -126,9 +126,10 @@ def make(
         each = tf.broadcast_to(inputs, [hparams.num_samples, *inputs.shape])
         return actions, tf.transpose(values(params, each, tf.tanh(actions)))
 
-    def act(outputs: tf.Tensor, key: random.Key, explore: bool) -> tf.Tensor:
+    def act(outputs: tf.Tensor, noise: tf.Tensor, key: random.Key, explore: bool) -> tf.Tensor:
+        del key
         old = of_outputs(outputs)
-        return unit_box.to_action(tf.tanh(policies.sample(key, policies.gaussian(*old)) if explore else old.mean))
+        return unit_box.to_action(tf.tanh(old.mean + old.stddev * noise if explore else old.mean))
 
     def gradient_step(learner: MPOLearner, sample: replay.Sample, key: random.Key) -> tuple[MPOLearner, Learned]:
         (key, next_key), (target_actor, target_critic) = tf.unstack(random.split(key)), learner.target_params
@@ -157,5 +158,4 @@ def make(
         targets = updates.periodic_update(params, learner.target_params, count, hparams.target_period)
         return MPOLearner(acting, trained, targets, count), Learned(metrics | more, tf.abs(error))
 
-    choose = hparams.make_choose(spec, encoder, actor, act)
-    return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)
+    return hparams.make_stochastic(spec, encoder, actor, act, unit_box.size, init, gradient_step)

@@ -155,5 +155,4 @@ def make(
         learned = Learned({**metrics, **more, "temperature": alpha}, tf.reduce_mean(tf.abs(error), axis=-1))
         return SACLearner(acting, trained, targets, log_temperature, count), learned
 
-    choose = hparams.make_choose(spec, encoder, actor, policy.act)
-    return hparams.make_agent(hparams.make_replay(spec), init, choose, gradient_step)
+    return hparams.make_stochastic(spec, encoder, actor, policy.act, policy.noise_size, init, gradient_step)

@@ -43,6 +43,7 @@ register(
         "batch_size": 128,
         "gamma": 0.999,
         "n_step": 5,
+        "noise_damping": 0.02,  # or no actor ever reaches the top, and standing still is best
     },
     doc="SAC on MountainCarContinuous.",
 )

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from scipy import stats
 
 from rl_fn import envs, learning, loops, networks, policies, random, sets, struct
-from rl_fn.agents import crossq, ddpg, droq, mpo, redq, td3, tqc
+from rl_fn.agents import crossq, ddpg, droq, mpo, redq, sac, td3, tqc
 
 KEY = random.key(0)
 SMALL = {"train_steps": 400, "learning_starts": 16, "batch_size": 8, "num_envs": 2, "hidden_sizes": (8,)}
@@ -43,7 +43,7 @@ def test_actions_reach_all_of_a_box_of_any_widths_and_have_no_noise_in_evaluatio
         assert np.all((action >= WIDE.low) & (action <= WIDE.high))
         assert np.all(np.ptp(action, axis=0) > 0.8 * (WIDE.high - WIDE.low))
     greedy = agent.act(policy, actors, OBSERVATIONS, random.key(2), "eval")
-    again = agent.act(policy, actors + 0.7 if more else actors, OBSERVATIONS, random.key(3), "eval")
+    again = agent.act(policy, actors + 0.7, OBSERVATIONS, random.key(3), "eval")
     np.testing.assert_array_equal(greedy.action, again.action)
 
 
@@ -70,6 +70,30 @@ def test_noise_belongs_to_each_actor_and_begins_anew_with_the_episode():
     assert abs(np.corrcoef(noise[7], noise[8])[0, 1]) > 0.8  # it wanders
     assert noise[0].std() < 0.5 * noise[8].std()
     assert len(np.unique(noise[8])) == 200
+
+
+@pytest.mark.parametrize("damping", [1.0, 0.1])
+@pytest.mark.parametrize("name", ["crossq", "mpo", "sac", "tqc"])
+def test_draws_of_a_policy_follow_on_one_another_as_far_as_noise_damping_says(name, damping):
+    hparams = sets.make(sets.SETS[name], **SMALL, noise_damping=damping)
+    agent = sets.agent_module(name).make(PENDULUM.spec, hparams)
+    policy, actors = agent.init(KEY).policy._replace(num_updates=tf.constant(10_000)), agent.init_actor(2_000)
+    observation = tf.zeros([2_000, 3])
+    noise, actions = [], []
+    for step in range(60):
+        taken = agent.act(policy, actors, observation, random.key(step), "train")
+        actors = taken.actor_state
+        noise.append(actors.numpy()[:, 0])
+        actions.append(taken.action.numpy()[:, 0])
+    assert abs(np.std(noise[-1]) - 1) < 0.05
+    assert abs(np.corrcoef(noise[-2], noise[-1])[0, 1] - (1 - damping)) < 0.07
+    assert stats.spearmanr(noise[-1], actions[-1])[0] > 0.999  # the larger the draw, the larger the action
+
+
+def test_discrete_actions_have_no_such_noise():
+    env = envs.make("CartPole-v1")
+    agent = sac.make(env.spec, sac.SACHParams(**SMALL, noise_damping=0.1))
+    assert agent.init_actor(5).shape == (5, 0)
 
 
 def test_actions_are_uniform_until_learning_starts_and_never_again():

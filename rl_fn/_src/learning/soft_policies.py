@@ -21,6 +21,7 @@ class SquashedPolicy(NamedTuple):
     box: policies.UnitBox
     distribution: Callable[[tf.Tensor], policies.Distribution]  # of outputs [..., 2 A] of the policy's network
     sample: Callable[[tf.Tensor, random.Key], policies.SquashedSample]  # outputs, key to actions [..., A] in [-1, 1]
+    at: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # outputs, draws [..., A] of N(0, 1) to those they make
 
 
 class SoftPolicy(NamedTuple):
@@ -30,8 +31,9 @@ class SoftPolicy(NamedTuple):
     critic_outputs: int  # one per discrete action, or one for the action among the inputs
     critic_spec: tf.TensorSpec  # of the critics' inputs
     target_entropy: float  # the usual one
-    # (outputs [B, P], key, explore) -> actions
-    act: Callable[[tf.Tensor, random.Key, bool], tf.Tensor]
+    noise_size: int  # A of a Box; 0 of discrete actions, which no noise moves
+    # (outputs [B, P], noise [B, A], key, explore) -> actions; where it explores, noise is of N(0, 1)
+    act: Callable[[tf.Tensor, tf.Tensor, random.Key, bool], tf.Tensor]
     # (critics, inputs [N, F], outputs [N, P], alpha, key) -> losses [N], log_prob [N]: minus the entropy
     actor_loss: Callable[..., tuple[tf.Tensor, tf.Tensor]]
     # (critics, target_critics, items, inputs, next_inputs, next_outputs, alpha, key) -> errors [N, C], values
@@ -60,14 +62,21 @@ def soft_policy(agent: str, spec: EnvSpec, input_spec: tf.TensorSpec) -> SoftPol
 def squashed_policy(space: spaces.Box) -> SquashedPolicy:
     """The policy for a Box with finite bounds; raises ValueError for another."""
 
-    def distribution(outputs: tf.Tensor) -> policies.Distribution:
+    def moments(outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mean, log_stddev = tf.split(outputs, 2, axis=-1)
-        return policies.squashed_gaussian(mean, tf.exp(tf.clip_by_value(log_stddev, -20.0, 2.0)))
+        return mean, tf.exp(tf.clip_by_value(log_stddev, -20.0, 2.0))
+
+    def distribution(outputs: tf.Tensor) -> policies.Distribution:
+        return policies.squashed_gaussian(*moments(outputs))
 
     def sample(outputs: tf.Tensor, key: random.Key) -> policies.SquashedSample:
         return policies.squashed_sample(key, distribution(outputs))
 
-    return SquashedPolicy(policies.unit_box(space), distribution, sample)
+    def at(outputs: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        mean, stddev = moments(outputs)
+        return tf.tanh(mean + stddev * noise)
+
+    return SquashedPolicy(policies.unit_box(space), distribution, sample, at)
 
 
 def with_action(inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.Tensor:
@@ -76,7 +85,8 @@ def with_action(inputs: tf.Tensor, unit_action: tf.Tensor) -> tf.Tensor:
 
 
 def _discrete(num_actions: int, input_spec: tf.TensorSpec) -> SoftPolicy:
-    def act(logits, key, explore):
+    def act(logits, noise, key, explore):
+        del noise
         return random.categorical(key, logits) if explore else policies.greedy(key, logits)
 
     def actor_loss(critics, inputs, logits, alpha, key):
@@ -93,16 +103,15 @@ def _discrete(num_actions: int, input_spec: tf.TensorSpec) -> SoftPolicy:
         return error, q_tm1
 
     target_entropy = math.log(num_actions) / 2
-    return SoftPolicy(num_actions, num_actions, input_spec, target_entropy, act, actor_loss, critic_error)
+    return SoftPolicy(num_actions, num_actions, input_spec, target_entropy, 0, act, actor_loss, critic_error)
 
 
 def _box(policy: SquashedPolicy, input_spec: tf.TensorSpec) -> SoftPolicy:
     box = policy.box
 
-    def act(outputs, key, explore):
-        return box.to_action(
-            policy.sample(outputs, key).action if explore else policies.mode(policy.distribution(outputs))
-        )
+    def act(outputs, noise, key, explore):
+        del key
+        return box.to_action(policy.at(outputs, noise) if explore else policies.mode(policy.distribution(outputs)))
 
     def actor_loss(critics, inputs, outputs, alpha, key):
         drawn = policy.sample(outputs, key)
@@ -117,4 +126,4 @@ def _box(policy: SquashedPolicy, input_spec: tf.TensorSpec) -> SoftPolicy:
         return error, q_tm1
 
     critic_spec = tf.TensorSpec([input_spec.shape[0] + box.size], tf.float32)
-    return SoftPolicy(2 * box.size, 1, critic_spec, -float(box.size), act, actor_loss, critic_error)
+    return SoftPolicy(2 * box.size, 1, critic_spec, -float(box.size), box.size, act, actor_loss, critic_error)
