@@ -12,7 +12,7 @@ register(
     "cql_pendulum",
     agent="cql",
     env="Pendulum-v1",
-    values={"train_steps": 100_000},
+    values={"train_steps": 100_000, "hidden_sizes": (64, 64), "batch_size": 128},
     doc="CQL from a data set of Pendulum.",
 )
 

@@ -12,7 +12,7 @@ register(
     "iql_pendulum",
     agent="iql",
     env="Pendulum-v1",
-    values={"train_steps": 100_000},
+    values={"train_steps": 100_000, "hidden_sizes": (64, 64), "batch_size": 128},
     doc="IQL from a data set of Pendulum.",
 )
 

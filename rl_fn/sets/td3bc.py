@@ -12,6 +12,6 @@ register(
     "td3bc_pendulum",
     agent="td3bc",
     env="Pendulum-v1",
-    values={"train_steps": 100_000},
+    values={"train_steps": 100_000, "hidden_sizes": (64, 64), "batch_size": 128},
     doc="TD3+BC from a data set of Pendulum.",
 )
