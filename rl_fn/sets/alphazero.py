@@ -13,7 +13,7 @@ register(
     agent="alphazero",
     env="TicTacToe-v0",
     env_kwargs={"opening": 4},
-    values={"train_steps": 200_000, "num_simulations": 16},
+    values={"train_steps": 200_000, "num_simulations": 64},
     doc="AlphaZero on TicTacToe, against itself.",
 )
 
