@@ -36,7 +36,7 @@ class DreamerHParams(SequenceReplayHParams, LaPropHParams):
     sequence_length: int = field(16, "Steps of a sequence.", low=1)
     sequence_period: int = field(4, "Steps between the beginnings of two sequences.", low=1)
     horizon: int = field(15, "Steps of imagination.", low=1)
-    imagine_last: int = field(0, "Steps at the end of each sequence from which it is imagined; 0 is all.", low=0)
+    imagine_last: int = field(4, "Steps at the end of each sequence from which it is imagined, at most all.", low=1)
     lambda_: Scalar = field(0.95, "Lambda of the returns.", low=0.0, high=1.0)
     entropy_cost: Scalar = field(3e-4, "Weight of the entropy bonus.", low=0.0)
     unimix: Scalar = field(0.01, "Share of the uniform in latents and discrete actions.", low=0.0, high=1.0)
@@ -48,13 +48,6 @@ class DreamerHParams(SequenceReplayHParams, LaPropHParams):
     slow_value_decay: Scalar = field(0.98, "Decay of that mean.", low=0.0, high=1.0)
     return_range_decay: Scalar = field(0.99, "Decay of the running range of returns.", low=0.0, high=0.9999)
     num_bins: int = field(255, "Of the distributions of rewards and values, an odd number.", low=3)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.imagine_last > self.sequence_length:
-            raise ValueError(
-                f"imagine_last is {self.imagine_last}, expected at most sequence_length = {self.sequence_length}"
-            )
 
     def make_store(self, spec: EnvSpec) -> replay.Store:
         """Makes what keeps the steps, at least `replay_capacity` of them: items are `replay.Sequence`s."""
@@ -115,6 +108,11 @@ class DreamerLearner(NamedTuple):
     def actor_params(self) -> Nest:
         """What acts."""
         return {name: self.online.params[name] for name in ("encoder", "rssm", "actor")}
+
+
+def beginnings(departures: networks.Latent, last: int) -> networks.Latent:
+    """Where imagination begins, `[last * N, ...]`: at the last moments of N sequences `[T, N, ...]`, at most T."""
+    return tf.nest.map_structure(lambda leaf: tf.reshape(leaf[-last:], [-1, *leaf.shape[2:]]), departures)
 
 
 class ActorCriticLoss(NamedTuple):
@@ -203,8 +201,7 @@ def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
         model_loss, metrics = learning.world_model_loss(
             model, params, remembered, steps, hparams.dynamics_cost, hparams.representation_cost
         )
-        flat = lambda leaf: tf.reshape(leaf[-hparams.imagine_last :], [-1, *leaf.shape[2:]])  # -0 is the first
-        start = tf.nest.map_structure(flat, remembered.departures)
+        start = beginnings(remembered.departures, hparams.imagine_last)
         acting = tf.nest.map_structure(tf.stop_gradient, params)
         policy = lambda features: actor_critic.policy(acting, features)
         imagined = learning.imagine(model, params, policy, start, imagine_key, hparams.horizon)

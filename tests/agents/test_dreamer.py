@@ -152,6 +152,15 @@ def test_imagination_follows_the_world_model_and_lets_no_gradient_out():
     np.testing.assert_allclose(imagined.reward, losses.twohot_values(logits, model.bins), rtol=1e-4)
 
 
+@pytest.mark.parametrize(("last", "moments"), [(1, [5]), (2, [4, 5]), (6, range(6)), (9, range(6))])
+def test_imagination_begins_at_the_last_moments_of_each_sequence(last, moments):
+    times = tf.broadcast_to(tf.range(T)[:, tf.newaxis, tf.newaxis], [T, N, 3])
+    start = dreamer.beginnings(networks.Latent(times, times + 10), last)
+    assert start.deter.shape == start.stoch.shape == (len(moments) * N, 3)
+    np.testing.assert_array_equal(start.deter[:, 0], np.repeat(moments, N))
+    np.testing.assert_array_equal(start.stoch, start.deter + 10)
+
+
 def of_imagination(scale=1.0):
     hparams, _model, actor_critic, params = made(gamma=0.9)
     features = tf.constant(RNG.normal(size=(4, 5, 8 + 32)), tf.float32)
