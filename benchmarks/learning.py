@@ -35,7 +35,7 @@ README_ROW = re.compile(r"^(\| .+? \| .+? \| ).+?( \| `rl-fn train --hparams (\S
 SEEDS = 5
 EVALUATIONS = 20
 # Environment -> the half-trained run whose steps agents learn from that step none themselves
-RECORDED = {"Pendulum-v1": ("sac_pendulum", 4_000), "CartPole-v1": ("dqn_cartpole", 8_000)}
+RECORDED = {"Pendulum-v1": ("sac_pendulum", 2_500), "CartPole-v1": ("dqn_cartpole", 8_000)}
 RECORDED_STEPS = 100_000
 
 HEAD = """# Results
