@@ -31,7 +31,8 @@ class DreamerHParams(SequenceReplayHParams, LaPropHParams):
     gamma: Scalar = 0.997
     replay_capacity: int = 500_000
     batch_size: int = field(16, "Sequences per gradient step.", low=1)
-    gradient_steps: int = 2
+    gradient_steps: int = 6
+    anneal_learning_rate: bool = True
     n_step: int = field(1, "Always 1: returns are those of imagination.", low=1, high=1)
     sequence_length: int = field(16, "Steps of a sequence.", low=1)
     sequence_period: int = field(4, "Steps between the beginnings of two sequences.", low=1)
