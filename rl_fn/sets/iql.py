@@ -12,7 +12,13 @@ register(
     "iql_pendulum",
     agent="iql",
     env="Pendulum-v1",
-    values={"train_steps": 100_000, "hidden_sizes": (64, 64), "batch_size": 128},
+    values={
+        "train_steps": 100_000,
+        "hidden_sizes": (64, 64),
+        "batch_size": 128,
+        "expectile": 0.9,
+        "temperature": 10.0,  # advantages are tens here; the paper has rewards of a thousand in a whole episode
+    },
     doc="IQL from a data set of Pendulum.",
 )
 

@@ -14,7 +14,7 @@ GOOD = -150.0  # of sac_pendulum
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    main(["train", "--hparams", "sac_pendulum", "--train_steps", "4000", "--output_dir", str(folder / "run")])
+    main(["train", "--hparams", "sac_pendulum", "--train_steps", "2500", "--output_dir", str(folder / "run")])
     return folder / "data", datasets.record(folder / "run", folder / "data", steps=100_000)
 
 
