@@ -24,6 +24,8 @@ from rl_fn.struct import EnvSpec, Nest, Scalar
 
 Loss = Callable[..., Any]
 
+_SMALLEST_DUAL = 1e-8  # softplus comes to zero, by which nothing can be divided
+
 
 @dataclasses.dataclass(frozen=True)
 class MPOHParams(ControlHParams):
@@ -33,6 +35,7 @@ class MPOHParams(ControlHParams):
     epsilon_mean: Scalar = field(2.5e-3, "Bound on the divergence of a step by the means, per dimension.", above=0.0)
     epsilon_stddev: Scalar = field(1e-4, "Bound on that by the deviations, per dimension.", above=0.0)
     dual_learning_rate: Scalar = field(1e-2, "Adam's step size for temperature and multipliers.", above=0.0)
+    max_grad_norm: Scalar = field(40.0, "Global norm to which the policy's gradients are clipped.", above=0.0)
     initial_temperature: Scalar = field(1.0, "Of the reweighting, at the start.", above=0.0)
     initial_multiplier: Scalar = field(10.0, "Of the divergences, at the start.", above=0.0)
     min_stddev: Scalar = field(0.05, "The smallest deviation of the policy, before the tanh.", above=0.0)
@@ -46,7 +49,7 @@ class Duals(NamedTuple):
 
 
 class MPOLearner(NamedTuple):
-    actor: Trained  # {"policy", "duals"}: of these the logarithms
+    actor: Trained  # {"policy", "duals"}: of these what softplus makes positive
     critic: Trained
     target_params: tuple[Nest, Nest]  # of policy and critic
     gradient_steps: tf.Tensor  # int32[]
@@ -59,6 +62,11 @@ class MPOLearner(NamedTuple):
 class Gaussian(NamedTuple):
     mean: tf.Tensor
     stddev: tf.Tensor
+
+
+def positive(learned: Duals) -> Duals:
+    """The duals of what is learned in their place, by softplus: they rise no faster than that does."""
+    return Duals(*(tf.nn.softplus(dual) + _SMALLEST_DUAL for dual in learned))
 
 
 def critic_loss(q_tm1: tf.Tensor, q_t: tf.Tensor, sample: replay.Sample) -> tuple[tf.Tensor, tf.Tensor]:
@@ -102,6 +110,7 @@ def make(
     critic_optimizer = optimizers.adam(hparams.critic_learning_rate)
     rates = {"policy": hparams.actor_learning_rate, "duals": hparams.dual_learning_rate}
     adams = {part: optimizers.adam(rate) for part, rate in rates.items()}
+    adams["policy"] = optimizers.chain(optimizers.clip_by_global_norm(hparams.max_grad_norm), adams["policy"])
     actor_optimizer = optimizers.partition(adams, {part: part for part in rates})
 
     def init(key: random.Key) -> MPOLearner:
@@ -109,7 +118,7 @@ def make(
         spec = tf.TensorSpec([encoder.spec.shape[0] + unit_box.size], tf.float32)
         params = actor.init(actor_key, encoder.spec), init_critics(encoder, critic, spec, critic_key)
         starts = hparams.initial_temperature, *[tf.fill([unit_box.size], hparams.initial_multiplier)] * 2
-        duals = Duals(*(tf.math.log(tf.cast(start, tf.float32)) for start in starts))
+        duals = Duals(*(_softplus_inverse(tf.cast(start, tf.float32)) for start in starts))
         learned = learning.init_trained({"policy": params[0], "duals": duals}, actor_optimizer)
         return MPOLearner(learned, learning.init_trained(params[1], critic_optimizer), params, tf.constant(0))
 
@@ -147,7 +156,7 @@ def make(
         actions, q = drawn(trained.params, old, inputs, key)
 
         def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
-            duals = Duals(*(tf.exp(dual) for dual in params["duals"]))
+            duals = positive(params["duals"])
             new = of_outputs(actor.apply(params["policy"], inputs))
             *parts, _ = actor_loss(old, new, actions, q, duals, hparams)
             more = {"actor_loss": tf.reduce_mean(parts[0]), "temperature": duals.temperature}
@@ -159,3 +168,7 @@ def make(
         return MPOLearner(acting, trained, targets, count), Learned(metrics | more, tf.abs(error))
 
     return hparams.make_stochastic(spec, encoder, actor, act, unit_box.size, init, gradient_step)
+
+
+def _softplus_inverse(x: tf.Tensor) -> tf.Tensor:
+    return x + tf.math.log(-tf.math.expm1(-x))

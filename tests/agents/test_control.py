@@ -226,6 +226,17 @@ def test_the_multipliers_of_mpo_rise_above_their_bounds_and_fall_below():
         np.testing.assert_array_equal(np.sign([gradient.mean, gradient.stddev]), [[sign], [sign]])
 
 
+def test_the_duals_of_mpo_begin_where_they_are_told_to_stay_positive_and_rise_no_faster_than_what_is_learned():
+    hparams = mpo.MPOHParams(**SMALL, initial_temperature=0.5, initial_multiplier=1_000.0)
+    learned = mpo.make(PENDULUM.spec, hparams).init(KEY).learner.actor.params["duals"]
+    duals = mpo.positive(learned)
+    np.testing.assert_allclose(duals.temperature, 0.5, rtol=1e-5)
+    np.testing.assert_allclose([duals.mean, duals.stddev], [[1_000.0]] * 2, rtol=1e-5)
+    up, down = (mpo.positive(tf.nest.map_structure(lambda leaf, by=by: leaf + by, learned)) for by in (200.0, -2_000.0))
+    np.testing.assert_allclose(up.mean, [1_200.0], rtol=1e-5)
+    assert min(down.temperature, down.mean[0], down.stddev[0]) > 0
+
+
 def test_the_policy_of_mpo_stays_within_its_bounds_of_the_target():
     env = envs.make("QuadraticReward")
     hparams = mpo.MPOHParams(**{**SMALL, "batch_size": 32}, epsilon_mean=1e-3, target_period=20, num_samples=10)
