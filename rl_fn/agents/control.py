@@ -10,7 +10,8 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import learning, networks, policies, random, replay
-from rl_fn.agents.base import ActorStep, Agent, Mode
+from rl_fn._src.shapes import sizes_of
+from rl_fn.agents.base import ActorStep, Agent, Mode, stateless
 from rl_fn.agents.groups import PrioritizedReplayHParams
 from rl_fn.agents.hparams import field
 from rl_fn.learning import Learned, OffPolicyPolicy
@@ -75,24 +76,26 @@ class ControlHParams(PrioritizedReplayHParams):
         """
         damping = tf.cast(self.noise_damping, tf.float32)
         stddev = tf.sqrt(damping * (2 - damping))  # with which the process keeps a variance of 1
+        # A number that says that nothing follows needs no state; of a tensor that is not known yet.
+        follows = noise_size > 0 and (tf.is_tensor(self.noise_damping) or self.noise_damping != 1)
 
         def init_noise(batch_size: int) -> tf.Tensor:
             return tf.zeros([batch_size, noise_size])
 
-        def step(
-            policy: OffPolicyPolicy, noise: tf.Tensor, observation: Nest, key: random.Key, mode: Mode
-        ) -> ActorStep:
+        def step(policy: OffPolicyPolicy, before: Nest, observation: Nest, key: random.Key, mode: Mode) -> ActorStep:
             params, encoder_params = policy.params
             outputs = actor.apply(params, encoder.apply(encoder_params, observation))
+            noise = before if follows else init_noise(sizes_of(outputs)[0])
             if mode == "eval":
-                return ActorStep(act(outputs, noise, key, False), noise, {})
+                return ActorStep(act(outputs, noise, key, False), before, {})
             noise_key, key, warm_key = tf.unstack(random.split(key, 3), num=3)
             noise = policies.ornstein_uhlenbeck(noise_key, noise, damping=damping, stddev=stddev)
-            action = act(outputs, noise, key, True)
-            return ActorStep(self.uniform_at_first(warm_key, spec, policy, action), noise, {})
+            action = self.uniform_at_first(warm_key, spec, policy, act(outputs, noise, key, True))
+            return ActorStep(action, noise if follows else before, {})
 
+        init_actor = init_noise if follows else stateless
         return self.make_agent_with_state(
-            self.make_replay(spec), init_learner, init_noise, step, gradient_step, shared=shared
+            self.make_replay(spec), init_learner, init_actor, step, gradient_step, shared=shared
         )
 
     def make_agent_with_state(

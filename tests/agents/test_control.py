@@ -43,7 +43,7 @@ def test_actions_reach_all_of_a_box_of_any_widths_and_have_no_noise_in_evaluatio
         assert np.all((action >= WIDE.low) & (action <= WIDE.high))
         assert np.all(np.ptp(action, axis=0) > 0.8 * (WIDE.high - WIDE.low))
     greedy = agent.act(policy, actors, OBSERVATIONS, random.key(2), "eval")
-    again = agent.act(policy, actors + 0.7, OBSERVATIONS, random.key(3), "eval")
+    again = agent.act(policy, actors + 0.7 if more else actors, OBSERVATIONS, random.key(3), "eval")
     np.testing.assert_array_equal(greedy.action, again.action)
 
 
@@ -79,21 +79,23 @@ def test_draws_of_a_policy_follow_on_one_another_as_far_as_noise_damping_says(na
     agent = sets.agent_module(name).make(PENDULUM.spec, hparams)
     policy, actors = agent.init(KEY).policy._replace(num_updates=tf.constant(10_000)), agent.init_actor(2_000)
     observation = tf.zeros([2_000, 3])
-    noise, actions = [], []
+    actions = []
     for step in range(60):
         taken = agent.act(policy, actors, observation, random.key(step), "train")
         actors = taken.actor_state
-        noise.append(actors.numpy()[:, 0])
         actions.append(taken.action.numpy()[:, 0])
-    assert abs(np.std(noise[-1]) - 1) < 0.05
-    assert abs(np.corrcoef(noise[-2], noise[-1])[0, 1] - (1 - damping)) < 0.07
-    assert stats.spearmanr(noise[-1], actions[-1])[0] > 0.999  # the larger the draw, the larger the action
+    assert abs(stats.spearmanr(actions[-2], actions[-1])[0] - (1 - damping)) < 0.08
+    if damping < 1:
+        assert abs(np.std(actors) - 1) < 0.05
+        assert stats.spearmanr(actors[:, 0], actions[-1])[0] > 0.999  # the larger the draw, the larger the action
+    else:
+        assert actors == ()
 
 
 def test_discrete_actions_have_no_such_noise():
     env = envs.make("CartPole-v1")
     agent = sac.make(env.spec, sac.SACHParams(**SMALL, noise_damping=0.1))
-    assert agent.init_actor(5).shape == (5, 0)
+    assert agent.init_actor(5) == ()
 
 
 def test_actions_are_uniform_until_learning_starts_and_never_again():
