@@ -26,6 +26,7 @@ from rl_fn.struct import EnvSpec, Scalar, Transition
 class CQLHParams(OfflineHParams, sac.SACHParams):
     actor_learning_rate: Scalar = 1e-4
     critic_learning_rate: Scalar = 3e-4
+    noise_damping: Scalar = field(1.0, "Always 1: nobody acts while it learns.", low=1.0, high=1.0)
     conservatism: Scalar = field(5.0, "Alpha: the weight of the regulariser.", low=0.0)
     num_sampled: int = field(10, "Actions of a Box that are drawn for it, uniformly and by the policy each.", low=1)
 

@@ -18,6 +18,8 @@ from rl_fn.struct import EnvSpec, Scalar, Transition
 class TD3BCHParams(OfflineHParams, td3.TD3HParams):
     actor_learning_rate: Scalar = 3e-4
     critic_learning_rate: Scalar = 3e-4
+    noise_damping: Scalar = field(1.0, "Always 1: nobody acts while it learns.", low=1.0, high=1.0)
+    exploration_noise: Scalar = field(0.0, "Always 0: nobody acts while it learns.", low=0.0, high=0.0)
     value_weight: Scalar = field(2.5, "Alpha: the weight of the values beside that of the data's actions.", above=0.0)
 
 

@@ -6,9 +6,9 @@ folder/saved_model/       TensorFlow: acting, for a batch of any size
     example.npz           observations as inputs, and the actions that the agent chose for them
     export.json           the names, shapes and dtypes of all inputs and outputs
 
-Acting is without exploration. A recurrent policy takes what it remembers as further inputs `actor_state...`, and gives
-what it is to be given at the next step as outputs of the same names; an episode begins with `initial_...` of the
-example.
+Acting is without exploration, and knows nothing of noise that follows on that of the step before. A recurrent policy
+takes what it remembers as further inputs `actor_state...`, and gives what it is to be given at the next step as
+outputs of the same names; an episode begins with `initial_...` of the example.
 """
 
 from __future__ import annotations
@@ -100,16 +100,37 @@ def acting_of(loaded: Loaded, params: Callable[[], Nest]) -> Acting:
         raise ValueError(
             f"names of {loaded.env.spec.name}'s observations differ only in what is no letter: {list(named)}"
         )
+    states = {_variable(path): leaf for path, leaf in struct.named_leaves({"actor_state": initial})}
 
-    def function(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+    def whole(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         given = tf.nest.pack_sequence_as(inputs, [tensors[name] for name in named])
         # What is random breaks ties only, and a fixed key lets compilers work it out beforehand.
         acted = agent.act(params(), given["actor_state"], given["observation"], random.key(0), "eval")
         outputs = {"action": acted.action, "actor_state": acted.actor_state}
-        return {_variable(path): tf.identity(leaf) for path, leaf in struct.named_leaves(outputs)}
+        return {_variable(path): leaf for path, leaf in struct.named_leaves(outputs)}
 
-    states = {_variable(path): leaf for path, leaf in struct.named_leaves({"actor_state": initial})}
-    return Acting(function, named, states)
+    held = _passed_on(whole, named, list(states))
+
+    def function(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        size = tf.shape(next(iter(tensors.values())))[0]
+        outputs = whole(**tensors, **{name: tf.repeat(states[name], size, axis=0) for name in held})
+        return {name: tf.identity(leaf) for name, leaf in outputs.items() if name not in held}
+
+    kept = lambda leaves: {name: leaf for name, leaf in leaves.items() if name not in held}
+    return Acting(function, kept(named), kept(states))
+
+
+def _passed_on(acting: Callable[..., Nest], inputs: dict[str, tf.TensorSpec], names: list[str]) -> set[str]:
+    """Which of the names come out as they went in, and so always are what they began as: the noise of exploration."""
+    found: set[str] = set()
+
+    def tell(**tensors: tf.Tensor) -> None:
+        outputs = acting(**tensors)
+        found.update(name for name in names if outputs[name] is tensors[name])
+
+    ahead = {name: tf.TensorSpec([None, *spec.shape], spec.dtype) for name, spec in inputs.items()}
+    tf.function(tell, autograph=False).get_concrete_function(**ahead)
+    return found
 
 
 def _tflite(module: tf.Module, acting: Acting) -> bytes:

@@ -105,14 +105,16 @@ def parse(text: str, hparams: HParams, fixed: Iterable[str] = ()) -> Space:
             raise ValueError(f"cannot read {part!r} in space, expected {_FORMS}")
         if name not in fields:
             raise ValueError(naming.unknown("hyper-parameter in space", name, fields))
-        for reason in filter(None, [NEVER.get(name), "it is given a value" if name in fixed else None]):
+        allowed = fields[name]
+        only = f"it is always {allowed.low:g}" if allowed.low == allowed.high else None
+        for reason in filter(None, [NEVER.get(name), only, "it is given a value" if name in fixed else None]):
             raise ValueError(f"{name} cannot be searched: {reason}")
         if name in found:
             raise ValueError(f"{name} is twice in space")
-        given = _read(name, told, fields[name]) if equals else fields[name].search
+        given = _read(name, told, allowed) if equals else allowed.search
         if given is None:
             raise ValueError(f"{name} has no usual range, expected {_FORMS}")
-        found[name] = _dimension(fields[name], given)
+        found[name] = _dimension(allowed, given)
     return tuple(found.values())
 
 

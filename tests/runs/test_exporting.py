@@ -51,6 +51,20 @@ def test_the_example_is_what_the_agent_itself_does(recurrent):
     np.testing.assert_array_equal(example["initial_actor_state_1"], np.zeros([1, 8]))
 
 
+@pytest.mark.parametrize(("agent", "values"), [("ddpg", {}), ("sac", {"noise_damping": 0.1}), ("sac", {})])
+def test_noise_of_exploration_is_no_input(agent, values, tmp_path):
+    loaded = learned(agent, "Pendulum-v1", **values)
+    export(loaded, tmp_path, forms=("saved_model",))
+    example = dict(np.load(tmp_path / "example.npz"))
+    assert set(example) == {"observation", "expected_action"}
+    described = json.loads((tmp_path / "export.json").read_text())
+    assert ([one["name"] for one in described["inputs"]], described["outputs"]) == (["observation"], ["action"])
+    serve = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
+    acted = serve(observation=tf.constant(example["observation"][:7]))
+    assert set(acted) == {"action"}
+    np.testing.assert_allclose(acted["action"], loaded.policy.act(example["observation"][:7]), atol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory):
     """An agent whose step has captured a tensor, exported."""

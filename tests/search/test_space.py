@@ -35,6 +35,9 @@ def test_numbers_that_need_no_program_are_searched_by_themselves():
     assert [one.name for one in space.parse("", DQN)] == found
     assert "gamma" not in [one.name for one in space.parse("usual", DQN, fixed=["gamma"])]
     assert space.parse("usual,gamma=[0.9,0.99]", DQN)[-1].range == Choices((0.9, 0.99))
+    offline = [one.name for one in space.parse("usual", sets.make(sets.find("td3bc_pendulum")))]
+    assert "actor_learning_rate" in offline
+    assert "exploration_noise" not in offline  # since nobody explores
     noisy = sets.make(sets.find("noisy_dqn_cartpole"))  # whose epsilon is 0, which no logarithm has
     assert "epsilon_final" not in [one.name for one in space.parse("usual", noisy)]
 
@@ -72,6 +75,9 @@ def test_what_cannot_be_is_refused_by_name(text, said):
     assert said in str(error.value)
     with pytest.raises(ValueError, match="gamma cannot be searched: it is given a value"):
         space.parse("gamma", DQN, fixed=["gamma"])
+    for name in ("td3bc_pendulum", "cql_pendulum"):
+        with pytest.raises(ValueError, match="noise_damping cannot be searched: it is always 1"):
+            space.parse("noise_damping", sets.make(sets.find(name)))
 
 
 def test_a_grid_has_all_combinations_those_of_a_program_together():
