@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -92,6 +94,24 @@ def test_rmsprop_with_epsilon_outside_the_root():
     optimizer = optimizers.rmsprop(0.1, decay=0.9, epsilon=0.5, epsilon_inside_sqrt=False)
     updates, _ = optimizer.update(tf.constant([2.0]), optimizer.init(tf.zeros(1)), None)
     np.testing.assert_allclose(updates, [-0.1 * 2 / (np.sqrt(0.1 * 4) + 0.5)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (3, 40), (4, 3, 16), (40, 3), (0, 40)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_the_norm_is_of_all_elements(shape, dtype):
+    matrix = tf.cast(tf.reshape(tf.range(math.prod(shape)) - 7, shape), dtype)
+    expected = np.sqrt(np.sum(np.square(matrix.numpy().astype(np.float64))) + 9)
+    norm = tf.function(optimizers.global_norm, jit_compile=True)
+    for found in (optimizers.global_norm([matrix, tf.constant(3.0, dtype)]), norm([matrix, tf.constant(3.0, dtype)])):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(float(found), expected, rtol=0.02 if dtype == "bfloat16" else 1e-6)
+
+
+def test_a_norm_of_what_is_not_finite_is_not_finite():
+    for broken in (np.inf, np.nan):
+        matrix = np.ones([20, 20], np.float32)
+        matrix[3, 7] = broken
+        assert not np.isfinite(optimizers.global_norm(tf.constant(matrix)))
 
 
 @pytest.mark.parametrize("large", [1 << 14, 10, 2])  # elements: none of the parameters is larger, one, or all

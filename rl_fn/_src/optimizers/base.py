@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 import tensorflow as tf
 
 from rl_fn._src import scalars
+from rl_fn._src.xla.sums import sum_of_squares
 from rl_fn.struct import Nest, Scalar
 
 Schedule: TypeAlias = Callable[[tf.Tensor], tf.Tensor]  # from the number of steps taken, int32[], to float32[]
@@ -38,7 +39,7 @@ def global_norm(nest: Nest) -> tf.Tensor:
     if not leaves:
         return tf.zeros([])
     widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: dtype.size)
-    return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(leaf, widest))) for leaf in leaves]))
+    return tf.sqrt(tf.add_n([sum_of_squares(tf.cast(leaf, widest)) for leaf in leaves]))
 
 
 def chain(*optimizers: Optimizer) -> Optimizer:
