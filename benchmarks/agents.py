@@ -84,6 +84,7 @@ def in_turns(case: Case, pairs: int, scale: float) -> dict[str, Any]:
         for _ in range(pairs):
             for name, side in sides.items():
                 speeds[name].append(steps / side.run(iterations))
+        memory = {name: side.memory() for name, side in sides.items()}
         returns = {name: round(side.evaluate(), 1) for name, side in sides.items()}
     finally:
         for side in sides.values():
@@ -99,6 +100,7 @@ def in_turns(case: Case, pairs: int, scale: float) -> dict[str, Any]:
         "returns": returns,
         "learned": {name: value >= case.learned for name, value in returns.items()},
         "first_update": {name: side.first_update for name, side in sides.items()},
+        "memory": memory,
         "versions": {name: side.versions for name, side in sides.items()},
         "rows": rows,
     }

@@ -119,10 +119,21 @@ _DQN_CARTPOLE = Case(
     "dqn",
     "CartPole-v1",
     _DQN,
-    {"rejax": 1.8, "sb3": 15.0},
+    {"rejax": 2.5, "sb3": 15.0},
     iterations=15_000,
     learned=150.0,
     unequal={"rejax": _REJAX_DQN, "sb3": _SB3_DQN},
+)
+
+_SAC_PENDULUM = Case(
+    "sac_pendulum",
+    "sac",
+    "Pendulum-v1",
+    _SAC,
+    {"rejax": 1.2, "sbx": 1.5, "sb3": 3.0},
+    iterations=5_000,
+    learned=-600.0,
+    unequal={"rejax": _REJAX_SAC, "sbx": _SBX, "sb3": _SBX},
 )
 
 
@@ -133,16 +144,16 @@ def _distributional(algorithm: str, targets: dict[str, float], **more: Any) -> C
 
 
 _ALL = (
-    _ppo(4, 1.2, iterations=1_000),
-    _ppo(64, 1.5, iterations=200),
-    _ppo(1024, 1.5, iterations=25),
-    _ppo(4, 1.3, iterations=1_000, name="ppo_cartpole_4_copies_8", copies=8),
+    _ppo(4, 1.9, iterations=1_000),
+    _ppo(64, 2.3, iterations=200),
+    _ppo(1024, 2.3, iterations=25),
+    _ppo(4, 2.0, iterations=1_000, name="ppo_cartpole_4_copies_8", copies=8),
     Case(
         "ppo_breakout_64",
         "ppo",
         "MinAtar/Breakout",
         {**_PPO, "num_envs": 64, "num_minibatches": 8, "hidden_sizes": (256, 256), "activation": "relu"},
-        {"rejax": 1.2},
+        {"rejax": 1.15},
         iterations=25,
         learned=1.0,
         unequal=_REJAX_PPO,
@@ -161,16 +172,7 @@ _ALL = (
         unequal={"rejax": f"{_REJAX_A2C}; {_REJAX_PPO['rejax']}"},
     ),
     _ppo(8, 20.0, iterations=160, rival="sb3"),
-    Case(
-        "sac_pendulum",
-        "sac",
-        "Pendulum-v1",
-        _SAC,
-        {"rejax": 1.3, "sbx": 2.0, "sb3": 3.0},
-        iterations=5_000,
-        learned=-600.0,
-        unequal={"rejax": _REJAX_SAC, "sbx": _SBX, "sb3": _SBX},
-    ),
+    _SAC_PENDULUM,
     Case(
         "td3_pendulum",
         "td3",
@@ -191,8 +193,9 @@ _ALL = (
         learned=150.0,
         on_host=True,
     ),
-    _ppo(4, 1.0, iterations=0, name="first_update_ppo", cold=True),
-    dataclasses.replace(_DQN_CARTPOLE, name="first_update_dqn", targets={"rejax": 1.0}, iterations=0, cold=True),
+    _ppo(4, 1.25, iterations=0, name="first_update_ppo", cold=True),
+    dataclasses.replace(_DQN_CARTPOLE, name="first_update_dqn", targets={"rejax": 1.25}, iterations=0, cold=True),
+    dataclasses.replace(_SAC_PENDULUM, name="first_update_sac", targets={"rejax": 1.25}, iterations=0, cold=True),
 )
 CASES = {case.name: case for case in _ALL}
 

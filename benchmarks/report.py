@@ -23,6 +23,10 @@ FIGURES = """
 
 {cold}
 
+## Peak memory
+
+{memory}
+
 ## The machine's limits
 
 {limits}
@@ -148,6 +152,18 @@ def cold_table(results: dict[str, Any]) -> str:
     return table(["case", "against", "counted", "rl_fn, s", "theirs, s", "theirs / ours", "target"], rows)
 
 
+def memory_table(results: dict[str, Any]) -> str:
+    """The peaks of the processes that trained, and what of them came after the imports."""
+    rows = []
+    for name, case in results.items():
+        for rival in rivals(case) if "memory" in case else ():
+            ours, theirs = case["memory"]["rl_fn"], case["memory"][rival]
+            pairs = [(ours[kind], theirs[kind]) for kind in ("whole", "above_imports")]
+            rows.append([name, NAMES[rival], *(f"{value:,.0f}" for pair in pairs for value in pair)])
+    head = ["case", "against", "rl_fn, MB", "theirs, MB", "rl_fn, above the imports", "theirs, above the imports"]
+    return table(head, rows)
+
+
 def versions_text(results: dict[str, Any]) -> str:
     """Machines and packages."""
     lines = set()
@@ -173,6 +189,7 @@ def figures_text(results: dict[str, Any]) -> str:
     return FIGURES.format(
         speed=speed_table(cases),
         cold=cold_table(cases),
+        memory=memory_table(cases),
         limits=limits_text(results["limits"]) if "limits" in results else "Not measured yet.",
         settings="\n".join(f"- {name}: {settings_text(case)}" for name, case in cases.items()),
         unequal="\n".join(sorted(unequal)),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ def serve(make: Callable[[Case], Side], packages: tuple[str, ...]) -> None:
         answers.flush()
 
     case = find(sys.argv[1])
+    imported = _peak_megabytes()
     begin = time.perf_counter()
     side = make(case)
     side.run(case.first_iterations)
@@ -62,8 +64,16 @@ def serve(make: Callable[[Case], Side], packages: tuple[str, ...]) -> None:
             answer(seconds=time.perf_counter() - begin)
         elif command["do"] == "settle":
             answer(chosen=side.settle(command["iterations"]))
+        elif command["do"] == "memory":
+            answer(whole=_peak_megabytes(), above_imports=_peak_megabytes() - imported)
         else:
             answer(episode_return=side.evaluate(EPISODES))
+
+
+def _peak_megabytes() -> float:
+    """The most that this process has had in memory so far, in 10^6 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 class Process:
@@ -99,6 +109,10 @@ class Process:
     def evaluate(self) -> float:
         """The mean return of an evaluation."""
         return self._ask(do="evaluate")["episode_return"]
+
+    def memory(self) -> dict[str, float]:
+        """Its peak so far in megabytes, and what of that came after the imports."""
+        return self._ask(do="memory")
 
     def close(self) -> None:
         """Ends the process."""

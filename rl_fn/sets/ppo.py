@@ -22,14 +22,16 @@ register(
     agent="ppo",
     env="Pendulum-v1",
     values={
-        "train_steps": 300_000,
+        "train_steps": 100_000,
         "num_envs": 4,
         "rollout_length": 1_024,
-        "num_epochs": 10,
+        "num_epochs": 20,
         "num_minibatches": 64,
         "gamma": 0.9,
+        "gae_lambda": 0.9,
         "learning_rate": 1e-3,
         "entropy_cost": 0.0,
+        "initial_stddev": 1.0,
     },
     doc="PPO on Pendulum: Gaussian actions.",
 )
