@@ -133,6 +133,7 @@ register(
     values={
         "train_steps": 300_000,
         "num_envs": 16,
+        "num_epochs": 8,
         "gae_lambda": 0.94,
         "learning_rate": 1e-3,
         "entropy_cost": 0.0,
