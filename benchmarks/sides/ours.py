@@ -38,7 +38,7 @@ def agent_of(case: Case, env: Any) -> tuple[Any, Any]:
         learned += ["temperature"] if case.algorithm == "sac" else []
         more = {f"{name}_learning_rate": rate for name in learned}
         settings.pop("activation")
-    values = sets.make(sets.find(case.algorithm), **settings, **more)
+    values = sets.hparams_struct(case.algorithm)(**settings, **more)  # the sets normalise, which the others do not
     return sets.agent_module(case.algorithm).make(env.spec, values), values
 
 
