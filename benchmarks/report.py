@@ -59,7 +59,7 @@ def ratio_text(row: dict[str, Any]) -> str:
 
 def verdict(row: dict[str, Any]) -> str:
     """The target, and whether it is reached."""
-    return f"{row['target']:.1f}, {'reached' if row['median'] >= row['target'] else 'missed'}"
+    return f"{row['target']:g}, {'reached' if row['median'] >= row['target'] else 'missed'}"
 
 
 def settings_text(case: dict[str, Any]) -> str:
