@@ -166,14 +166,15 @@ def memory_table(results: dict[str, Any]) -> str:
 
 def versions_text(results: dict[str, Any]) -> str:
     """Machines and packages."""
-    lines = set()
+    lines, machines = set(), dict[str, list[str]]()
     for name, case in results.items():
-        lines.add("- {cpu}, {cores} cores, Python {python}".format(**case["machine"]))
+        machines.setdefault("{cpu}, {cores} cores, Python {python}".format(**case["machine"]), []).append(name)
         for side, versions in case.get("versions", {}).items():
             lines.add(f"- {NAMES[side]}'s side: " + ", ".join(f"{name} {value}" for name, value in versions.items()))
         for side, what in case.get("chosen", {}).items():
             chosen = ", ".join(f"{value} {key}" for key, value in what.items())
             lines.add(f"- {NAMES[side]} in {name}, chosen by speed: {chosen}")
+    lines |= {f"- {machine}: {', '.join(names)}" for machine, names in machines.items()}
     return "\n".join(sorted(lines))
 
 
