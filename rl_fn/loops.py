@@ -7,6 +7,10 @@ In compiled environments, acting, stepping and learning are one program:
     for chunk in train(compiled, iterations):
         print(chunk.iteration, chunk.metrics, chunk.episodes.episode_return)
 
+Many copies run side by side, a share of them on each core:
+
+    compiled = compile_copies(step, struct.stack([init_state(agent, env, random.key(seed)) for seed in range(8)]))
+
 Host environments are stepped in Python, between acting and learning:
 
     compiled = compile(host_step(agent), init_host_state(agent, key))
@@ -37,7 +41,7 @@ How many environments, how long a rollout and how far behind the acting policy i
 """
 
 from rl_fn._src.loops.chunks import Chunk, EpisodeMeans, StepReport, Stop, Stopped, summarize
-from rl_fn._src.loops.compile import Compiled, Running, compile, lower, vectorize
+from rl_fn._src.loops.compile import Compiled, Held, Running, compile, lower, vectorize
 from rl_fn._src.loops.evaluate import MAX_STEPS, Evaluation, evaluate, host_evaluate
 from rl_fn._src.loops.finite import NonFiniteError, nonfinite
 from rl_fn._src.loops.host_actors import HostActors, HostPlayer
@@ -54,6 +58,7 @@ from rl_fn._src.loops.learners import (
 from rl_fn._src.loops.lockstep import Came, Lockstep, OnDevice, Peer, PeerLost, SharedStep, spec_of
 from rl_fn._src.loops.offline import OfflineState, init_offline_state, offline_step
 from rl_fn._src.loops.rollout import ActorsState, Episodes, act_and_step, init_actors, rollout
+from rl_fn._src.loops.shares import Shares, compile_copies
 from rl_fn._src.loops.stateful import StatefulAgent
 from rl_fn._src.loops.train_step import TrainState, init_state, train, train_step
 from rl_fn._src.scan import scan
@@ -67,6 +72,7 @@ __all__ = [
     "EpisodeMeans",
     "Episodes",
     "Evaluation",
+    "Held",
     "HostActors",
     "HostPlayer",
     "HostState",
@@ -81,6 +87,7 @@ __all__ = [
     "PeerLost",
     "Running",
     "SharedStep",
+    "Shares",
     "StatefulAgent",
     "StepReport",
     "Stop",
@@ -88,6 +95,7 @@ __all__ = [
     "TrainState",
     "act_and_step",
     "compile",
+    "compile_copies",
     "evaluate",
     "host_evaluate",
     "host_step",

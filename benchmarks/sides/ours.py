@@ -53,7 +53,7 @@ class Compiled:
         step = loops.train_step(self._agent, self._env)
         states = [loops.init_state(self._agent, self._env, random.key(seed)) for seed in range(case.copies)]
         if self._copies > 1:
-            self._compiled = loops.compile(loops.vectorize(step), struct.stack(states))
+            self._compiled = loops.compile_copies(step, struct.stack(states))
         else:
             self._compiled = loops.compile(step, states[0])
 

@@ -72,7 +72,7 @@ def train(
             refuse("train needs --hparams NAME, the set of hyper-parameters; rl-fn list shows what there is")
         if config is None and not flags.get("imports"):
             sets.find(flags["hparams"])  # a mistake is answered at once, where no module has to be imported before
-        import_tensorflow(compilation_cache, _devices(flags, config))
+        import_tensorflow(compilation_cache, _devices(flags, config), look=False)  # the run does
         settings = _settings(flags, config)
         if settings.sys != "local":
             elsewhere.start(train, told, settings)  # once it is clear that it would train there

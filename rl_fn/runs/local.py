@@ -40,7 +40,7 @@ class Local:
         """See Runner."""
         offline = self._agent.schedule.is_offline
         step = loops.offline_step(self._agent) if offline else loops.train_step(self._agent, self._env)
-        return loops.compile(loops.vectorize(step) if self._copies > 1 else step, state)
+        return loops.compile_copies(step, state) if self._copies > 1 else loops.compile(step, state)
 
     def train(self, compiled: loops.Running, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
         """See Runner."""

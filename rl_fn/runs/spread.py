@@ -120,7 +120,7 @@ class Spread:
             self._resources.close()
 
 
-class Apart(loops.Running):
+class Apart(loops.Held, loops.Running):
     """The state of all copies as it was some iterations ago, and the programs that have gone on with it since.
 
     A program that is lost is made again, and does what it had done since then again: to the same bits, since a state

@@ -42,7 +42,7 @@ class Program:
     def __init__(self, make: Make, env: Env, names: list[str], copies: int, eval_episodes: int):
         self._make, self._env, self._names, self.copies = make, env, names, copies
         self._placed: list[Placed | None] = [None] * copies
-        self._compiled: loops.Compiled | None = None
+        self._compiled: loops.Compiled | loops.Shares | None = None
         self._init = graph(self._initial)
         self._episodes = eval_episodes
         self._play: Any = None
@@ -60,7 +60,7 @@ class Program:
             states = struct.stack([self._state(self._of(copy)) for copy in range(self.copies)])
             self._play = self._player()
             step = loops.train_step(tunable(self._make, tensors(self._names, first)), self._env)
-            self._compiled = loops.compile(loops.vectorize(step), states)
+            self._compiled = loops.compile_copies(step, states)
             self._compile(self._compiled)
             return
         for copy, one in placed.items():
@@ -114,7 +114,7 @@ class Program:
         assert placed is not None
         return placed
 
-    def _compile(self, compiled: loops.Compiled) -> None:
+    def _compile(self, compiled: loops.Compiled | loops.Shares) -> None:
         """Compiles training and evaluation before any of it is timed."""
         compiled.run(0)
         only_once = iter([False])

@@ -116,7 +116,7 @@ def test_a_norm_of_what_is_not_finite_is_not_finite():
 
 @pytest.mark.parametrize("large", [1 << 14, 10, 2])  # elements: none of the parameters is larger, one, or all
 def test_flattened_optimizers_do_the_same_on_one_vector(large, monkeypatch):
-    monkeypatch.setattr("rl_fn._src.optimizers.flatten._LARGE", large)
+    monkeypatch.setattr("rl_fn._src.optimizers.base.LARGE", large)
     plain = optimizers.chain(optimizers.clip_by_global_norm(1.5), optimizers.adamw(0.1, weight_decay=0.02))
     flat = optimizers.flatten(plain)
     for expected, actual in zip(trajectory(plain), trajectory(flat), strict=True):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from rl_fn._src.loops.compile import Held
+from rl_fn._src.loops.compile import Running
 from rl_fn._src.loops.finite import NonFiniteError, nonfinite
 from rl_fn._src.loops.rollout import Episodes
 from rl_fn.envs.host.failures import EnvFailed
@@ -145,15 +145,15 @@ def means(sums: dict[str, Any], iterations: int) -> dict[str, np.ndarray]:
     return {name: _mean(*pair) for name, pair in pairs.items() if np.any(pair.count)}
 
 
-def iterations_done(label: str, held: Held, start: int | None) -> int:
+def iterations_done(label: str, running: Running, start: int | None) -> int:
     """Where a loop begins: `start`, which must be where the state is, or that.
 
     Raises:
       ValueError: if the two differ.
     """
-    if not hasattr(held.spec, "iteration"):
+    if not hasattr(running.spec, "iteration"):
         return start or 0
-    done = int(np.max(held.read(lambda state: state.iteration)))
+    done = int(np.max(running.read(lambda state: state.iteration)))
     if start not in (None, done):
         raise ValueError(f"{label}: start is {start}, expected the {done} iterations that the state has done")
     return done

@@ -112,9 +112,10 @@ class Held:
             variable.assign(leaf, read_value=False)
 
 
-class Running(Held, ABC):
+class Running(ABC):
     """A state together with a step that runs on it."""
 
+    spec: Nest  # of the state
     graph: tf.Graph | None = None  # of the step, once it was traced
 
     @abstractmethod
@@ -125,11 +126,27 @@ class Running(Held, ABC):
           The sum of each output over them, as arrays; integers and truths are summed as float32.
         """
 
+    @abstractmethod
+    def read(self, select: Callable[[Nest], Nest] = lambda state: state) -> Nest:
+        """See Held."""
 
-class Compiled(Running):
+    @abstractmethod
+    def leaves(self, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+        """See Held."""
+
+    @abstractmethod
+    def nonfinite(self, select: Callable[[Nest], Nest], copies: int | None = None) -> list[tuple[str, int]]:
+        """See Held."""
+
+    @abstractmethod
+    def restore(self, state: Nest) -> None:
+        """See Held."""
+
+
+class Compiled(Held, Running):
     """A step compiled by XLA, with its state on the device, updated in place. Made by `compile`."""
 
-    def __init__(self, step: Callable[..., tuple[Nest, Nest]], state: Nest):
+    def __init__(self, step: Callable[..., tuple[Nest, Nest]], state: Nest, like: Compiled | None = None):
         super().__init__(state)
         self.trace_count = 0
 
@@ -144,13 +161,15 @@ class Compiled(Running):
             self._assign(state)
             return outputs
 
-        def run(iterations: tf.Tensor) -> Nest:
-            state, sums = _repeated(traced(()), iterations, self._read())
-            self._assign(state)
+        def run(iterations: tf.Tensor, *variables: tf.Variable) -> Nest:
+            state = tf.nest.pack_sequence_as(self.spec, [variable.read_value() for variable in variables])
+            state, sums = _repeated(traced(()), iterations, state)
+            for variable, leaf in zip(variables, tf.nest.flatten(state), strict=True):
+                variable.assign(leaf, read_value=False)
             return sums
 
-        counter = tf.TensorSpec([], tf.int32)
-        self._run = graph(run, jit_compile=True, input_signature=[counter])
+        # Another of the same step, of states of the same shapes and dtypes, has traced and compiled it already.
+        self._run: tf.types.experimental.PolymorphicFunction = like._run if like else graph(run, jit_compile=True)
         self._call = graph(call, jit_compile=True)
         self._programs: dict[tuple, Program] = {}  # by the shapes and dtypes of the inputs
         self._step = step
@@ -166,12 +185,17 @@ class Compiled(Running):
 
     def run(self, iterations: int) -> Nest:
         """See Running."""
-        sums = self._run(tf.constant(iterations, tf.int32))
+        sums = self._run(tf.constant(iterations, tf.int32), *tf.nest.flatten(self._variables))
         return tf.nest.map_structure(lambda leaf: leaf.numpy(), sums)
+
+    def trace(self) -> None:
+        """Traces the step of `run`, which other threads may then call."""
+        self._run.get_concrete_function(tf.TensorSpec([], tf.int32), *tf.nest.flatten(self._variables))
 
     def hlo(self, stage: str = "optimized_hlo") -> str:
         """What XLA makes of `run`, as text."""
-        return self._run.experimental_get_compiler_ir(tf.constant(1))(stage=stage)
+        ir = self._run.experimental_get_compiler_ir(tf.constant(1), *tf.nest.flatten(self._variables))
+        return ir(stage=stage)
 
     def lower(self, platform: str, stage: str = "hlo_serialized") -> str | bytes:
         """What `lower` says of this step and state."""

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rl_fn._src import shards
 from rl_fn._src.loops.chunks import StepReport
-from rl_fn._src.loops.compile import Running, check_specs
+from rl_fn._src.loops.compile import Held, Running, check_specs
 from rl_fn._src.loops.rollout import init_actors
 from rl_fn._src.loops.train_step import TrainState, train_step
 from rl_fn._src.xla.calls import compile_once
@@ -193,7 +193,7 @@ class OnDevice:
                 return Came(results=(self._state, sums))
 
 
-class Lockstep(Running):
+class Lockstep(Held, Running):
     """A shared step with its state, run by several devices.
 
     The state is that of all of them together, in the form that one device would have it.

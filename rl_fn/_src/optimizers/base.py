@@ -15,6 +15,7 @@ from rl_fn.struct import Nest, Scalar
 Schedule: TypeAlias = Callable[[tf.Tensor], tf.Tensor]  # from the number of steps taken, int32[], to float32[]
 ScalarOrSchedule: TypeAlias = Scalar | Schedule
 
+LARGE = 1 << 14  # elements: copying as many takes longer than a few operations more
 _LAST = 2**31 - 1
 
 
@@ -35,11 +36,23 @@ def apply_updates(params: Nest, updates: Nest) -> Nest:
 
 def global_norm(nest: Nest) -> tf.Tensor:
     """The Euclidean norm of all leaves together, a scalar of the widest of their dtypes."""
-    leaves = [tf.convert_to_tensor(leaf) for leaf in tf.nest.flatten(nest)]
+    small, large = small_and_large(nest)
+    leaves = [*small.values(), *large.values()]
     if not leaves:
         return tf.zeros([])
     widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: dtype.size)
-    return tf.sqrt(tf.add_n([sum_of_squares(tf.cast(leaf, widest)) for leaf in leaves]))
+    # Small ones as one vector, as `flatten` has them: where both are asked for, XLA makes them one.
+    vector = [tf.concat([tf.reshape(tf.cast(leaf, widest), [-1]) for leaf in small.values()], axis=0)] if small else []
+    return tf.sqrt(
+        tf.add_n([sum_of_squares(x) for x in [*(tf.cast(leaf, widest) for leaf in large.values()), *vector]])
+    )
+
+
+def small_and_large(nest: Nest) -> tuple[dict[int, tf.Tensor], dict[int, tf.Tensor]]:
+    """The leaves of up to LARGE elements, and the others, by their places among all."""
+    leaves = dict(enumerate(map(tf.convert_to_tensor, tf.nest.flatten(nest))))
+    large = {index: leaf for index, leaf in leaves.items() if (leaf.shape.num_elements() or 0) > LARGE}
+    return {index: leaf for index, leaf in leaves.items() if index not in large}, large
 
 
 def chain(*optimizers: Optimizer) -> Optimizer:

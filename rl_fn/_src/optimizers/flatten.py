@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from rl_fn._src.optimizers.base import Optimizer
+from rl_fn._src.optimizers.base import Optimizer, small_and_large
 from rl_fn.struct import Nest
-
-_LARGE = 1 << 14  # elements: copying as many takes longer than a few operations more
 
 
 def flatten(optimizer: Optimizer) -> Optimizer:
@@ -26,19 +24,19 @@ def flatten(optimizer: Optimizer) -> Optimizer:
         )
 
     def join(nest: Nest) -> dict[str, Nest]:
-        small, large = _small_and_large(nest)
+        small, large = small_and_large(nest)
         vector = {"small": tf.concat([tf.reshape(leaf, [-1]) for leaf in small.values()], axis=0)} if small else {}
         return {**vector, "large": list(large.values())}
 
     def init(params: Nest) -> Nest:
-        dtypes = sorted({leaf.dtype.name for leaf in _small_and_large(params)[0].values()})
+        dtypes = sorted({leaf.dtype.name for leaf in small_and_large(params)[0].values()})
         if len(dtypes) > 1:
             raise ValueError(f"flatten: the parameters are of {', '.join(dtypes)}, expected one dtype")
         return optimizer.init(join(params))
 
     def update(grads: Nest, state: Nest, params: Nest = None) -> tuple[Nest, Nest]:
         joined, state = optimizer.update(join(grads), state, None if params is None else join(params))
-        small, large = _small_and_large(grads)
+        small, large = small_and_large(grads)
         updates = dict(zip(large, joined["large"], strict=True))
         if small:
             parts = tf.split(joined["small"], [leaf.shape.num_elements() for leaf in small.values()])
@@ -47,10 +45,3 @@ def flatten(optimizer: Optimizer) -> Optimizer:
         return tf.nest.pack_sequence_as(grads, [updates[index] for index in sorted(updates)]), state
 
     return Optimizer(init, update, learning_rate=optimizer.learning_rate)
-
-
-def _small_and_large(nest: Nest) -> tuple[dict[int, tf.Tensor], dict[int, tf.Tensor]]:
-    """The leaves of up to _LARGE elements, and the others, by their places among all."""
-    leaves = dict(enumerate(map(tf.convert_to_tensor, tf.nest.flatten(nest))))
-    large = {index: leaf for index, leaf in leaves.items() if leaf.shape.num_elements() > _LARGE}
-    return {index: leaf for index, leaf in leaves.items() if index not in large}, large

@@ -23,12 +23,13 @@ _UNREADABLE = ("Serialized cache", "Read less bytes", "Failed to parse serialize
 _folder_in_use: Path | None = None
 
 
-def import_tensorflow(compilation_cache: bool, devices: int = 1) -> None:
+def import_tensorflow(compilation_cache: bool, devices: int = 1, look: bool = True) -> None:
     """Imports TensorFlow quietly.
 
     Args:
       compilation_cache: whether with XLA's persistent compilation cache; logs why there is none.
       devices: how many logical devices a CPU becomes where there is no GPU.
+      look: whether to look for devices, after which the number of threads cannot be changed.
     """
     global _folder_in_use
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # results of uncompiled operations vary with it
@@ -45,7 +46,16 @@ def import_tensorflow(compilation_cache: bool, devices: int = 1) -> None:
             parts = [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
             with contextlib.suppress(RuntimeError):  # it runs already: who wants them says so
                 tf.config.set_logical_device_configuration(one, parts)
-        tf.constant(0)  # looks for devices
+    if look:
+        look_for_devices()
+
+
+def look_for_devices() -> None:
+    """Lets TensorFlow begin, which says on the way what it does not find."""
+    import tensorflow as tf
+
+    with quiet(), collected_later():
+        tf.constant(0)
 
 
 def cache_folder() -> Path | None:
