@@ -11,14 +11,15 @@ import turns
 from cases import Case
 
 from rl_fn import envs, loops, random, sets, struct
+from rl_fn.runs import threads
 
 ENVS = {"MinAtar/Breakout": ("MinAtar/Breakout-v1", {"sticky_action_prob": 0.0, "max_episode_steps": 1_000})}
 
 FOREVER = 1 << 30  # iterations
 
 
-def agent_of(case: Case, env: Any) -> tuple[Any, Any]:
-    """The agent and its hyper-parameters, equal to the case's settings."""
+def hparams_of(case: Case) -> Any:
+    """The hyper-parameters, equal to the case's settings."""
     settings = dict(case.settings)
     constant = {"anneal_learning_rate": False}
     if case.algorithm == "ppo":
@@ -38,8 +39,13 @@ def agent_of(case: Case, env: Any) -> tuple[Any, Any]:
         learned += ["temperature"] if case.algorithm == "sac" else []
         more = {f"{name}_learning_rate": rate for name in learned}
         settings.pop("activation")
-    values = sets.hparams_struct(case.algorithm)(**settings, **more)  # the sets normalise, which the others do not
-    return sets.agent_module(case.algorithm).make(env.spec, values), values
+    return sets.hparams_struct(case.algorithm)(**settings, **more)  # the sets normalise, which the others do not
+
+
+def agent_of(case: Case, env: Any) -> tuple[Any, Any]:
+    """The agent and its hyper-parameters."""
+    hparams = hparams_of(case)
+    return sets.agent_module(case.algorithm).make(env.spec, hparams), hparams
 
 
 class Compiled:
@@ -47,6 +53,7 @@ class Compiled:
 
     def __init__(self, case: Case):
         name, arguments = ENVS.get(case.env, (case.env, {}))
+        threads.settle(hparams_of(case), is_alone=case.copies == 1)  # as a run does
         self._env = envs.make(name, **arguments)
         self._agent, _ = agent_of(case, self._env)
         self._copies = case.copies

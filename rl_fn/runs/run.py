@@ -143,7 +143,7 @@ class Run:
             raise ValueError(f"sys is {config.sys!r}, expected 'local': only the command hands a run over")
         config = config.resolved()
         hparams = config.make_hparams()
-        threads.settle(config, hparams)
+        threads.settle(hparams, is_alone=config.copies == config.devices == config.num_workers == 1)
         env = config.make_env(hparams.num_envs if config.num_workers == 1 else 1)  # workers make their own
         owned = [] if isinstance(env, Env) else [env]
         run = cls.__new__(cls)

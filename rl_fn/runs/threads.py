@@ -10,19 +10,21 @@ from typing import Any
 import tensorflow as tf
 
 from rl_fn._src.xla.startup import look_for_devices
-from rl_fn.runs.config import RunConfig
 
 # Multiplications and additions of the largest product of a gradient step, from which two threads are faster than one.
-WORTH_SHARING = 1_000_000
+WORTH_SHARING = 1_200_000
 
 
-def settle(config: RunConfig, hparams: Any) -> None:
-    """Gives this process one thread for products where those of a run are small, unless somebody has chosen already.
+def settle(hparams: Any, is_alone: bool) -> None:
+    """Gives this process one thread for products where an agent's are small, unless somebody has chosen already.
 
-    Threads wait for each other longer than a small product takes. Copies keep them, one for each share; so do devices,
-    and whoever has set TF_NUM_INTRAOP_THREADS. Where TensorFlow runs already, nothing can be changed.
+    Threads wait for each other longer than a small product takes. Whoever has set TF_NUM_INTRAOP_THREADS keeps that.
+    Where TensorFlow runs already, nothing can be changed.
+
+    Args:
+      hparams: of the agent.
+      is_alone: whether one program trains one copy: several have a thread each.
     """
-    is_alone = config.copies == config.devices == config.num_workers == 1
     if is_alone and "TF_NUM_INTRAOP_THREADS" not in os.environ and 0 < largest_product(hparams) < WORTH_SHARING:
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(1)
