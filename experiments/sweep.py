@@ -34,7 +34,7 @@ def step(copy):
 anyone = rl.agents.a2c.make(env.spec, hparams(RATES[0]))  # what does not depend on the rate
 keys = tf.stack([rl.random.key(seed) for _ in RATES for seed in range(SEEDS)])
 states = rl.struct.stack([rl.loops.init_state(anyone, env, key) for key in keys])
-compiled = rl.loops.compile(rl.loops.vectorize(step), (tf.repeat(tf.constant(RATES), SEEDS), states))
+compiled = rl.loops.compile_copies(step, (tf.repeat(tf.constant(RATES), SEEDS), states))
 for chunk in rl.loops.train(compiled, hparams(RATES[0]).num_iterations):
     print(f"{chunk.iteration:>6,} iterations, returns {np.round(chunk.episodes.episode_return, 1)}")
 
