@@ -40,7 +40,8 @@ def speed(figures: dict[str, Any]) -> Iterator[str]:
         yield f"| ratio | {figures['zoo_ratio']:.1f} |"
         yield ""
         yield (
-            f"Of rl-baselines3-zoo, {told['zoo']} trials of one seed were trained, each counted {told['seeds']} times."
+            f"Of rl-baselines3-zoo, {told['zoo']} trials of one seed were trained, each counted {told['seeds']} times. "
+            "It draws how often it\nlearns, so another ten trials may take two and a half times as long."
         )
 
 
