@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomllib
 from machine import machine
 
 from rl_fn.media import statistics
@@ -61,7 +60,7 @@ def measured(name: str, told: argparse.Namespace) -> dict[str, Any]:
         "settings": {key: value for key, value in vars(told).items() if key not in ("folder", "sets")},
         "machine": machine(),
         "search_seconds": seconds,
-        "found": tomllib.loads(best.read_text()),
+        "found": best.read_text(),
         "returns": {"shipped": shipped, "found": found},
         "probability": float(statistics.of(statistics.probability_of_improvement, scores)),
         "interval": [float(low), float(high)],

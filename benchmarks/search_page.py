@@ -41,7 +41,7 @@ def speed(figures: dict[str, Any]) -> Iterator[str]:
         yield ""
         yield (
             f"Of rl-baselines3-zoo, {told['zoo']} trials of one seed were trained, each counted {told['seeds']} times. "
-            "It draws how often it\nlearns, so another ten trials may take two and a half times as long."
+            "It draws how often it\nlearns, so what its trials take varies much from study to study."
         )
 
 

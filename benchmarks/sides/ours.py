@@ -53,7 +53,7 @@ class Compiled:
 
     def __init__(self, case: Case):
         name, arguments = ENVS.get(case.env, (case.env, {}))
-        threads.settle(hparams_of(case), is_alone=case.copies == 1)  # as a run does
+        threads.settle(hparams_of(case), is_alone=case.copies == 1)  # as `rl-fn train` does
         self._env = envs.make(name, **arguments)
         self._agent, _ = agent_of(case, self._env)
         self._copies = case.copies

@@ -72,14 +72,17 @@ def train(
             refuse("train needs --hparams NAME, the set of hyper-parameters; rl-fn list shows what there is")
         if config is None and not flags.get("imports"):
             sets.find(flags["hparams"])  # a mistake is answered at once, where no module has to be imported before
-        import_tensorflow(compilation_cache, _devices(flags, config), look=False)  # the run does
+        import_tensorflow(compilation_cache, _devices(flags, config), look=False)
         settings = _settings(flags, config)
         if settings.sys != "local":
             elsewhere.start(train, told, settings)  # once it is clear that it would train there
             return
-        from rl_fn.runs import Run
+        from rl_fn.runs import Run, threads
         from rl_fn.runs.reporters import Profile, Progress
 
+        if settings.is_named:
+            is_alone = settings.copies == settings.devices == settings.num_workers == 1
+            threads.settle(settings.make_hparams(), is_alone)
         run = Run.from_config(settings)
     if not quiet:
         run.reporters.append(Progress())

@@ -28,7 +28,7 @@ from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv, close_and_tell
 from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
-from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores, telling, threads
+from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores, telling
 from rl_fn.runs.config import RunConfig
 from rl_fn.runs.parts import check_parts
 from rl_fn.runs.pauses import Pauses
@@ -143,7 +143,6 @@ class Run:
             raise ValueError(f"sys is {config.sys!r}, expected 'local': only the command hands a run over")
         config = config.resolved()
         hparams = config.make_hparams()
-        threads.settle(hparams, is_alone=config.copies == config.devices == config.num_workers == 1)
         env = config.make_env(hparams.num_envs if config.num_workers == 1 else 1)  # workers make their own
         owned = [] if isinstance(env, Env) else [env]
         run = cls.__new__(cls)

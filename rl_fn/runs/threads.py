@@ -18,8 +18,9 @@ WORTH_SHARING = 1_200_000
 def settle(hparams: Any, is_alone: bool) -> None:
     """Gives this process one thread for products where an agent's are small, unless somebody has chosen already.
 
-    Threads wait for each other longer than a small product takes. Whoever has set TF_NUM_INTRAOP_THREADS keeps that.
-    Where TensorFlow runs already, nothing can be changed.
+    For processes of one run: what trains after it has one thread, too. Threads wait for each other longer than a small
+    product takes. Whoever has set TF_NUM_INTRAOP_THREADS keeps that. Where TensorFlow runs already, nothing can be
+    changed.
 
     Args:
       hparams: of the agent.

@@ -10,20 +10,21 @@ from rl_fn import sets
 from rl_fn.runs import threads
 
 PROGRAM = """
-import sys, tensorflow as tf
-from rl_fn.runs import Run, RunConfig
-name, folder, copies = sys.argv[1:]
-Run.from_config(RunConfig(name, folder, copies=int(copies)))
+import sys
+from rl_fn.commands import main
+main(["train", *sys.argv[1:]])
+import tensorflow as tf
 print(tf.config.threading.get_intra_op_parallelism_threads())
 """
 
 
-def chosen(tmp_path, name, copies=1, **environment):
-    """The number that a process comes to; 0 for TensorFlow's own choice."""
-    words = [sys.executable, "-c", PROGRAM, name, str(tmp_path / "run"), str(copies)]
-    return int(
-        subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, **environment}).stdout
-    )
+def chosen(tmp_path, name, *flags, **environment):
+    """The number that the command comes to; 0 for TensorFlow's own choice."""
+    short = ["--hparams", name, "--train_steps", "1", "--eval_episodes", "0", "--quiet", *flags]
+    words = [sys.executable, "-c", PROGRAM, *short, "--output_dir", str(tmp_path / f"{name}{len(flags)}")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, **environment})
+    assert "cuda" not in done.stderr.lower()  # what TensorFlow says of devices that it does not find
+    return int(done.stdout.splitlines()[-1])
 
 
 def test_small_products_have_one_thread_and_large_ones_as_many_as_there_are(tmp_path):
@@ -32,7 +33,7 @@ def test_small_products_have_one_thread_and_large_ones_as_many_as_there_are(tmp_
 
 
 def test_copies_and_those_who_have_chosen_keep_their_threads(tmp_path):
-    assert chosen(tmp_path, "ppo_cartpole", copies=2) == 0
+    assert chosen(tmp_path, "ppo_cartpole", "--copies", "2") == 0
     assert chosen(tmp_path, "ppo_cartpole", TF_NUM_INTRAOP_THREADS="2") == 0
 
 

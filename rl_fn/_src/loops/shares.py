@@ -111,8 +111,7 @@ def _cores() -> int:
     """How many programs may run at the same time: one on an accelerator."""
     if any(device.device_type != "CPU" for device in tf.config.list_logical_devices()):
         return 1
-    threads = (
-        int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0) or tf.config.threading.get_intra_op_parallelism_threads()
-    )
+    told = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    threads = int(told) if told.isdecimal() else tf.config.threading.get_intra_op_parallelism_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, threads) if threads else cores

@@ -41,11 +41,10 @@ def global_norm(nest: Nest) -> tf.Tensor:
     if not leaves:
         return tf.zeros([])
     widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: dtype.size)
-    # Small ones as one vector, as `flatten` has them: where both are asked for, XLA makes them one.
-    vector = [tf.concat([tf.reshape(tf.cast(leaf, widest), [-1]) for leaf in small.values()], axis=0)] if small else []
-    return tf.sqrt(
-        tf.add_n([sum_of_squares(x) for x in [*(tf.cast(leaf, widest) for leaf in large.values()), *vector]])
-    )
+    parts = [tf.cast(leaf, widest) for leaf in large.values()]
+    if small:  # as one vector, as `flatten` has them: where both are asked for, XLA makes them one
+        parts.append(tf.concat([tf.reshape(tf.cast(leaf, widest), [-1]) for leaf in small.values()], axis=0))
+    return tf.sqrt(tf.add_n([sum_of_squares(part) for part in parts]))
 
 
 def small_and_large(nest: Nest) -> tuple[dict[int, tf.Tensor], dict[int, tf.Tensor]]:
