@@ -285,6 +285,7 @@ register(
         "gamma": 0.999,
         "gae_lambda": 0.98,
         "learning_rate": 5e-4,
+        "entropy_cost": 0.0,
         "normalize_rewards": True,
     },
     doc="PPO with a GRU on LunarLander without velocities.",
