@@ -12,7 +12,6 @@ import itertools
 import json
 import logging
 import os
-import random
 import re
 import socket
 import time
@@ -32,7 +31,7 @@ NAME = "rl-fn"  # of the study in its storage
 _JOURNAL = b'{"op_code":'  # how one begins
 _WHAT, _ID, _TOLD, _WORKER = "what", "id", "told", "worker"  # what a study and a trial remember
 _UNCLAIMED_SECONDS = 600.0  # after which a trial that nobody has put their name to is nobody's
-_OPENINGS = 5  # of a database whose tables another process makes, before the last one
+_OPENINGS, _OPENING_SECONDS = 5, 0.5  # tries to open a database whose tables another process makes, before the last one
 # Drivers of databases as SQLAlchemy names them, the first choice first, and the modules that they are.
 _DRIVERS = {
     "postgresql": (("psycopg", "psycopg"), ("psycopg2", "psycopg2")),
@@ -104,7 +103,7 @@ def _opened(optuna: Any, url: str) -> Any:
             is_there = isinstance(error, exc.ProgrammingError | exc.IntegrityError) or "already exists" in str(error)
             if not is_there:
                 raise
-        time.sleep(random.uniform(0.1, 1.0))
+        time.sleep(_OPENING_SECONDS)
     return optuna.storages.RDBStorage(url)
 
 
