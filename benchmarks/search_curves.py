@@ -39,6 +39,7 @@ def main() -> None:
     """Trains what is not trained yet, draws, prints and keeps the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hparams", default="sac_pendulum")
+    parser.add_argument("--hparam_override", default="", help="such as hidden_sizes=(64,64)")
     parser.add_argument("--space", default="usual")
     parser.add_argument("--methods", nargs="+", default=["tpe", "gp", "random"])
     numbers = (("steps", 8_000), ("studies", 5), ("trials", 40), ("batch", 4), ("seeds", 1), ("episodes", 20))
@@ -51,6 +52,7 @@ def main() -> None:
         for method in told.methods:  # in turn, so that what is there early is comparable
             folder = told.folder / f"{method}_{seed}"
             words = ["--hparams", told.hparams, "--space", told.space, "--method", method, "--seed", str(seed)]
+            words += ["--hparam_override", told.hparam_override] if told.hparam_override else []
             words += ["--train_steps", str(told.steps), "--trials", str(told.trials), "--batch", str(told.batch)]
             words += ["--seeds", str(told.seeds), "--eval_episodes", str(told.episodes), "--finalists", "0"]
             command = [sys.executable, "-m", "rl_fn", "search", *words, "--no_pictures", "--output_dir", str(folder)]

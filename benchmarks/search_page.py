@@ -77,10 +77,11 @@ def population(figures: dict[str, Any]) -> Iterator[str]:
 def curves(figures: dict[str, Any]) -> Iterator[str]:
     """The best so far, at some trials."""
     told, found = figures["settings"], figures["best_so_far"]
+    changed = f" with `{told['hparam_override']}`" * bool(told["hparam_override"])
     at = sorted({max(1, round(part * told["trials"])) for part in PARTS})
     yield (
-        f"The best of `{told['hparams']}` at {told['steps']:,} steps so far, over {told['studies']} studies of each "
-        "method:\ninterquartile mean, and its 95% bootstrap interval in brackets."
+        f"The best of `{told['hparams']}`{changed} at {told['steps']:,} steps so far, over {told['studies']} studies "
+        "of each\nmethod: interquartile mean, and its 95% bootstrap interval in brackets."
     )
     yield ""
     yield f"| method | after {' | '.join(map(str, at))} trials |"
