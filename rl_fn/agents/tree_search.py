@@ -20,6 +20,7 @@ class SearchHParams(HParams):
 
     search: str = field("gumbel", "Gumbel noise with sequential halving, or PUCT as MuZero.", choices=SEARCHES)
     num_simulations: int = field(32, "Simulations of a search.", low=1)
+    eval_simulations: int = field(0, "Where nothing is explored, as in evaluations; 0 for as many.", low=0)
     max_considered: int = field(16, "Actions that sequential halving begins with.", low=1)
     dirichlet_fraction: Scalar = field(0.25, "Of the prior, that noise replaces (puct).", low=0.0, high=1.0)
     dirichlet_alpha: Scalar = field(0.3, "Concentration of that noise (puct).", above=0.0)
@@ -36,13 +37,14 @@ class SearchHParams(HParams):
     ) -> planning.PolicyOutput:
         """Searches for what to do at B roots, without noise in mode "eval"; q_transform is that of PUCT."""
         explores = mode == "train"
+        num_simulations = self.num_simulations if explores else self.eval_simulations or self.num_simulations
         if self.search == "gumbel":
             return planning.gumbel_muzero_policy(
                 params,
                 key,
                 root,
                 recurrent_fn,
-                self.num_simulations,
+                num_simulations,
                 max_considered=self.max_considered,
                 gumbel_scale=1.0 if explores else 0.0,
             )
@@ -51,7 +53,7 @@ class SearchHParams(HParams):
             key,
             root,
             recurrent_fn,
-            self.num_simulations,
+            num_simulations,
             q_transform=q_transform,
             dirichlet_fraction=self.dirichlet_fraction if explores else 0.0,
             dirichlet_alpha=self.dirichlet_alpha,

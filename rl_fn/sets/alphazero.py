@@ -25,6 +25,7 @@ register(
     values={
         "train_steps": 3_000_000,
         "num_simulations": 32,
+        "eval_simulations": 200,
         "rollout_length": 32,
         "gradient_steps": 32,
         "hidden_sizes": (256, 256),

@@ -155,12 +155,21 @@ class OfOnePolicy(alphazero.AlphaZeroHParams):
         return networks.ActorCritic(init, lambda batch_size: (), step, None), tf.TensorSpec([27]), lambda x: x
 
 
-@pytest.mark.parametrize("search", ["gumbel", "puct"])
-def test_a_win_is_found_that_the_policy_hardly_thinks_of(search):
-    agent = alphazero.make(envs.make("TicTacToe-v0").spec, OfOnePolicy(num_simulations=25, search=search))
+@pytest.mark.parametrize(
+    ("search", "simulations", "found"),
+    [
+        ("gumbel", {"num_simulations": 25}, 2),
+        ("puct", {"num_simulations": 25}, 2),
+        ("puct", {"num_simulations": 2}, 8),
+        ("puct", {"num_simulations": 2, "eval_simulations": 25}, 2),
+        ("puct", {"num_simulations": 25, "eval_simulations": 2}, 8),
+    ],
+)
+def test_a_win_is_found_that_the_policy_hardly_thinks_of(search, simulations, found):
+    agent = alphazero.make(envs.make("TicTacToe-v0").spec, OfOnePolicy(search=search, **simulations))
     board = np.zeros([1, 3, 3, 3], np.float32)
     board[0, 0, :2, 0] = board[0, 1, :2, 1] = 1  # each has two stones in a row
     board[0, ..., 2] = 1 - board[0].sum(axis=-1)
     policy = agent.init(random.key(0)).policy
-    found = tf.function(agent.act, autograph=False)(policy, (), tf.constant(board), random.key(0), "eval")
-    np.testing.assert_array_equal(found.action, [2])
+    acted = tf.function(agent.act, autograph=False)(policy, (), tf.constant(board), random.key(0), "eval")
+    np.testing.assert_array_equal(acted.action, [found])
