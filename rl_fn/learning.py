@@ -14,8 +14,8 @@ Critics: `critics` and `keyed_critics` side by side, `with_action`, `successor_v
 `squashed_policy` of maximum-entropy control, `direct_policy` and `action_critic` of deterministic policy gradients.
 Images: `random_shift`. Exploration: `uniform_at_first`, `held_noise`; schedules are those of `rl_fn.optimizers`.
 World models: of Dreamer `remember`, `world_model_loss`, `imagine`; a `Recording` of the newest steps, with its
-`sample_windows`; `dream`s of a recurrent model; `repeat`, for steps that may be none, and `every`, for those that are
-due now and then.
+`sample_windows` and `sample_firsts`; `dream`s of a recurrent model; `repeat`, for steps that may be none, and `every`,
+for those that are due now and then.
 """
 
 from rl_fn._src.learning.augmentation import random_shift
@@ -48,7 +48,7 @@ from rl_fn._src.learning.on_policy import (
     normalized,
     sequences_of,
 )
-from rl_fn._src.learning.recordings import Recording, empty_recording, record, sample_windows
+from rl_fn._src.learning.recordings import Recording, empty_recording, record, sample_firsts, sample_windows
 from rl_fn._src.learning.repeat import every, repeat
 from rl_fn._src.learning.soft_policies import SoftPolicy, SquashedPolicy, soft_policy, squashed_policy, with_action
 from rl_fn._src.learning.targets import (
@@ -112,6 +112,7 @@ __all__ = [
     "record",
     "remember",
     "repeat",
+    "sample_firsts",
     "sample_windows",
     "sequences_of",
     "soft_policy",

@@ -51,6 +51,7 @@ class WorldModelsHParams(AdamHParams):
     initial_step_size: float = field(0.5, "Deviation of the first candidates' weights.", above=0.0)
     generations: int = field(1, "Per update in the stage of C, in dreams.", low=1)
     dream_starts: int = field(16, "Dreams of each candidate.", low=1)
+    first_fraction: Scalar = field(0.5, "Of dreams, that begin where episodes did.", low=0.0, high=1.0)
     dream_length: int = field(50, "Steps of a dream.", low=1)
     warm_up: int = field(4, "Recorded steps that M sees before a dream.", low=1)
     temperature: Scalar = field(1.0, "Of dreams: above 1 M is less certain.", above=0.0)

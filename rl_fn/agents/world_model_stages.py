@@ -151,22 +151,27 @@ def search_in_dreams(
 ) -> tuple[Search, Metrics]:
     """Generations of controllers that are tried in dreams of M: Ha and Schmidhuber (2018), section 4.
 
-    All candidates dream from the same beginnings, recorded ones, and with the same random numbers. Where no recorded
-    step ended an episode, no dream ends: M's small probability of it would be what a candidate seeks where rewards are
-    negative.
+    All candidates dream from the same beginnings, recorded ones, and with the same random numbers: some of them where
+    episodes began, which a good controller soon leaves behind. Where no recorded step ended an episode, no dream ends:
+    M's small probability of it would be what a candidate seeks where rewards are negative.
     """
     can_end = tf.cast(tf.reduce_any(recording.steps.terminated), tf.float32)
     alike = lambda x: tf.broadcast_to(x, [hparams.population, *x.shape])
+    number = hparams.dream_starts
+    of_first = (tf.range(number, dtype=tf.float32) + 0.5) / number < hparams.first_fraction
 
     def generation(search: Search, key: random.Key) -> tuple[Search, Metrics]:
-        window_key, sample_key, dream_key, ask_key = tf.unstack(random.split(key, 4), num=4)
-        steps = _windows(recording, window_key, hparams.dream_starts, hparams.warm_up + 1)
+        window_key, sample_key, first_key, begin_key, dream_key, ask_key = tf.unstack(random.split(key, 6), num=6)
+        steps = _windows(recording, window_key, number, hparams.warm_up + 1)
         latents = steps.posterior.sample(sample_key)
+        kept = recording.steps
+        first = learning.sample_firsts(recording, kept.posterior, kept.is_last, first_key, number).sample(begin_key)
         begin = warmed_up(parts, params, latents, steps)
+        latent, begin = struct.where(of_first, (first, parts.memory.initial_state(number)), (latents[-1], begin))
         imagined = learning.dream(
             parts.memory,
             params,
-            alike(latents[-1]),
+            alike(latent),
             tf.nest.map_structure(alike, begin),
             lambda latent, hidden: parts.control.choose(search.candidates, latent, hidden),
             dream_key,

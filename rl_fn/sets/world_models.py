@@ -27,8 +27,15 @@ register(
     "world_models_pendulum",
     agent="world_models",
     env="PendulumPixels-v1",
-    values={**_DRAWN, "reward_scale": 0.2, "dream_length": 80},
-    doc="World models on Pendulum from pixels, the controller from dreams, in two rounds.",
+    values={
+        **_DRAWN,
+        "train_steps": 150_000,
+        "rounds": 6,
+        "recording_rows": 2_500,
+        "reward_scale": 0.2,
+        "dream_length": 80,
+    },
+    doc="World models on Pendulum from pixels, the controller from dreams, in six rounds.",
 )
 
 register(

@@ -40,6 +40,28 @@ def test_windows_of_a_recording_that_is_not_full_are_of_what_is_there():
     assert set(windows[0]) == {7, 8}
 
 
+def test_first_steps_of_a_recording_are_those_after_an_end_or_any_where_there_is_none():
+    spec = {"time": tf.TensorSpec([], tf.int32), "is_last": tf.TensorSpec([], tf.bool)}
+    recording = learning.empty_recording(spec, 6, 2)
+
+    def found(ends):
+        nonlocal recording
+        first = int(recording.count)
+        times = tf.range(first, first + 2)[:, tf.newaxis] + tf.constant([0, 100])
+        steps = {"time": times, "is_last": tf.constant([[time in ends for time in row] for row in times.numpy()])}
+        recording = learning.record(recording, steps)
+        drawn = learning.sample_firsts(
+            recording, recording.steps["time"], recording.steps["is_last"], random.key(0), 200
+        )
+        return {time: round(np.mean(drawn.numpy() == time), 1) for time in set(drawn.numpy().tolist())}
+
+    assert set(found([])) == {0, 1, 100, 101}
+    assert set(found([3])) == {0, 1, 2, 3, 100, 101, 102, 103}  # what follows on 3 is not there yet
+    assert found([104]) == {4: 0.5, 105: 0.5}
+    assert found([]) == {4: 0.5, 105: 0.5}
+    assert found([8, 109]) == {105: 0.5, 9: 0.5}  # 4 to 9 are there, and the end before 4 is not
+
+
 def test_steps_are_repeated_as_often_as_they_are_due():
     def step(state, key):
         return state + 2.0, {"before": state}
@@ -201,3 +223,28 @@ def test_dreams_end_only_where_a_recorded_episode_did(ended):
     recording = learning.Recording(steps, tf.constant(20))
     _, metrics = stages.search_in_dreams(parts, search, params, recording, tf.constant(1), random.key(2), hparams)
     assert float(metrics["search_return"].total) == pytest.approx(-1.0 if ended else -3.0, abs=1e-4)
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(0.0, 0.0), (0.5, 2.5), (1.0, 5.0)])
+def test_a_part_of_the_dreams_begins_where_episodes_did(fraction, expected):
+    hparams = WorldModelsHParams(
+        **SMALL, latent_size=2, memory_units=3, population=4, dream_starts=4, dream_length=1, first_fraction=fraction
+    )
+    parts = hparams.make_parts(envs.make("PendulumPixels-v1").spec)
+    number, flag = tf.zeros([20, 2]), tf.zeros([20, 2], tf.bool)
+    is_last = tf.tensor_scatter_nd_update(flag, [[6, 1]], [True])
+    mean = tf.tensor_scatter_nd_update(tf.zeros([20, 2, 2]), [[7, 1]], [[5.0, 5.0]])  # of the step after
+    latents = networks.Posterior(mean, tf.fill([20, 2, 2], -20.0))
+    steps = stages.Step((), tf.zeros([20, 2, 1]), number, flag, is_last, latents)
+
+    def step(params, state, latent, action):  # the reward is the latent's first number
+        prediction, state = memory.step(params, state, latent, action)
+        return prediction._replace(reward=latent[..., 0]), state
+
+    memory = parts.memory
+    parts = parts._replace(memory=memory._replace(step=step))
+    strategy = parts.strategy.init(tf.zeros([parts.control.num_weights]))
+    search = stages.Search(strategy, parts.strategy.ask(strategy, random.key(1)))
+    recording, params = learning.Recording(steps, tf.constant(20)), memory.init(random.key(0))
+    _, metrics = stages.search_in_dreams(parts, search, params, recording, tf.constant(1), random.key(2), hparams)
+    assert float(metrics["search_return"].total) == pytest.approx(expected, abs=1e-3)

@@ -70,3 +70,30 @@ def sample_windows(recording: Recording, steps: Nest, key: random.Key, number: i
     rows = recording.row_of(first + tf.range(length)[:, tf.newaxis])
     at = tf.stack([rows, tf.broadcast_to(envs, [length, number])], axis=-1)
     return tf.nest.map_structure(lambda kept: tf.gather_nd(kept, at), steps)
+
+
+def sample_firsts(recording: Recording, steps: Nest, is_last: tf.Tensor, key: random.Key, number: int) -> Nest:
+    """First steps of episodes, all as likely; any steps where none is recorded after the end of another episode.
+
+    Args:
+      recording: which rows there are.
+      steps: what is read, its steps or a part of them, `[R, B, ...]`.
+      is_last: bool[R, B], where episodes end.
+      key: `uint32[2]`.
+      number: N.
+
+    Returns:
+      `[N, ...]`.
+    """
+    rows, num_envs = is_last.shape
+    by_age = recording.row_of(tf.range(rows))
+    follows_end = tf.concat([tf.zeros_like(is_last[:1]), tf.gather(is_last, by_age)[:-1]], axis=0)
+    is_there = tf.broadcast_to(tf.range(rows)[:, tf.newaxis] < recording.num_rows, [rows, num_envs])
+    is_first = follows_end & is_there
+    possible = tf.where(tf.reduce_any(is_first), is_first, is_there)
+    counted = tf.cumsum(tf.cast(tf.reshape(possible, [-1]), tf.int32))
+    chosen = tf.cast(random.uniform(key, [number]) * tf.cast(counted[-1], tf.float32), tf.int32)
+    chosen = tf.minimum(chosen, counted[-1] - 1)  # a product may be rounded up
+    place = tf.reduce_sum(tf.cast(counted <= chosen[:, tf.newaxis], tf.int32), axis=-1)
+    at = tf.stack([tf.gather(by_age, place // num_envs), place % num_envs], axis=-1)
+    return tf.nest.map_structure(lambda kept: tf.gather_nd(kept, at), steps)
