@@ -4,12 +4,9 @@ from rl_fn.sets.registry import register
 
 # Of environments that the compiled program draws
 _DRAWN = {
-    "train_steps": 100_000,
     "num_envs": 20,
     "rollout_length": 50,
-    "rounds": 2,
     "stage_shares": (2, 5, 8, 15),
-    "recording_rows": 500,
     "latent_size": 8,
     "pixel_deviation": 0.2,
     "vision_steps": 100,
@@ -42,8 +39,8 @@ register(
     "world_models_cartpole",
     agent="world_models",
     env="CartPolePixels-v1",
-    values={**_DRAWN, "dream_length": 150},
-    doc="World models on CartPole from pixels, the controller from dreams, in two rounds.",
+    values={**_DRAWN, "train_steps": 75_000, "rounds": 3, "recording_rows": 3_750, "dream_length": 200},
+    doc="World models on CartPole from pixels, the controller from dreams, in three rounds that record everything.",
 )
 
 register(
