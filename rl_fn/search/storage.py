@@ -12,7 +12,6 @@ import itertools
 import json
 import logging
 import os
-import re
 import socket
 import time
 import uuid
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_fn.runs import files
-from rl_fn.runs.errors import one_line
+from rl_fn.runs.errors import one_line, without_password
 from rl_fn.runs.lock import FileLock
 
 FILE = "study.journal"
@@ -65,7 +64,7 @@ def open_storage(place: str | None, folder: Path) -> Any:
       ValueError: if it cannot be opened; the message says why.
     """
     optuna = import_optuna()
-    told = _shown(place, folder)
+    told = without_password(place) if place else str(folder / FILE)
     try:
         if place is not None and "://" in place:
             return _opened(optuna, _with_driver(place))
@@ -85,11 +84,6 @@ def open_storage(place: str | None, folder: Path) -> Any:
         ) from None
     except Exception as error:  # of any kind, as the drivers of databases raise them
         raise ValueError(f"storage {told} cannot be opened: {one_line(error)}") from None
-
-
-def _shown(place: str | None, folder: Path) -> str:
-    """Where a study is kept, as it may be shown."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", place) if place else str(folder / FILE)
 
 
 def _opened(optuna: Any, url: str) -> Any:
@@ -159,7 +153,7 @@ class Shelf:
         self._asking, self._judging = FileLock(self._locks / "asking.lock"), FileLock(self._locks / "judging.lock")
         self._telling = FileLock(self._locks / "telling.lock")
         self._home = f"{socket.gethostname()} {folder.absolute()}"
-        told = _shown(place, folder)
+        told = without_password(place) if place else str(folder / FILE)
         try:
             storage = open_storage(place, folder)
             with self._asking:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rl_fn.runs import stores
+from rl_fn.runs.errors import without_password
 
 _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 _MOST = {"params": 100, "metrics": 1000, "tags": 100}  # that MLflow takes at once
@@ -27,7 +28,7 @@ def checked(uri: str | None) -> str:
         raise ValueError("track_uri holds a password, which would be written down: use MLFLOW_TRACKING_URI")
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
     if uri and re.split(r"[+:]", uri)[0] not in _SCHEMES:
-        raise ValueError(f"track_uri is {_public(uri)!r}, expected one that begins with {', '.join(_SCHEMES)}")
+        raise ValueError(f"track_uri is {without_password(uri)!r}, expected one that begins with {', '.join(_SCHEMES)}")
     return uri
 
 
@@ -46,7 +47,7 @@ class Book:
         if isinstance(output_dir, stores.Address) and self._artifacts:
             self._artifacts = str(output_dir.parent / "mlflow_artifacts")
         self._uri = uri or f"sqlite:///{beside / 'mlflow.db'}"
-        self.receiver = _public(self._uri)
+        self.receiver = without_password(self._uri)
 
     def open(self, env: str) -> None:
         """Opens the experiment of an environment, which is made where it is missing."""
@@ -111,7 +112,3 @@ class Book:
         for kind, values in several.items():
             for first in range(0, len(values), _MOST[kind]):
                 self._client.log_batch(run_id, **{kind: values[first : first + _MOST[kind]]})
-
-
-def _public(uri: str) -> str:
-    return re.sub(r"//[^/]*@", "//", uri)  # without a password
