@@ -29,13 +29,16 @@ train: $(READY)
 
 # In parts, because a program that XLA compiled stays in the memory of its process.
 SWEPT := $(patsubst %,tests/agents/test_%.py,loops scalars shared truncation) tests/runs/test_resume.py
+LONG := tests/agents/test_truncation.py tests/runs/test_resume.py
 STEPPED := tests/loops tests/envs
 NUMERIC := tests/losses tests/returns tests/policies
 STARTED := tests/commands tests/search tests/media tests/xla
 ELSEWHERE := tests/learning tests/parity tests/extras tests/services tests/installed
 APART := tests/agents tests/replay tests/runs $(STEPPED) $(NUMERIC) $(STARTED) $(ELSEWHERE)
+# A program that runs for a few steps is compiled for longer than it runs: LLVM's passes are a fifth of that.
+BRIEF := XLA_FLAGS=--xla_backend_optimization_level=0
 test: $(READY)
-	$(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) -n auto $(ARGS)
+	$(BRIEF) $(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) -n auto $(ARGS)
 	$(BIN)/python -m pytest $(STEPPED) -n auto $(ARGS)
 	$(BIN)/python -m pytest tests/replay -n auto $(ARGS)
 	$(BIN)/python -m pytest $(NUMERIC) -n auto $(ARGS)
@@ -65,7 +68,9 @@ $(SERVICES)/.ready: pyproject.toml constraints-services.txt
 test-extras: test-packages test-services
 
 test-packages: $(EXTRAS)/.ready
-	for sweep in $(SWEPT); do $(EXTRAS)/bin/python -m pytest $$sweep -n auto $(ARGS) || exit 1; done
+	for sweep in $(filter-out $(LONG),$(SWEPT)); do \
+		$(BRIEF) $(EXTRAS)/bin/python -m pytest $$sweep -n auto $(ARGS) || exit 1; done
+	for sweep in $(LONG); do $(EXTRAS)/bin/python -m pytest $$sweep -n auto $(ARGS) || exit 1; done
 	$(EXTRAS)/bin/python -m pytest tests/parity tests/extras -n auto $(ARGS)
 
 test-services: $(SERVICES)/.ready
