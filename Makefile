@@ -78,8 +78,9 @@ test-packages: $(EXTRAS)/.ready
 test-sweeps: $(EXTRAS)/.ready
 	for sweep in $(SWEPT); do $(EXTRAS)/bin/python -m pytest $$sweep -n auto $(ARGS) || exit 1; done
 
+# They wait for one another's processes, so two files at a time; the tests of a file share what it makes.
 test-services: $(SERVICES)/.ready
-	$(SERVICES)/bin/python -m pytest tests/services $(ARGS)
+	$(SERVICES)/bin/python -m pytest tests/services -n 2 --dist loadfile $(ARGS)
 
 test-learning: $(READY)
 	$(BIN)/python -m pytest tests/learning $(ARGS)
