@@ -14,7 +14,7 @@ VERSION ?= 3.11
 ARGS ?=
 CASE ?=
 
-.PHONY: setup train test test-extras test-packages test-services test-sweeps test-learning results test-tf220 test-python \
+.PHONY: setup train test test-extras test-packages test-services test-slow test-learning results test-tf220 test-python \
 	test-wheel bench export-bench gpu-wheels check-tpu docs lint format clean
 
 setup: $(READY)
@@ -31,19 +31,20 @@ train: $(READY)
 SWEPT := $(patsubst %,tests/agents/test_%.py,loops scalars shared truncation) tests/runs/test_resume.py
 STEPPED := tests/loops tests/envs
 NUMERIC := tests/losses tests/returns tests/policies
-STARTED := tests/commands tests/search tests/media tests/xla
+STARTED := tests/commands tests/search tests/media
 ELSEWHERE := tests/learning tests/parity tests/extras tests/services tests/installed
-APART := tests/agents tests/replay tests/runs $(STEPPED) $(NUMERIC) $(STARTED) $(ELSEWHERE)
+APART := tests/agents tests/replay tests/runs tests/xla $(STEPPED) $(NUMERIC) $(STARTED) $(ELSEWHERE)
 # A program that runs for a few steps is compiled for longer than it runs; a third of that goes into making it fast.
 BRIEF := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+QUICK := -m "not slow"
 test: $(READY)
-	$(BRIEF) $(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) -n auto $(ARGS)
-	$(BIN)/python -m pytest $(STEPPED) -n auto $(ARGS)
-	$(BIN)/python -m pytest tests/replay -n auto $(ARGS)
-	$(BIN)/python -m pytest $(NUMERIC) -n auto $(ARGS)
-	$(BIN)/python -m pytest tests/runs $(SWEPT:%=--ignore %) -n auto $(ARGS)
-	$(BIN)/python -m pytest $(STARTED) -n auto $(ARGS)
-	$(BIN)/python -m pytest tests $(APART:%=--ignore %) -n auto $(ARGS)
+	$(BRIEF) $(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) $(QUICK) -n auto $(ARGS)
+	$(BRIEF) $(BIN)/python -m pytest $(STEPPED) $(QUICK) -n auto $(ARGS)
+	$(BRIEF) $(BIN)/python -m pytest tests/replay $(QUICK) -n auto $(ARGS)
+	$(BRIEF) $(BIN)/python -m pytest tests/runs $(SWEPT:%=--ignore %) $(QUICK) -n auto $(ARGS)
+	$(BRIEF) $(BIN)/python -m pytest $(STARTED) $(QUICK) -n auto $(ARGS)
+	$(BRIEF) $(BIN)/python -m pytest tests $(APART:%=--ignore %) $(QUICK) -n auto $(ARGS)
+	$(BIN)/python -m pytest $(NUMERIC) tests/xla $(QUICK) -n auto $(ARGS)
 
 # Python compiles what is imported; pip would compile all of it, for minutes.
 AS_IT_IS := --quiet --disable-pip-version-check --no-compile
@@ -74,13 +75,15 @@ test-packages: $(EXTRAS)/.ready
 	$(EXTRAS)/bin/python -m pytest $(SWEPT) $(FEW) -n auto $(ARGS)
 	$(EXTRAS)/bin/python -m pytest tests/parity tests/extras -n auto $(ARGS)
 
-# Every agent in every loop, which compiles hundreds of programs.
-test-sweeps: $(EXTRAS)/.ready
-	for sweep in $(SWEPT); do $(EXTRAS)/bin/python -m pytest $$sweep -n auto $(ARGS) || exit 1; done
-
-# They wait for one another's processes, so two files at a time; the tests of a file share what it makes.
+# They wait for one another's processes, so three files at a time; the tests of a file share what it makes.
 test-services: $(SERVICES)/.ready
-	$(SERVICES)/bin/python -m pytest tests/services -n 2 --dist loadfile $(ARGS)
+	$(SERVICES)/bin/python -m pytest tests/services $(QUICK) -n 3 --dist loadfile $(ARGS)
+
+# What is marked as slow, and every agent in every loop, which compiles hundreds of programs.
+test-slow: $(EXTRAS)/.ready $(SERVICES)/.ready
+	for sweep in $(SWEPT); do $(EXTRAS)/bin/python -m pytest $$sweep -n auto $(ARGS) || exit 1; done
+	$(EXTRAS)/bin/python -m pytest tests $(ELSEWHERE:%=--ignore %) -m slow -n auto $(ARGS)
+	$(SERVICES)/bin/python -m pytest tests/services -m slow $(ARGS)
 
 test-learning: $(READY)
 	$(BIN)/python -m pytest tests/learning $(ARGS)

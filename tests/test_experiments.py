@@ -96,6 +96,7 @@ def test_fewer_than_25_lines(name):
 SCRIPT = path.with_name("munchausen_dqn.py")
 
 
+@pytest.mark.slow
 def test_an_agent_of_ones_own_loss_gets_all_that_a_run_gives_and_survives_a_kill(tmp_path):
     def start(folder):
         command = [sys.executable, str(SCRIPT), str(folder), "12_000"]

@@ -86,6 +86,7 @@ def test_images_reach_it_as_numbers_with_any_batch_axes():
     np.testing.assert_allclose(network.apply(params, inputs)[0, 0], network.apply(params, inputs[0, 0]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_convolutions_of_keras_learn_in_copies():
     env = envs.make("MinAtar/Breakout-v1")
     layers = [tf.keras.layers.Conv2D(3, 3, name="seen"), tf.keras.layers.Flatten()]

@@ -157,6 +157,7 @@ def test_an_interrupt_saves_and_stops_soon_and_the_cache_can_be_switched_off(tmp
     assert not off.exists()
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_read_is_emptied_and_the_run_starts_again_without_it(finished, cache, tmp_path):
     del finished  # which has filled the cache
     (programs,) = shutil.copytree(cache, tmp_path / "cache").glob("rl_fn/xla/*")

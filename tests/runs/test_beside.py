@@ -57,6 +57,7 @@ def test_what_fails_beside_is_told_once_and_keeps_what_is_good(tmp_path):
     assert restored(tmp_path) == (30, [])
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_while_its_checkpoint_is_written(tmp_path, slow_disk):
     slow_disk.set()
     run = Run(

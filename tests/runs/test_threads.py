@@ -27,11 +27,13 @@ def chosen(tmp_path, name, *flags, **environment):
     return int(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_small_products_have_one_thread_and_large_ones_as_many_as_there_are(tmp_path):
     assert chosen(tmp_path, "ppo_cartpole") == 1
     assert chosen(tmp_path, "sac_pendulum") == 0
 
 
+@pytest.mark.slow
 def test_copies_and_those_who_have_chosen_keep_their_threads(tmp_path):
     assert chosen(tmp_path, "ppo_cartpole", "--copies", "2") == 0
     assert chosen(tmp_path, "ppo_cartpole", TF_NUM_INTRAOP_THREADS="2") == 0

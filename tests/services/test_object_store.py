@@ -72,6 +72,7 @@ def digest(text):
     return json.loads(text)["state_digest"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_during_its_uploads_ends_with_the_same_bits(server, whole):
     def checkpoints():
         return server.names("killed/run_0/checkpoints/iteration")

@@ -143,6 +143,7 @@ def test_processes_that_share_a_study_divide_its_trials(tmp_path):
         study.close()
 
 
+@pytest.mark.slow
 def test_workers_divide_the_trials_and_those_of_killed_ones_begin_anew(tmp_path):
     given = {"num_workers": 2, "batch": 2, "trials": 12, "imports": ("tests.search.tunes",)}
     with contextlib.closing(Study(config(tmp_path, **given))) as study:

@@ -75,6 +75,7 @@ def stopped(run, iteration):
     assert run.iteration == iteration
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_over_another_number_of_workers_and_in_one_process(in_one_process, tmp_path):
     stopped(make(tmp_path, copies=3, num_workers=2), 4)
     stopped(make(tmp_path, copies=3, num_workers=3), 8)

@@ -132,6 +132,7 @@ def config(folder, **settings):
     )
 
 
+@pytest.mark.slow
 def test_ppo_learns_from_actors_that_are_an_update_behind(ray, tmp_path):
     with Run.from_config(config(tmp_path, hparams="ppo_cartpole", train_steps=100_000, eval_episodes=32)) as run:
         lags = [float(report.metrics["policy_lag"]) for report in run]
@@ -159,6 +160,7 @@ def test_ppo_trains_in_compiled_environments_and_outlives_its_workers(ray, tmp_p
     assert "learner_idle" in (run.folder() / "metrics.csv").read_text().splitlines()[0]
 
 
+@pytest.mark.slow
 def test_a_learner_that_was_killed_twice_goes_on_and_leaves_no_process(tmp_path):
     overrides = "num_envs=4,rollout_length=8,hidden_sizes=(16,),learning_starts=64,replay_capacity=1000"
     told = ["--hparams", "dqn", "--env", "gymnasium:CartPole-v1", "--hparam_override", overrides]
