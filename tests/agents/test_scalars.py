@@ -27,7 +27,8 @@ def other(value):
 def test_copies_with_settings_of_their_own_are_what_they_are_alone(name):
     # With an epsilon this large, Adam makes no step of full size of a gradient that is only rounding.
     wanted = {"anneal_learning_rate": True, "adam_epsilon": 1e-2}
-    env, agent, values = made(name, **{field: value for field, value in wanted.items() if hasattr(made(name)[2], field)})
+    taken = {field: value for field, value in wanted.items() if hasattr(made(name)[2], field)}
+    env, agent, values = made(name, **taken)
     given = scalars(values)
     assert {"gamma"} < set(given)
     module = sets.agent_module(name.partition("_")[0])
