@@ -8,6 +8,7 @@ from rl_fn._src.xla.products import affine, in_precision
 from tests.support import assert_nests_close
 
 RNG = np.random.default_rng(0)
+EXAMPLES = 256
 
 
 def value_and_gradients(inputs, kernel, bias, product=affine):
@@ -52,7 +53,7 @@ NETWORKS = {
 
 def unrolled(network):
     """A recurrent network as a plain one, over steps of one example each."""
-    is_first = tf.zeros([3, 1], tf.bool)
+    is_first = tf.zeros([EXAMPLES, 1], tf.bool)
     apply = lambda params, x: network.unroll(params, network.initial_state(1), x[:, tf.newaxis], is_first)[0]
     return networks.Network(network.init, apply)
 
@@ -88,7 +89,7 @@ def test_all_products_of_networks_and_their_gradients_can_be_in_bfloat16(name):
     make, shape = NETWORKS[name]
     network = make()
     params = network.init(random.key(0), tf.TensorSpec(shape))
-    inputs = tf.constant(RNG.normal(size=[3, *shape]), tf.float32)
+    inputs = tf.constant(np.random.default_rng(1).normal(size=[EXAMPLES, *shape]), tf.float32)
 
     def outputs_and_gradients(params, inputs):
         with tf.GradientTape() as tape:
@@ -103,7 +104,9 @@ def test_all_products_of_networks_and_their_gradients_can_be_in_bfloat16(name):
     assert tf.bfloat16.as_datatype_enum not in products_of(exact.get_concrete_function(params, inputs))
     found, expected = rounded(params, inputs), exact(params, inputs)
     assert {leaf.dtype for leaf in tf.nest.flatten(found)} == {tf.float32}
-    assert_nests_close(found, expected, rtol=0.05, atol=0.05)
+    for actual, wanted in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        # Of a whole leaf: a unit near zero that rounding switches on changes some gradients by more.
+        assert np.linalg.norm(actual - wanted) < 0.1 * np.linalg.norm(wanted)
     assert np.any(found[0] != expected[0])
 
 
