@@ -44,7 +44,7 @@ def main() -> None:
     """Kills, checks, prints and keeps the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hparams", default="vpg_cartpole")
-    for name, value in (("kills", 10), ("trials", 40), ("batch", 2), ("steps", 20_000), ("processes", 1), ("seed", 0)):
+    for name, value in (("kills", 10), ("trials", 40), ("batch", 2), ("steps", 200_000), ("processes", 1), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--storage", help="a URL of Optuna's; a journal in the folder unless given")
     told = parser.parse_args()
@@ -75,6 +75,8 @@ def main() -> None:
             found = trials(folder, told.storage)
             lost = [number for number, trial in known.items() if found.get(number) != trial]
             wrong += [f"kill {kill}: trial {number} is lost or another" for number in lost]
+            if len(known) == told.trials:
+                wrong.append(f"kill {kill}: all trials were finished before, so nothing could be lost; give more --trials")
             seconds = time.monotonic() - begin
             rows.append({"seconds": seconds, "finished_before": len(known), "finished": len(found)})
             print(f"kill {kill} after {seconds:.1f} s: {len(found)} trials finished, {len(lost)} lost", flush=True)
