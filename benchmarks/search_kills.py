@@ -76,7 +76,7 @@ def main() -> None:
             lost = [number for number, trial in known.items() if found.get(number) != trial]
             wrong += [f"kill {kill}: trial {number} is lost or another" for number in lost]
             if len(known) == told.trials:
-                wrong.append(f"kill {kill}: all trials were finished before, so nothing could be lost; give more --trials")
+                wrong.append(f"kill {kill}: all trials were finished before, so --trials is too small")
             seconds = time.monotonic() - begin
             rows.append({"seconds": seconds, "finished_before": len(known), "finished": len(found)})
             print(f"kill {kill} after {seconds:.1f} s: {len(found)} trials finished, {len(lost)} lost", flush=True)
