@@ -44,7 +44,8 @@ def main() -> None:
     """Kills, checks, prints and keeps the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hparams", default="vpg_cartpole")
-    for name, value in (("kills", 10), ("trials", 120), ("batch", 2), ("steps", 200_000), ("processes", 1), ("seed", 0)):
+    numbers = (("kills", 10), ("trials", 120), ("batch", 2), ("steps", 200_000), ("processes", 1), ("seed", 0))
+    for name, value in numbers:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--storage", help="a URL of Optuna's; a journal in the folder unless given")
     told = parser.parse_args()
