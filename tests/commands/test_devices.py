@@ -15,7 +15,6 @@ SHARED = ["--devices", "2", "--checkpoint_seconds", "0", "--quiet"]
 SETTINGS = {"steps": 2_048, "override": "num_envs=4,num_minibatches=2,num_epochs=1"}
 
 
-@pytest.mark.slow
 def test_killed_and_started_again_on_two_devices(tmp_path):
     whole = start(*train(tmp_path / "whole", *SHARED, **SETTINGS))
     assert finish(whole)[0] == 0

@@ -54,7 +54,6 @@ def test_stateful_agents_run_in_a_plain_python_loop(library, hparams):
     )
 
 
-@pytest.mark.slow
 def test_the_loop_as_people_write_it_learns():
     env = gym.make("CartPole-v1", disable_env_checker=True)
     hparams = ppo.PPOHParams(

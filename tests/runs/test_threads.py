@@ -27,7 +27,6 @@ def chosen(tmp_path, name, *flags, **environment):
     return int(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
 def test_small_products_have_one_thread_and_large_ones_as_many_as_there_are(tmp_path):
     assert chosen(tmp_path, "ppo_cartpole") == 1
     assert chosen(tmp_path, "sac_pendulum") == 0
