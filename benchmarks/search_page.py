@@ -81,8 +81,8 @@ def curves(figures: dict[str, Any]) -> Iterator[str]:
     at = sorted({max(1, round(part * told["trials"])) for part in PARTS})
     yield (
         f"The best of `{told['hparams']}`{changed} at {told['steps']:,} steps so far, over {told['studies']} studies "
-        "of each\nmethod: interquartile mean, and its 95% bootstrap interval in brackets. All methods begin with the same "
-        "random draws."
+        "of each\nmethod: interquartile mean, and its 95% bootstrap interval in brackets. "
+        "All methods begin with the same random draws."
     )
     yield ""
     yield f"| method | after {' | '.join(map(str, at))} trials |"
