@@ -75,3 +75,16 @@ def test_nobody_has_no_home(monkeypatch, caplog):
     monkeypatch.setattr("os.getuid", lambda: 54_321)
     assert startup.cache_folder() is None
     assert "trains without the cache of compiled programs: there is no home folder" in caplog.text
+
+
+def test_other_flags_of_xla_have_a_folder_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    plain = startup.cache_folder()
+    monkeypatch.setenv("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={plain}")
+    assert startup.cache_folder() == plain
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    brief = startup.cache_folder()
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_min_cluster_size=2")
+    assert len({plain, brief, startup.cache_folder()}) == 3

@@ -17,7 +17,7 @@ from rl_fn._src.xla.garbage import collected_later
 
 _LOG = logging.getLogger(__name__)
 _SWITCH = "RL_FN_COMPILATION_CACHE"  # "off" in the environment switches the cache off
-_FLAGS = "TF_XLA_FLAGS"
+_FLAGS, _FOLDER_FLAG = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
 # What XLA says where it cannot read a program
 _UNREADABLE = ("Serialized cache", "Read less bytes", "Failed to parse serialized", "as binary proto")
 _folder_in_use: Path | None = None
@@ -34,7 +34,7 @@ def import_tensorflow(compilation_cache: bool, devices: int = 1, look: bool = Tr
     global _folder_in_use
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # results of uncompiled operations vary with it
     if compilation_cache and os.environ.get(_SWITCH) != "off" and not _folder_in_use and (folder := cache_folder()):
-        flag = f"--tf_xla_persistent_cache_directory={folder}"
+        flag = f"{_FOLDER_FLAG}{folder}"
         os.environ[_FLAGS] = f"{os.environ.get(_FLAGS, '')} {flag}".strip()
         _folder_in_use = folder
         atexit.register(_seal, folder)
@@ -61,15 +61,16 @@ def look_for_devices() -> None:
 def cache_folder() -> Path | None:
     """The folder of compiled programs in the user's cache, made where it is missing; None if it cannot be.
 
-    Programs hold machine code, so each kind of processor and each version of TensorFlow has its own.
+    Programs hold machine code, and XLA knows one by what it was compiled from alone. So each kind of processor, each
+    version of TensorFlow and each setting of XLA's flags has its own.
     """
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
         _LOG.warning("trains without the cache of compiled programs: there is no home folder")
         return None
-    processor = hashlib.sha256(_processor().encode()).hexdigest()[:12]
-    folder, sentence = program_cache.opened(root / "rl_fn" / "xla" / f"tensorflow-{tensorflow_version()}-{processor}")
+    compiler = hashlib.sha256("\n".join([_processor(), *_flags_of_compiler()]).encode()).hexdigest()[:12]
+    folder, sentence = program_cache.opened(root / "rl_fn" / "xla" / f"tensorflow-{tensorflow_version()}-{compiler}")
     if sentence:
         _LOG.warning(sentence)
     return folder
@@ -88,7 +89,7 @@ def switch_cache_off() -> None:
         atexit.unregister(_seal)
         program_cache.clear(_folder_in_use)
     os.environ[_SWITCH] = "off"
-    flag = f"--tf_xla_persistent_cache_directory={_folder_in_use}"
+    flag = f"{_FOLDER_FLAG}{_folder_in_use}"
     os.environ[_FLAGS] = os.environ.get(_FLAGS, "").replace(flag, "").strip()
 
 
@@ -103,6 +104,12 @@ def tensorflow_version() -> str:
         return importlib.metadata.version("tensorflow")
     except importlib.metadata.PackageNotFoundError:
         return importlib.metadata.version("tensorflow-tpu")
+
+
+def _flags_of_compiler() -> list[str]:
+    """What the environment tells XLA, but for the folder itself, which a process hands on to what it starts."""
+    told = [flag for name in ("XLA_FLAGS", _FLAGS) for flag in os.environ.get(name, "").split()]
+    return [flag for flag in told if not flag.startswith(_FOLDER_FLAG)]
 
 
 def _processor() -> str:
