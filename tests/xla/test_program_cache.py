@@ -77,7 +77,7 @@ def test_nobody_has_no_home(monkeypatch, caplog):
     assert "trains without the cache of compiled programs: there is no home folder" in caplog.text
 
 
-def test_other_flags_of_xla_have_a_folder_of_their_own(tmp_path, monkeypatch):
+def test_other_flags_of_xla_and_other_numbers_of_cores_have_a_folder_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
@@ -87,4 +87,6 @@ def test_other_flags_of_xla_have_a_folder_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
     brief = startup.cache_folder()
     monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_min_cluster_size=2")
-    assert len({plain, brief, startup.cache_folder()}) == 3
+    other = startup.cache_folder()
+    monkeypatch.setattr(startup, "usable_cores", lambda: 999)
+    assert len({plain, brief, other, startup.cache_folder()}) == 4

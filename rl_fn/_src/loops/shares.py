@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn._src.loops.compile import Compiled, Running, check_specs, vectorize
+from rl_fn._src.xla.startup import usable_cores
 from rl_fn.struct import Nest
 
 
@@ -113,5 +114,4 @@ def _cores() -> int:
         return 1
     told = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     threads = int(told) if told.isdecimal() else tf.config.threading.get_intra_op_parallelism_threads()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, threads) if threads else cores
+    return min(usable_cores(), threads) if threads else usable_cores()

@@ -61,15 +61,16 @@ def look_for_devices() -> None:
 def cache_folder() -> Path | None:
     """The folder of compiled programs in the user's cache, made where it is missing; None if it cannot be.
 
-    Programs hold machine code, and XLA knows one by what it was compiled from alone. So each kind of processor, each
-    version of TensorFlow and each setting of XLA's flags has its own.
+    Programs hold machine code, cut for so many cores, and XLA knows one by what it was compiled from alone. So each
+    kind of processor, number of cores, version of TensorFlow and setting of XLA's flags has its own.
     """
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
         _LOG.warning("trains without the cache of compiled programs: there is no home folder")
         return None
-    compiler = hashlib.sha256("\n".join([_processor(), *_flags_of_compiler()]).encode()).hexdigest()[:12]
+    told = "\n".join([_processor(), str(usable_cores()), *_flags_of_compiler()])
+    compiler = hashlib.sha256(told.encode()).hexdigest()[:12]
     folder, sentence = program_cache.opened(root / "rl_fn" / "xla" / f"tensorflow-{tensorflow_version()}-{compiler}")
     if sentence:
         _LOG.warning(sentence)
@@ -104,6 +105,11 @@ def tensorflow_version() -> str:
         return importlib.metadata.version("tensorflow")
     except importlib.metadata.PackageNotFoundError:
         return importlib.metadata.version("tensorflow-tpu")
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _flags_of_compiler() -> list[str]:
