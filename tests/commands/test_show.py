@@ -23,7 +23,7 @@ def test_all_sets_are_listed_one_line_each(capsys):
 def test_a_set_is_shown_with_each_value_its_range_and_its_meaning(words, capsys):
     lines = shown(capsys, *words).splitlines()
     (line,) = [line for line in lines if line.startswith("* gamma ")]
-    assert line.split()[2] == "0.9"
+    assert line.split()[2] == "0.98"
     assert "a number at least 0 and at most 1" in line
     assert "Discount per step." in line
     assert sum("clip_epsilon" in line for line in lines) >= 1
