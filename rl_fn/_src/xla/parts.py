@@ -59,10 +59,8 @@ class Parts:
         self._static = _static(graph, {one.op for one in inputs})
         self._definition: Any = graph.as_graph_def()
         self._nodes = {node.name: node for node in self._definition.node}
-        # A set's order differs from one process to the next, and with it would the program that XLA makes of a part.
-        self._place = {operation: place for place, operation in enumerate(graph.get_operations())}
         self._items = self._cut({one.op for one in inputs}, outputs)
-        del self._graph, self._definition, self._nodes, self._place, self._static  # which are large
+        del self._graph, self._definition, self._nodes, self._static  # which are large
 
     def run(self, values: Sequence[tf.Tensor]) -> Turn:
         """Runs the parts on the device of the caller of each turn."""
@@ -149,7 +147,8 @@ class Parts:
                 inside.add(operation)
                 waiting = waiting + [one.op for one in operation.inputs if one.op in self._static]
         part = tf.compat.v1.GraphDef(versions=self._definition.versions, library=self._definition.library)
-        for operation in sorted(inside, key=self._place.__getitem__):
+        # A set's order differs from one process to the next, and with it would the program that XLA makes of the part.
+        for operation in (one for one in self._graph.get_operations() if one in inside):
             node = part.node.add()
             node.CopyFrom(self._nodes[operation.name])
             data = [name for name in node.input if not name.startswith("^")]
