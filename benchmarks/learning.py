@@ -4,6 +4,7 @@ and a picture of learning curves per environment.
     make results                                        # what has no row yet, the cheapest first
     make results ARGS="--sets c51_cartpole dqn_catch"   # these, once more
     make results ARGS="--sets pqn_pong --seeds 1"       # with fewer seeds, where training takes hours
+    make results ARGS="--sets ddpg_carracing --seeds 1 --eval_episodes 20"  # where whole episodes take minutes
     make results ARGS="--page"                          # the page alone, of what was measured
 
 That takes many hours of a small machine. Each row is written when it is there, and a training that was broken off goes
@@ -34,6 +35,7 @@ PAGE, PICTURES = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
 README = ROOT / "README.md"
 README_ROW = re.compile(r"^(\| .+? \| .+? \| ).+?( \| `rl-fn train --hparams (\S+) .*` \|)$", re.MULTILINE)
 SEEDS = 5
+EPISODES = 100  # of each evaluation
 EVALUATIONS = 20
 # Environment -> the half-trained run whose steps agents learn from that step none themselves
 RECORDED = {"Pendulum-v1": ("sac_pendulum", 2_500), "CartPole-v1": ("dqn_cartpole", 8_000)}
@@ -42,10 +44,10 @@ RECORDED_STEPS = 100_000
 HEAD = """# Results
 
 What the named sets score: whole episodes of the last parameters without exploration, 100 for each of the seeds 0 to 4,
-or fewer seeds where it says so. IQM is the interquartile mean over seeds with its 95% bootstrap interval (Agarwal et
-al., 2021). Seconds are those of training, compilation included, of all seeds together, on one or two cores, for some
-rows with other work beside it. Published is the best score of another library, at its number of steps. `make results`
-trains what has no row yet and writes this page.
+or fewer seeds or episodes where it says so. IQM is the interquartile mean over seeds with its 95% bootstrap interval
+(Agarwal et al., 2021). Seconds are those of training, compilation included, of all seeds together, on one or two cores,
+for some rows with other work beside it. Published is the best score of another library, at its number of steps.
+`make results` trains what has no row yet and writes this page.
 
 """
 
@@ -55,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="train these, also where they have a row")
     parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help="the seeds 0 to N - 1")
+    parser.add_argument("--eval_episodes", type=int, default=EPISODES, metavar="N", help="of each evaluation")
     parser.add_argument("--most_steps", type=float, default=float("inf"), help="leave out longer ones")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "results", help="where they are trained")
     parser.add_argument("--page", action="store_true", help="train nothing")
@@ -63,7 +66,7 @@ def main() -> None:
         parser.error(f"seeds is {arguments.seeds}, expected at least 1")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # which ends the training, too
     for name in [] if arguments.page else chosen(arguments.sets, arguments.most_steps):
-        measure(name, arguments.folder / name, range(arguments.seeds))
+        measure(name, arguments.folder / name, range(arguments.seeds), arguments.eval_episodes)
         write_page()
     write_page()
 
@@ -84,8 +87,8 @@ def steps_of(name: str) -> int:
     return int(sets.make(sets.find(name)).train_steps)
 
 
-def measure(name: str, folder: Path, seeds: range) -> None:
-    """Trains a set over the seeds, and writes its row."""
+def measure(name: str, folder: Path, seeds: range, episodes: int) -> None:
+    """Trains a set over the seeds, with so many episodes in each evaluation, and writes its row."""
     named, steps = sets.find(name), steps_of(name)
     data = ["--dataset", str(recorded(named.env, folder.parent))] if is_offline(name) else []
     is_compiled = named.env in envs.names("compiled")
@@ -99,8 +102,8 @@ def measure(name: str, folder: Path, seeds: range) -> None:
             for seed, one in zip(seeds, folders, strict=True)
         ]
     for one in commands:
-        interval = ["--eval_interval", str(max(1, steps // EVALUATIONS))]
-        subprocess.run([sys.executable, "-m", *one, *data, *interval], check=True, cwd=ROOT)
+        judged = ["--eval_interval", str(max(1, steps // EVALUATIONS)), "--eval_episodes", str(episodes)]
+        subprocess.run([sys.executable, "-m", *one, *data, *judged], check=True, cwd=ROOT)
     summaries = [read_json(path) for one in folders for path in sorted(one.glob("run_*/summary.json"))]
     [curve] = curves.read(folders, labels=[name] * len(folders))
     rows = read_rows()
@@ -109,6 +112,7 @@ def measure(name: str, folder: Path, seeds: range) -> None:
         "agent": named.agent,
         "steps": summaries[0]["env_steps"],
         "returns": [summary["eval_return_mean"] for summary in summaries],
+        "episodes": episodes,
         "seconds": round(sum(summary["train_seconds"] for summary in summaries) / (len(seeds) if is_compiled else 1)),
         "command": shown(name, len(seeds)),
         "commit": commit(),
@@ -239,8 +243,10 @@ def scores(row: dict[str, Any]) -> list[str]:
     low, high = statistics.interval(statistics.iqm, [returns])
     interval = f" ({low:.1f} to {high:.1f})" if len(returns) > 1 else ""
     median, worst = f"{np.median(returns):.1f}", f"{returns.min():.1f}"
-    seeds = f" ({len(returns)} seed{'s' * (len(returns) > 1)})" if len(returns) < SEEDS else ""
-    return [f"{row['steps']:,}{seeds}", median, f"{iqm:.1f}{interval}", worst]
+    fewer = [f"{len(returns)} seed{'s' * (len(returns) > 1)}"] if len(returns) < SEEDS else []
+    fewer += [f"{row['episodes']} episodes"] if row.get("episodes", EPISODES) < EPISODES else []
+    steps = f"{row['steps']:,}" + (f" ({', '.join(fewer)})" if fewer else "")
+    return [steps, median, f"{iqm:.1f}{interval}", worst]
 
 
 def picture(env: str) -> Path:

@@ -71,15 +71,17 @@ register(
     agent="ddpg",
     env="gymnasium:CarRacing-v3",
     values={
-        "train_steps": 500_000,
+        "train_steps": 50_000,
+        "actor_lag": 1,
         "encoder": "nature",
         "random_shift": 4,
-        "replay_capacity": 20_000,
+        "replay_capacity": 50_000,
         "batch_size": 64,
         "n_step": 3,
         "exploration_noise": 0.2,
         "noise_damping": 0.15,
     },
+    env_kwargs={"frame_skip": 4, "screen_size": 64, "grayscale": True, "stack": 4},
     doc="DDPG on CarRacing from pixels that are shifted at random, explored by Ornstein-Uhlenbeck noise.",
 )
 

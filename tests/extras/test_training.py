@@ -12,7 +12,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from rl_fn import commands
+from rl_fn import commands, envs, sets
 from rl_fn.media import curves
 from rl_fn.runs import checkpoint
 
@@ -120,3 +120,14 @@ def test_mujoco_trains_without_a_display(tmp_path, monkeypatch):
     summary = json.loads((tmp_path / "run_0" / "summary.json").read_text())
     assert (summary["env"], summary["env_steps"]) == ("gymnasium:HalfCheetah-v5", 600)
     assert math.isfinite(summary["eval_return_mean"])
+
+
+def test_ddpg_sees_small_gray_stacks_of_carracing():
+    named = sets.SETS["ddpg_carracing"]
+    env = envs.make(named.env, **named.env_kwargs)
+    assert (env.spec.observation_space.shape, env.spec.max_episode_steps) == ((64, 64, 4), 250)
+    first = env.reset(0)
+    outcome = env.step(np.array([[0.0, 1.0, 0.0]], np.float32))
+    np.testing.assert_array_equal(outcome.observation[..., :3], first[..., 1:])  # the oldest is gone
+    assert np.any(outcome.observation[..., 3] != first[..., 3])
+    env.close()

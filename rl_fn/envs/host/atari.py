@@ -19,6 +19,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_fn._src import naming
+from rl_fn.envs.host.frames import areas, shrunk
 
 if TYPE_CHECKING:
     from rl_fn.envs.host.base import HostEnv
@@ -291,13 +292,7 @@ class AtariEnv(gymnasium.Env):
         return self._ale.game_over()  # truncation included
 
     def _small_frame(self) -> np.ndarray:
-        # Sums of integers below 2**24: exact in float32. A matrix product would wait for threads that it does not need.
-        screen = self._screens.max(axis=0)
-        total = np.float32(screen.size)
-        rows = sum(weight[:, np.newaxis] * screen[index] for index, weight in zip(*self._rows, strict=True))
-        return np.rint(sum(w * rows[:, index] for index, w in zip(*self._columns, strict=True)) / total).astype(
-            np.uint8
-        )
+        return shrunk(self._screens.max(axis=0), self._rows, self._columns)
 
     def _info(self, raw_reward: float) -> dict[str, Any]:
         return {
@@ -306,21 +301,3 @@ class AtariEnv(gymnasium.Env):
             "game_over": self._ended(),
             "frame_number": self._ale.getEpisodeFrameNumber(),
         }
-
-
-def areas(size: int, small: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of `size` pixels the `small` ones cover, and how much of each.
-
-    A pixel is cut into `small` parts, and `size` parts make a small pixel: so all weights are integers.
-
-    Returns:
-      The pixels `int[K, small]` that each small one covers, at most K, and their weights `float32[K, small]`, which
-      sum to `size` along the first axis.
-    """
-    parts = np.arange(size * small)
-    weights = np.zeros([size, small], np.float32)
-    np.add.at(weights, (parts // small, parts // size), 1.0)
-    covered = weights > 0
-    most = covered.sum(axis=0).max()
-    pixels = np.minimum(covered.argmax(axis=0), size - most) + np.arange(most)[:, np.newaxis]
-    return pixels, np.take_along_axis(weights, pixels, axis=0)

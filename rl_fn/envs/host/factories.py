@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gymnasium
 
 from rl_fn._src import naming
 from rl_fn.envs.host import names
+from rl_fn.envs.host.frames import Frames
+
+FRAMES = frozenset(inspect.signature(Frames).parameters) - {"env"}
 
 
 def existing(env: Any) -> Any:
@@ -19,12 +22,16 @@ def existing(env: Any) -> Any:
 
 
 def of_gymnasium(spec: Any, arguments: dict[str, Any]) -> Any:
-    """One of Gymnasium's registry, whose entry `spec` is."""
+    """One of Gymnasium's registry, whose entry `spec` is; arguments of `Frames` that it has not itself are for that."""
     entry = spec.entry_point
     creator = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
+    asked = FRAMES.intersection(arguments).difference(_parameters(creator) or ())
+    of_frames = {name: arguments[name] for name in asked}
+    arguments = {name: value for name, value in arguments.items() if name not in asked}
     # Gymnasium's checker reports what is checked here too.
     with _naming_extras():
-        return gymnasium.make(spec, **{"disable_env_checker": True, **taken(creator, arguments)})
+        env = gymnasium.make(spec, **{"disable_env_checker": True, **taken(creator, arguments)})
+    return Frames(env, **of_frames) if of_frames else env
 
 
 def of_gym(name: str, arguments: dict[str, Any]) -> Any:
@@ -54,10 +61,15 @@ def _naming_extras() -> Iterator[None]:
 
 def taken(creator: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments without `render_mode` where that is not taken: then there are no pictures, but all else works."""
-    try:
-        parameters = inspect.signature(creator).parameters.values()
-    except (TypeError, ValueError):  # without a signature, as things written in C can be
-        return arguments
-    if any(parameter.name == "render_mode" or parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
+    parameters = _parameters(creator)
+    if parameters is None or any(p.name == "render_mode" or p.kind == p.VAR_KEYWORD for p in parameters.values()):
         return arguments
     return {name: value for name, value in arguments.items() if name != "render_mode"}
+
+
+def _parameters(creator: Any) -> Mapping[str, inspect.Parameter] | None:
+    """What a function or a class takes, by name; None where nobody knows, as of some things written in C."""
+    try:
+        return inspect.signature(creator).parameters
+    except (TypeError, ValueError):
+        return None

@@ -2,7 +2,6 @@
 
 import importlib.util
 
-import numpy as np
 import pytest
 
 from rl_fn import envs
@@ -22,19 +21,6 @@ def test_atari_names_are_known_without_the_emulator():
         assert atari.is_atari(name)
     for name in ("CartPole-v1", "Ant-v5", "MinAtar/Breakout-v1", "Pong-v4"):
         assert not atari.is_atari(name)
-
-
-@pytest.mark.parametrize(("size", "small"), [(210, 84), (160, 84), (250, 84), (7, 3), (5, 5), (3, 4)])
-def test_areas_cover_every_pixel_once(size, small):
-    pixels, weights = atari.areas(size, small)
-    assert pixels.shape == weights.shape
-    np.testing.assert_array_equal(weights.sum(axis=0), size)
-    covered = np.zeros(size)
-    np.add.at(covered, pixels, weights)
-    np.testing.assert_array_equal(covered, small)
-    ramp = np.arange(size) + 0.5  # the mean of a straight line is its middle, where each pixel is in one piece
-    if size % small == 0:
-        np.testing.assert_allclose((weights * ramp[pixels]).sum(0) / size, (np.arange(small) + 0.5) * size / small)
 
 
 def test_arguments_with_which_a_policy_is_judged():
