@@ -16,7 +16,7 @@ def load(name: str) -> ModuleType:
     """Imports a module of this package, and TensorFlow with it where it needs that: without greetings."""
     if "tensorflow" in sys.modules:
         return importlib.import_module(name)
-    with quiet(), collected_later():
+    with quiet(), collected_later(freeze=True):
         return importlib.import_module(name)
 
 

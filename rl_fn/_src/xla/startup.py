@@ -38,7 +38,7 @@ def import_tensorflow(compilation_cache: bool, devices: int = 1, look: bool = Tr
         os.environ[_FLAGS] = f"{os.environ.get(_FLAGS, '')} {flag}".strip()
         _folder_in_use = folder
         atexit.register(_seal, folder)
-    with quiet(), collected_later():
+    with quiet(), collected_later(freeze=True):
         import tensorflow as tf
 
         if devices > 1 and not tf.config.list_physical_devices("GPU"):
