@@ -7,3 +7,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 gc.set_threshold(200_000, 20, 20)
 
 pytest_plugins = ["tests.trained"]
+
+
+def pytest_collection_finish():
+    """What was imported stays: later searches for reference cycles, and that at the end, leave it out."""
+    gc.collect()
+    gc.freeze()
