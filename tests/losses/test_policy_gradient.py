@@ -225,6 +225,16 @@ def test_clipped_surrogate_reference_case():
     np.testing.assert_allclose(tf.reduce_mean(actual, axis=-1), expected, rtol=1e-12)
 
 
+def test_within_the_clip_range_rounding_does_not_bring_the_old_value_in():
+    v_old, v_t = tf.constant(np.random.default_rng(0).uniform(-0.1, 0.1, size=(2, 1_000)).astype(np.float32))
+    target = tf.constant(np.random.default_rng(1).normal(size=1_000).astype(np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(v_t)
+        loss = losses.clipped_value_loss(v_t, v_old, target)
+    np.testing.assert_array_equal(loss, 0.5 * tf.square(v_t - target))
+    np.testing.assert_array_equal(tape.gradient(loss, v_t), v_t - target)
+
+
 def test_entropy_of_impossible_actions_and_of_certainty():
     np.testing.assert_allclose(losses.entropy_loss([[0.0, -np.inf, 0.0], [9.0, -np.inf, -np.inf]]), [-math.log(2), 0])
 

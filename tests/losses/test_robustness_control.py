@@ -74,6 +74,8 @@ def test_surrogates_at_any_ratio(ratios, adv_t):
 @given(arrays(-1e4, 3, extra=(-np.inf, 80)), arrays(-1e4, 1e4))
 def test_discovered_objective_at_any_ratio(log_ratios, adv_t):
     evaluate(losses.discovered_policy_optimisation_loss, (log_ratios, adv_t), [0])
+    larger = np.where(log_ratios == 80, np.float32(1e4), log_ratios)  # whose ratio is infinite
+    evaluate(losses.discovered_policy_optimisation_loss, (larger, np.abs(adv_t)), [0])
 
 
 @few

@@ -97,8 +97,11 @@ def clipped_value_loss(
       `[...]` losses.
     """
     v_old_t, target_t = tf.stop_gradient(v_old_t), tf.stop_gradient(target_t)
-    v_clipped = v_old_t + tf.clip_by_value(v_t - v_old_t, -epsilon, epsilon)
-    return 0.5 * tf.maximum(tf.square(v_t - target_t), tf.square(v_clipped - target_t))
+    step = v_t - v_old_t
+    own = tf.square(v_t - target_t)
+    clipped = tf.stop_gradient(tf.square(v_old_t + tf.clip_by_value(step, -epsilon, epsilon) - target_t))
+    # Within the clip range both are the same but for rounding, which must not decide between them.
+    return 0.5 * tf.where((tf.abs(step) > epsilon) & (clipped > own), clipped, own)
 
 
 @signature(prob_ratios_t="float ...", adv_t="float ...", kl_t="float ...", coefficient="float in [0, inf]")
@@ -160,14 +163,17 @@ def discovered_policy_optimisation_loss(
       `[...]` losses.
     """
     adv_t = tf.stop_gradient(adv_t)
-    ratios_t = tf.exp(log_ratios_t)
-    gain = (ratios_t - 1) * adv_t
-    limited = alpha * tf.tanh(gain / alpha)
-    # Nothing that is not selected below may be infinite, or its gradient would be NaN.
-    log_gain = tf.where(adv_t < 0, log_ratios_t, tf.zeros_like(log_ratios_t)) * adv_t
-    log_drift = tf.nn.relu(log_gain - beta * tf.tanh(log_gain / beta))
-    # relu(gain - limited) - ratio adv is -min(gain, limited) - adv, without the difference of large numbers.
-    return tf.where(adv_t >= 0, -tf.minimum(gain, limited) - adv_t, log_drift - ratios_t * adv_t)
+    # Nothing that is not selected below may be infinite, or its gradient would be NaN. Gains are limited before e^60.
+    gain = (tf.exp(tf.minimum(log_ratios_t, 60.0)) - 1) * adv_t
+    log_ratios_below = tf.where(adv_t < 0, log_ratios_t, tf.zeros_like(log_ratios_t))
+    log_gain = log_ratios_below * adv_t
+    # tanh(x) < x where x > 0. At a ratio of 1, where all begins, rounding decides whether x is. So that is asked once:
+    # a compiler may compute it anew for each term of a gradient, and come to another answer.
+    above, log_above = tf.nn.relu(gain), tf.nn.relu(log_gain)
+    limited, log_limited = alpha * tf.tanh(above / alpha), beta * tf.tanh(log_above / beta)
+    # above - gain first: the difference of large numbers would hide the rest.
+    below = log_above - log_limited - tf.exp(log_ratios_below) * adv_t
+    return tf.where(adv_t >= 0, (above - gain) - limited - adv_t, below)
 
 
 @signature(adv_t="float ...", temperature="float in (0, inf]", max_weight="float in (0, inf]")
