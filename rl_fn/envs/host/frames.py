@@ -11,11 +11,11 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-_GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # red, green and blue: ITU-R BT.601
+_GRAY = np.array([299, 587, 114], np.int32)  # thousandths of red, green and blue: ITU-R BT.601
 
 
 class Frames(gymnasium.Wrapper):
-    """An environment whose actions are held for several frames, and whose pictures are small, grey or stacked.
+    """An environment whose actions are held for several frames, and whose pictures are small, gray or stacked.
 
     - The rewards of the frames of an action are summed. An end ends the action too.
     - Pictures are shrunk by averaging areas. Where an episode begins, its first picture fills the stack.
@@ -92,7 +92,7 @@ class Frames(gymnasium.Wrapper):
         return observation, total, terminated, truncated, info
 
     def _picture(self, observation: np.ndarray) -> np.ndarray:
-        picture = np.rint(observation @ _GRAY)[..., np.newaxis] if self._grayscale else observation
+        picture = ((observation @ _GRAY + 500) // 1000)[..., np.newaxis] if self._grayscale else observation
         if self._areas is not None:
             picture = shrunk(picture, *self._areas)
         return picture.astype(np.uint8)
