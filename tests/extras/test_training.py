@@ -122,7 +122,7 @@ def test_mujoco_trains_without_a_display(tmp_path, monkeypatch):
     assert math.isfinite(summary["eval_return_mean"])
 
 
-def test_ddpg_sees_small_gray_stacks_of_carracing():
+def test_ddpg_sees_small_grey_stacks_of_carracing():
     named = sets.SETS["ddpg_carracing"]
     env = envs.make(named.env, **named.env_kwargs)
     assert (env.spec.observation_space.shape, env.spec.max_episode_steps) == ((64, 64, 4), 250)

@@ -11,11 +11,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-_GRAY = np.array([299, 587, 114], np.int32)  # thousandths of red, green and blue: ITU-R BT.601
+from rl_fn.envs import arguments
+from rl_fn.envs.host.session import limit
+
+_GREY = np.array([299, 587, 114], np.int32)  # thousandths of red, green and blue: ITU-R BT.601
 
 
 class Frames(gymnasium.Wrapper):
-    """An environment whose actions are held for several frames, and whose pictures are small, gray or stacked.
+    """An environment whose actions are held for several frames, and whose pictures are small, grey or stacked.
 
     - The rewards of the frames of an action are summed. An end ends the action too.
     - Pictures are shrunk by averaging areas. Where an episode begins, its first picture fills the stack.
@@ -43,11 +46,8 @@ class Frames(gymnasium.Wrapper):
         stack: int = 1,
     ):
         super().__init__(env)
-        for name, value in {"frame_skip": frame_skip, "screen_size": screen_size, "stack": stack}.items():
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} is {value!r}, expected an integer at least 1")
-        if not isinstance(grayscale, bool):
-            raise ValueError(f"grayscale is {grayscale!r}, expected true or false")
+        frame_skip, stack = arguments.integer("frame_skip", frame_skip, 1), arguments.integer("stack", stack, 1)
+        grayscale = arguments.flag("grayscale", grayscale)
         self._frame_skip, self._grayscale, self._stack, self._areas = frame_skip, grayscale, stack, None
         self._pictures: np.ndarray | None = None  # of the stack
         if screen_size is not None or grayscale or stack > 1:
@@ -55,6 +55,7 @@ class Frames(gymnasium.Wrapper):
             if grayscale and channels != 3:
                 raise ValueError(f"grayscale is True, but its pictures have {channels} channels, expected 3")
             if screen_size is not None:
+                screen_size = arguments.integer("screen_size", screen_size, 1)
                 if screen_size > min(height, width):
                     raise ValueError(
                         f"screen_size is {screen_size}, expected at most {min(height, width)}: its pictures have "
@@ -64,8 +65,8 @@ class Frames(gymnasium.Wrapper):
                 height = width = screen_size
             self._pictures = np.zeros([height, width, stack * (1 if grayscale else channels)], np.uint8)
             self.observation_space = spaces.Box(0, 255, self._pictures.shape, np.uint8)
-        if env.spec is not None and env.spec.max_episode_steps:
-            self.max_episode_steps = -(-env.spec.max_episode_steps // frame_skip)
+        if frames := limit(env):
+            self.max_episode_steps = -(-frames // frame_skip)
         if rate := env.metadata.get("render_fps"):
             self.metadata = {**env.metadata, "render_fps": max(1, round(rate / frame_skip))}
 
@@ -92,10 +93,10 @@ class Frames(gymnasium.Wrapper):
         return observation, total, terminated, truncated, info
 
     def _picture(self, observation: np.ndarray) -> np.ndarray:
-        picture = ((observation @ _GRAY + 500) // 1000)[..., np.newaxis] if self._grayscale else observation
+        picture = ((observation @ _GREY + 500) // 1000)[..., np.newaxis] if self._grayscale else observation
         if self._areas is not None:
             picture = shrunk(picture, *self._areas)
-        return picture.astype(np.uint8)
+        return picture.astype(np.uint8, copy=False)
 
 
 def _picture_shape(space: spaces.Space) -> tuple[int, int, int]:

@@ -70,7 +70,7 @@ def test_the_first_picture_fills_the_stack_and_each_new_one_comes_last():
     np.testing.assert_array_equal(again, first)
 
 
-def test_gray_is_as_bright_as_it_looks():
+def test_grey_is_as_bright_as_it_looks():
     env = Frames(Film(start=10), grayscale=True)
     observation, _ = env.reset()
     assert observation.shape == (4, 4, 1)
@@ -129,11 +129,12 @@ def test_an_argument_that_the_environment_has_itself_is_its_own():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"frame_skip": 0}, "frame_skip is 0, expected an integer at least 1"),
-        ({"stack": 1.5}, "stack is 1.5, expected an integer at least 1"),
-        ({"screen_size": True}, "screen_size is True, expected an integer at least 1"),
+        ({"frame_skip": 0}, "frame_skip is 0, expected an integer of at least 1"),
+        ({"frame_skip": None}, "frame_skip is None, expected an integer of at least 1"),
+        ({"stack": 1.5}, "stack is 1.5, expected an integer of at least 1"),
+        ({"screen_size": True}, "screen_size is True, expected an integer of at least 1"),
         ({"screen_size": 5}, "screen_size is 5, expected at most 4: its pictures have 4 by 4 pixels"),
-        ({"grayscale": "no"}, "grayscale is 'no', expected true or false"),
+        ({"grayscale": "no"}, "grayscale is 'no', expected True or False"),
     ],
 )
 def test_arguments_out_of_their_range_are_refused(arguments, message):
