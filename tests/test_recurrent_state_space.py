@@ -99,6 +99,13 @@ def test_vectors_are_seen_on_a_logarithmic_scale():
     np.testing.assert_allclose(model.loss(tf.constant([[1.0, 0.0]]), observation), [np.log(1000) ** 2 / 2], rtol=1e-5)
 
 
+def test_pictures_of_other_values_than_from_0_to_1_are_vectors():
+    model = networks.observation_model(spaces.Box(0, 255, (8, 8, 1), np.float32), width=8, depth=2)
+    assert model.embedding_size == 8
+    grey = tf.fill([1, 8, 8, 1], 127.0)
+    np.testing.assert_allclose(model.loss(tf.zeros([1, 64]), grey), [32 * np.log(128) ** 2], rtol=1e-5)
+
+
 IMAGES = {"bytes": spaces.Box(0, 255, (32, 24, 3), np.uint8), "small": spaces.Box(0, 1, (10, 13, 2), bool)}
 
 

@@ -22,6 +22,7 @@ from rl_fn.agents.tree_search import SearchHParams, policy_loss
 from rl_fn.learning import Learned, OffPolicyPolicy
 from rl_fn.struct import EnvSpec, Model, Nest, Scalar, Transition
 
+MAX_PLAYERS = 2
 _INVALID = -1e9  # the logit of what cannot be done, where it is learned from
 
 

@@ -40,7 +40,7 @@ class DreamerHParams(SequenceReplayHParams, LaPropHParams):
     imagine_last: int = field(4, "Steps at the end of each sequence from which it is imagined, at most all.", low=1)
     lambda_: Scalar = field(0.95, "Lambda of the returns.", low=0.0, high=1.0)
     entropy_cost: Scalar = field(3e-4, "Weight of the entropy bonus.", low=0.0)
-    unimix: Scalar = field(0.01, "Share of the uniform in latents and discrete actions.", low=0.0, high=1.0)
+    unimix: Scalar = field(0.01, "Share of the uniform in latents and discrete actions.", above=0.0, high=1.0)
     free_nats: Scalar = field(1.0, "Divergence of the latents that costs nothing.", low=0.0)
     dynamics_cost: Scalar = field(1.0, "Weight of what the expectations are off.", low=0.0)
     representation_cost: Scalar = field(0.1, "Weight of what cannot be expected.", low=0.0)

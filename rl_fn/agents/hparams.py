@@ -122,7 +122,11 @@ class HParams:
         return self.num_iterations
 
     def of_actors(self, first: int, count: int) -> HParams:
-        """Those of an agent that acts in some of the environments only: in `count` of them, from `first` on."""
+        """Those of an agent that acts in some of the environments only: in `count` of them, from `first` on.
+
+        Raises:
+          ValueError: if it has to act in all of them.
+        """
         del first, count  # most act alike everywhere
         return self
 

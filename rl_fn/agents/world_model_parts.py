@@ -12,10 +12,11 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import networks, optimizers, policies, random
+from rl_fn._src.networks.observations import is_picture
 from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla.products import product
 from rl_fn.agents.groups import AdamHParams
-from rl_fn.agents.hparams import field
+from rl_fn.agents.hparams import HParams, field
 from rl_fn.envs.drawing.pixels import shares
 from rl_fn.struct import EnvSpec, Scalar
 
@@ -80,6 +81,20 @@ class WorldModelsHParams(AdamHParams):
                 f"num_envs is {self.num_envs}, expected a multiple of population = {self.population}, whose candidates "
                 "are tried in environments"
             )
+        if self.controller_training == "environment" and self.actor_lag:
+            raise ValueError(
+                f"actor_lag is {self.actor_lag}, expected 0 with controller_training = environment: a generation's "
+                "returns are those of its own candidates"
+            )
+
+    def of_actors(self, first: int, count: int) -> HParams:
+        """See HParams; raises ValueError where each environment has a candidate of its own."""
+        if self.controller_training == "environment" and count < self.num_envs:
+            raise ValueError(
+                "controller_training is 'environment', expected 'dream' where workers share out the environments: "
+                "candidates are tried in all of them at once"
+            )
+        return self
 
     @property
     def _updates(self) -> int:
@@ -141,11 +156,10 @@ def pictures(space: Any, size: int) -> tuple[tf.TensorSpec, Callable[[tf.Tensor]
     Raises:
       ValueError: if the space is not a Box `[H, W, C]` of bytes, or of truths or shares of 0 to 1.
     """
-    spec, _ = networks.image(space)
+    if not (isinstance(space, spaces.Box) and is_picture(space)):
+        raise ValueError(f"world_models needs pictures, a Box [H, W, C] of bytes or of 0 to 1, given {space}")
     is_bytes = space.dtype == np.uint8
-    if not is_bytes and (np.any(space.low != 0) or np.any(space.high != 1)):
-        raise ValueError(f"world_models needs pictures of bytes or of 0 to 1, given {space}")
-    height, width, channels = spec.shape
+    height, width, channels = space.shape
 
     def to_picture(observation: tf.Tensor) -> tf.Tensor:
         if is_bytes and height == width == size:

@@ -95,7 +95,7 @@ def make(spec: EnvSpec, hparams: WorldModelsHParams) -> Agent:
 
     def update(state: WorldModelsState, trajectory: Transition, key: random.Key) -> tuple[WorldModelsState, Metrics]:
         check_trajectory(hparams.schedule, trajectory)
-        keys = tf.unstack(random.split(key, 4), num=4)
+        keys = tf.unstack(random.split(key, 5), num=5)
         stage, begins = hparams.stage(state.num_updates)
         is_in = {name: tf.cast(stage == index, tf.int32) for index, name in enumerate(STAGES)}
         begins_in = {name: count * tf.cast(begins, tf.int32) for name, count in is_in.items()}
@@ -117,12 +117,14 @@ def make(spec: EnvSpec, hparams: WorldModelsHParams) -> Agent:
 
         is_new = begins_in["controller"] > 0  # V and M are others than before, and so is what is searched for
         strategy = struct.where(is_new, parts.strategy.init(state.search.mean), state.search)
-        search, count = Search(strategy, state.trial.candidates), is_in["controller"]
+        candidates = struct.where(is_new, parts.strategy.ask(strategy, keys[4]), state.trial.candidates)
+        search, count = Search(strategy, candidates), is_in["controller"]
         trial = stages.tried(state.trial._replace(began=state.trial.began & ~is_new), trajectory)
         if hparams.controller_training == "dream":
             inputs = memory.params, recording, count * hparams.generations, keys[3], hparams
             search, searching = stages.search_in_dreams(parts, search, *inputs)
         else:
+            count -= begins_in["controller"]  # what was acted in is older than these candidates
             search, searching = stages.search_in_environments(parts, search, trial, count, keys[3])
         zeros = tf.zeros_like(trial.total)
         anew = Trial(search.candidates, trial.returns, trajectory.is_last[-1], zeros, zeros)
@@ -133,7 +135,12 @@ def make(spec: EnvSpec, hparams: WorldModelsHParams) -> Agent:
         after = WorldModelsState(vision, memory, search.strategy, trial, recording, state.num_updates + 1)
         return after, {**metrics, **seeing, **knowing, **searching}
 
-    return Agent(hparams.schedule, init, init_actor, act, update)
+    def cut(state: WorldModelsState) -> WorldModelsState:
+        trial, nothing = state.trial, tf.zeros_like(state.trial.returns)
+        trial = trial._replace(returns=nothing, began=tf.zeros_like(trial.began))
+        return state._replace(recording=cut_off(state.recording), trial=trial)
+
+    return Agent(hparams.schedule, init, init_actor, act, update, cut)
 
 
 def recorded(trajectory: Transition) -> Step:
@@ -141,3 +148,11 @@ def recorded(trajectory: Transition) -> Step:
     extras, is_last = trajectory.extras, trajectory.is_last
     ends = trajectory.reward, trajectory.terminated, is_last
     return Step(extras["picture"], extras["control"], *ends, extras["posterior"])
+
+
+def cut_off(recording: Recording) -> Recording:
+    """A recording of `Step`s whose newest ones are the last of their episodes, without being ends of the task."""
+    rows, is_last = recording.steps.is_last.shape[0], recording.steps.is_last
+    is_newest = tf.range(rows) == recording.row_of(recording.num_rows - 1)
+    is_newest &= recording.num_rows > 0
+    return recording._replace(steps=recording.steps._replace(is_last=is_last | is_newest[:, tf.newaxis]))

@@ -249,7 +249,14 @@ class RunConfig:
         """The agent, where the settings are resolved; `data` is what one that learns from a data set is made with."""
         from rl_fn.agents.base import in_precision
 
-        return in_precision(sets.agent_module(str(self.agent)).make(spec, hparams, **data), self.precision)
+        module = sets.agent_module(str(self.agent))
+        players = spec.model.num_players if spec.model else 1
+        if players > getattr(module, "MAX_PLAYERS", 1):
+            raise ValueError(
+                f"{self.agent} learns for one player, and both sides of {spec.name} are played by the same policy: "
+                "expected alphazero, or an opponent in the environment, such as --env_kwargs opponent=random"
+            )
+        return in_precision(module.make(spec, hparams, **data), self.precision)
 
     def make_env(self, num_envs: int) -> envs.Env | envs.HostEnv:
         """The environment, as many of it side by side where it is stepped on the host."""
@@ -317,6 +324,8 @@ class RunConfig:
                 f"num_workers is {workers}, expected a divisor of num_envs = {hparams.num_envs}, the environments "
                 "that they share out"
             )
+        else:
+            hparams.of_actors(0, hparams.schedule.num_envs // workers)
 
     def _named(self) -> sets.NamedSet:
         if self.agent is not None:

@@ -83,20 +83,28 @@ def test_the_stages_follow_each_other_in_each_round():
     assert [bool(hparams.is_random(tf.constant(update))) for update in (0, 3, 4, 8)] == [True, True, False, False]
 
 
-def test_the_step_size_is_that_of_the_time_in_the_run_however_many_gradient_steps_there_were():
-    few = {"image_size": 8, "features": (2,), "latent_size": 2, "memory_units": 2, "mixture_components": 2}
-    steps = {"vision_steps": 3, "vision_batch": 2, "memory_batch": 2, "population": 4, "dream_starts": 1}
-    values = {**SMALL, **few, **steps, "learning_rate": 0.1, "anneal_learning_rate": True}
-    env = envs.make("CatchPixels-bsuite", size=8)
-    agent = sets.agent_module("world_models").make(env.spec, WorldModelsHParams(**values))
-    state = agent.init(random.key(0))._replace(num_updates=tf.constant(9))  # of 24; V's stage of the second round
-    observation = tf.zeros([5, 2, 8, 8, 3], tf.uint8)
-    step = agent.act(state.policy, agent.init_actor(2), observation[0], random.key(1), "train")
+FEW = {"image_size": 8, "features": (2,), "latent_size": 2, "memory_units": 2, "mixture_components": 2}
+ONE_STEP = {"vision_batch": 2, "memory_batch": 2, "population": 4, "dream_starts": 1}
+
+
+def updated(num_updates, rewards=0.0, ended=False, change=lambda state: state, **values):
+    """An agent of few parameters, its state after that many updates, and what one more of all the same steps makes."""
+    hparams = WorldModelsHParams(**{**SMALL, **FEW, **ONE_STEP, **values})
+    agent = sets.agent_module("world_models").make(envs.make("CatchPixels-bsuite", size=8).spec, hparams)
+    state = change(agent.init(random.key(0))._replace(num_updates=tf.constant(num_updates)))
+    size = [5, hparams.num_envs]
+    observation = tf.zeros([*size, 8, 8, 3], tf.uint8)
+    step = agent.act(state.policy, agent.init_actor(hparams.num_envs), observation[0], random.key(1), "train")
     along = lambda leaf: tf.stack([leaf] * 5)
-    number, flag = tf.zeros([5, 2]), tf.zeros([5, 2], tf.bool)
-    extras = tf.nest.map_structure(along, step.extras)
-    trajectory = Transition(observation, along(step.action), number, flag, flag, observation, extras)
-    _, metrics = tf.function(agent.update, autograph=False)(state, trajectory, random.key(2))
+    flag, extras = tf.zeros(size, tf.bool), tf.nest.map_structure(along, step.extras)
+    is_last, reward = tf.fill(size, ended), tf.fill(size, rewards)
+    trajectory = Transition(observation, along(step.action), reward, is_last, flag, observation, extras)
+    return agent, state, *tf.function(agent.update, autograph=False)(state, trajectory, random.key(2))
+
+
+def test_the_step_size_is_that_of_the_time_in_the_run_however_many_gradient_steps_there_were():
+    values = {"vision_steps": 3, "learning_rate": 0.1, "anneal_learning_rate": True}
+    *_, metrics = updated(9, **values)  # of 24; V's stage of the second round
     assert metrics["vision_learning_rate"].count == 3
     np.testing.assert_allclose(metrics["vision_learning_rate"].total, 3 * 0.1 * (1 - 9 / 24), rtol=1e-5)
 
@@ -112,6 +120,10 @@ def test_the_step_size_is_that_of_the_time_in_the_run_however_many_gradient_step
             {"controller_training": "environment", "population": 4},
             "num_envs is 2, expected a multiple of population = 4, whose candidates are tried in environments",
         ),
+        (
+            {"controller_training": "environment", "population": 4, "num_envs": 4, "actor_lag": 1, "train_steps": 480},
+            "actor_lag is 1, expected 0 with controller_training = environment",
+        ),
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(values, message):
@@ -119,15 +131,26 @@ def test_numbers_that_do_not_fit_are_refused(values, message):
         WorldModelsHParams(**{**SMALL, **values})
 
 
+def test_candidates_that_are_tried_in_environments_are_not_shared_out():
+    trying = {"controller_training": "environment", "population": 4, "num_envs": 8, "train_steps": 8 * 5 * 24}
+    alone = WorldModelsHParams(**{**SMALL, **trying})
+    with pytest.raises(ValueError, match="controller_training is 'environment', expected 'dream' where workers share"):
+        alone.of_actors(4, 4)
+    dreaming = alone.override(controller_training="dream")
+    assert dreaming.of_actors(4, 4) == dreaming
+
+
 def test_other_observations_and_actions_are_refused():
     hparams = WorldModelsHParams()
     make = sets.agent_module("world_models").make
-    with pytest.raises(ValueError, match=r"convolutions need observations in a Box \[H, W, C\]"):
+    with pytest.raises(ValueError, match=r"world_models needs pictures, a Box \[H, W, C\] of bytes or of 0 to 1"):
         make(envs.make("CartPole-v1").spec, hparams)
     spec = envs.make("PendulumPixels-v1").spec
     with pytest.raises(ValueError, match="world_models needs a Discrete action space or a Box, given MultiDiscrete"):
         make(spec._replace(action_space=spaces.MultiDiscrete([2, 2])), hparams)
-    with pytest.raises(ValueError, match="world_models needs pictures of bytes or of 0 to 1"):
+    with pytest.raises(ValueError, match=r"features is \(\), expected the channels of at least one layer"):
+        make(spec, hparams.override(features=()))
+    with pytest.raises(ValueError, match="world_models needs pictures, a Box"):
         make(spec._replace(observation_space=spaces.Box(-1, 1, [64, 64, 3])), hparams)
     with pytest.raises(ValueError, match=r"the image is 60 x 60, expected multiples of 2 \*\* 4"):
         make(spec, hparams.override(image_size=60))
@@ -200,6 +223,35 @@ def test_candidates_come_to_the_returns_of_the_episodes_that_began_under_them():
     assert after.total.numpy().tolist() == [5.0, 6.0]  # 2 + 3 anew, and 5 + 1 that had begun
     assert after.count.numpy().tolist() == [1.0, 1.0]
     assert after.returns.numpy().tolist() == [0.0, 5.0]
+
+
+def test_a_search_begins_with_candidates_of_its_own_and_nothing_that_others_came_to():
+    narrow = lambda state: state._replace(
+        search=state.search._replace(mean=tf.ones_like(state.search.mean), generation=tf.constant(7)),
+        trial=state.trial._replace(candidates=tf.zeros_like(state.trial.candidates)),
+    )
+    of_environments = {"controller_training": "environment", "num_envs": 4, "train_steps": 4 * 5 * 24}
+    _, _, after, metrics = updated(12, rewards=1.0, ended=True, change=narrow, **of_environments)
+    assert int(after.search.generation) == 0
+    assert metrics["search_return"].count == 0
+    candidates = after.trial.candidates.numpy()
+    np.testing.assert_allclose([candidates.mean(), candidates.std()], [1.0, 0.5], atol=0.25)
+    assert not np.any(after.trial.count)
+    assert np.all(after.trial.began)
+
+
+def test_where_environments_begin_anew_no_episode_goes_on():
+    fill = lambda leaf: tf.cast(tf.fill(leaf.shape, 3.0), leaf.dtype)
+    begun = lambda state: state._replace(trial=tf.nest.map_structure(fill, state.trial))
+    agent, empty, state, _ = updated(0, change=begun)
+    assert not np.any(agent.cut(empty).recording.steps.is_last)  # nothing is recorded yet
+    cut = agent.cut(state)
+    assert np.flatnonzero(cut.recording.steps.is_last.numpy().all(axis=1)).tolist() == [4]  # of five steps
+    assert not np.any(state.recording.steps.is_last)
+    assert not np.any(cut.recording.steps.terminated)
+    assert np.all(state.trial.returns == 3)
+    assert not np.any([cut.trial.returns, tf.cast(cut.trial.began, tf.float32)])
+    assert np.all(tf.stack([cut.trial.total, cut.trial.count]) == 3)  # what is over stays
 
 
 @pytest.mark.parametrize("ended", [False, True])

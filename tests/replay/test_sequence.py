@@ -155,7 +155,8 @@ def test_bad_numbers_are_refused():
         **{"capacity": 12, "spec": SCALAR, "num_streams": 2, "length": 3, "period": 2, **changes}
     )
     assert_refuses(r"capacity is 14, expected a multiple of num_streams \* period = 4", make, capacity=14)
-    assert_refuses(r"length is 7, expected an integer in \[1, 6\]", make, length=7)
+    told = "6 steps of each of 2 streams, expected the 7 steps of a sequence at least"
+    assert_refuses(rf"capacity is 12, {told}", make, length=7)
     assert_refuses("length is 0", make, length=0)
     assert_refuses("period is 0", make, period=0)
     assert_refuses("num_streams is 0", make, num_streams=0)

@@ -67,6 +67,16 @@ def test_what_cannot_be_is_refused_in_one_sentence(settings, message):
     assert "\n" not in str(error.value)
 
 
+def test_agents_for_one_player_need_an_opponent():
+    resolved = config(hparams="ppo", env="TicTacToe-v0").resolved()
+    spec, hparams = resolved.make_env(1).spec, resolved.make_hparams()
+    message = "ppo learns for one player, and both sides of TicTacToe-v0 are played by the same policy: expected"
+    with pytest.raises(ValueError, match=message):
+        resolved.make_agent(spec, hparams)
+    against = dataclasses.replace(resolved, env_kwargs={"opponent": "random"})
+    against.make_agent(against.make_env(1).spec, hparams)
+
+
 def test_values_may_be_a_text_or_given_by_name():
     text = config(hparam_override="gamma=0.9,hidden_sizes=(16,)", imports="json, re")
     assert text == config(hparam_override={"gamma": 0.9, "hidden_sizes": [16]}, imports=["json", "re"])

@@ -32,11 +32,15 @@ def config(folder, **settings):
             {"copies": 2, "env": "gymnasium:CartPole-v1"},
             "copies is 2, expected 1: gymnasium:CartPole-v1 is stepped on the host",
         ),
+        (
+            {"hparams": "world_models_carracing", "env": "PendulumPixels-v1", "hparam_override": "population=4"},
+            "controller_training is 'environment', expected 'dream' where workers share out the environments",
+        ),
     ],
 )
 def test_what_cannot_be_shared_out_is_refused(settings, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        Run.from_config(config(tmp_path / "new", hparam_override="num_envs=4", **settings))
+        Run.from_config(config(tmp_path / "new", **{"hparam_override": "num_envs=4", **settings}))
     assert not (tmp_path / "new").exists()
 
 

@@ -59,8 +59,11 @@ def variational_autoencoder(
       kernel_init: the initialiser of all kernels, `lecun_normal()` unless given.
 
     Raises:
-      ValueError: if height or width are not multiples of 2 ** len(features), or too small for the encoder's filters.
+      ValueError: if there are no features, or height or width are not multiples of 2 ** len(features), or too small
+        for the encoder's filters.
     """
+    if not features:
+        raise ValueError("variational_autoencoder: features is (), expected the channels of at least one layer")
     height, width, channels = image_shape
     scale = 2 ** len(features)
     if height % scale or width % scale:

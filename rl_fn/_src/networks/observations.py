@@ -77,6 +77,12 @@ def image(space: gymnasium.Space) -> tuple[tf.TensorSpec, Callable[[tf.Tensor], 
     return tf.TensorSpec(space.shape, tf.float32), lambda observation: tf.cast(observation, tf.float32) * scale
 
 
+def is_picture(space: spaces.Box) -> bool:
+    """Whether a Box is `[H, W, C]` of bytes, or of nothing but values from 0 to 1, truths among them."""
+    is_known = space.dtype == np.uint8 or bool(np.all(space.low == 0) and np.all(space.high == 1))
+    return is_known and len(space.shape) == 3
+
+
 def _flatten_last(tensor: tf.Tensor, rank: int) -> tf.Tensor:
     tensor = tf.convert_to_tensor(tensor)
     sizes = sizes_of(tensor)

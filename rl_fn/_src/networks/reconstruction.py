@@ -13,7 +13,7 @@ from gymnasium import spaces
 from rl_fn import random, transforms
 from rl_fn._src.networks.base import Network, lecun_normal
 from rl_fn._src.networks.feedforward import dense, mlp
-from rl_fn._src.networks.observations import flatten, image
+from rl_fn._src.networks.observations import flatten, image, is_picture
 from rl_fn._src.networks.world_model import normed_mlp, normed_silu
 from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla.products import convolve
@@ -41,9 +41,9 @@ class ObservationModel(NamedTuple):
 def observation_model(space: gymnasium.Space, width: int, depth: int) -> ObservationModel:
     """Encoder and decoder of the observations of a space.
 
-    A Box `[H, W, C]` of at least 8 x 8 is an image, of which the values from 0 to 1 (bytes are divided by 255) are
-    predicted; anything else is a vector, seen and predicted on the scale of `transforms.signed_logp1`. Hafner et al.
-    (2023), "Mastering diverse domains through world models", equations 4 and 9.
+    A Box `[H, W, C]` of at least 8 x 8 is an image if it holds bytes, which are divided by 255, or values from 0 to 1;
+    anything else is a vector, seen and predicted on the scale of `transforms.signed_logp1`. Hafner et al. (2023),
+    "Mastering diverse domains through world models", equations 4 and 9.
 
     Args:
       space: of the observations.
@@ -53,7 +53,7 @@ def observation_model(space: gymnasium.Space, width: int, depth: int) -> Observa
     Raises:
       TypeError: for a space that is not supported.
     """
-    if isinstance(space, spaces.Box) and len(space.shape) == 3 and min(space.shape[:2]) >= _SMALLEST:
+    if isinstance(space, spaces.Box) and is_picture(space) and min(space.shape[:2]) >= _SMALLEST:
         return _image_model(space, depth)
     spec, to_vector = flatten(space)
     target = lambda observation: transforms.signed_logp1(to_vector(observation))

@@ -188,7 +188,7 @@ def with_noise(key: random.Key, prior_logits: tf.Tensor, fraction: Scalar, alpha
 
 
 def draw(key: random.Key, weights: tf.Tensor, temperature: Scalar) -> tf.Tensor:
-    """Draws actions in proportion to `weights ** (1 / temperature)`; the first of the largest where that is 0.
+    """Draws actions in proportion to `weights ** (1 / temperature)`; one of the largest by chance where that is 0.
 
     Args:
       key: `uint32[2]`.

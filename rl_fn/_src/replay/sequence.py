@@ -114,7 +114,12 @@ def windows(
             f"replay: capacity is {capacity}, expected a multiple of num_streams * period = {num_streams * period}"
         )
     times = capacity // num_streams
-    base.check_size("replay: length", length, high=times)
+    base.check_size("replay: length", length)
+    if length > times:
+        raise ValueError(
+            f"replay: capacity is {capacity}, {times} steps of each of {num_streams} streams, expected the {length} "
+            "steps of a sequence at least"
+        )
     added_spec = Sequence(spec, () if start_spec is None else start_spec)
     layout = Sequence(Rows(spec), Rows(added_spec.start))
 

@@ -74,8 +74,9 @@ def make(game: str, opponent: str = "self", simulations: int = 200, opening: int
 
     Args:
       game: one of GAMES. In TicTacToe an action is one of 9 cells, in Connect Four one of 7 columns.
-      opponent: "self", where each step is a move of the one or the other side; or who else moves after each action, and
-        first in every second game: "random", or "search", a Monte-Carlo tree search with random games to the end.
+      opponent: "self", where each step is a move of the one or the other side, with rules to plan with; or who else
+        moves after each action, and first in every second game: "random", or "search", a Monte-Carlo tree search with
+        random games to the end.
       simulations: of that search, for each of its moves.
       opening: moves at random, up to so many, before a game of both sides begins; they cannot end it. What plays
         against itself sees the same few games otherwise.
@@ -96,7 +97,7 @@ def make(game: str, opponent: str = "self", simulations: int = 200, opening: int
         rules.name,
         spaces.Box(0, 1, (rules.rows, rules.columns, 3), np.float32),
         spaces.Discrete(int(rules.actions.max()) + 1),
-        model=model,
+        model=model if opponent == "self" else None,  # which has no opponent in it
     )
     other: dict[str, Opponent | None] = {
         "self": None,

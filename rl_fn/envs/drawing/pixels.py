@@ -38,7 +38,7 @@ def paint_pendulum(observation: tf.Tensor, size: int) -> tf.Tensor:
 def paint_cartpole(observation: tf.Tensor, size: int) -> tf.Tensor:
     """The cart of CartPole on its track with its pole, from `[B, 4]`: position, velocity, angle, angular velocity.
 
-    The whole track is seen, 2.4 to each side; the pole is twice as long as it is to that scale.
+    The whole track is seen, 2.4 to each side; the pole is 3.6 times as long as it is to that scale.
     """
     x, angle = size * (0.5 + 0.4 / 2.4 * observation[:, 0]), observation[:, 2]
     floor, length = 0.8 * size, 0.6 * size

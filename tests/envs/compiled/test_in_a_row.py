@@ -126,6 +126,11 @@ def test_the_other_side_wins_what_the_agent_loses():
     np.testing.assert_array_equal(ended, [True, True])
 
 
+def test_rules_to_plan_with_are_there_where_there_is_no_opponent_in_the_steps():
+    assert envs.make("TicTacToe-v0").spec.model.num_players == 2
+    assert [envs.make("TicTacToe-v0", opponent=name).spec.model for name in ("random", "search")] == [None, None]
+
+
 def test_a_game_at_random_is_valued_for_who_moves_first():
     game = in_a_row.GAMES["tic_tac_toe"]
     board = tf.constant([[1, 1, 0, 2, 1, 2, 2, 1, 2], [2, 2, 0, 1, 2, 1, 1, 2, 1], [1, 2, 1, 1, 2, 2, 2, 1, 0]])
