@@ -20,7 +20,7 @@ for those that are due now and then.
 
 from rl_fn._src.learning.augmentation import random_shift
 from rl_fn._src.learning.critics import critics, keyed_critics, keyless, successor_values
-from rl_fn._src.learning.direct_policies import DirectPolicy, action_critic, direct_policy
+from rl_fn._src.learning.direct_policies import ActionCritic, DirectPolicy, action_critic, direct_policy
 from rl_fn._src.learning.dreams import Dream, dream
 from rl_fn._src.learning.exploration import HeldNoise, held_noise, no_noise, uniform_at_first
 from rl_fn._src.learning.from_replay import Learned, OffPolicyPolicy, OffPolicyState, update_from_replay
@@ -62,6 +62,7 @@ from rl_fn._src.learning.targets import (
 from rl_fn._src.learning.trust_region import TrustRegionStep, conjugate_gradient, trust_region_step
 
 __all__ = [
+    "ActionCritic",
     "DirectPolicy",
     "Dream",
     "HeldNoise",

@@ -132,6 +132,26 @@ def test_no_gradient_step_is_taken_before_there_are_enough_items(make, compiled)
     np.testing.assert_allclose(metrics["reward"].total, 1 + 0.9 + 0.81, rtol=1e-6)
 
 
+def test_what_is_told_of_steps_that_are_not_always_taken_is_their_mean():
+    number, flag = tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.bool)
+    buffer = replay.uniform(10, struct.Transition(number, number, number, flag, flag, number, extras={}))
+
+    def gradient_step(steps, sample, key):
+        del sample, key
+        of_policy = lambda state: (state, {"actor_loss": tf.constant(-5.0)})
+        _, metrics = learning.every(2, steps + 1, of_policy, tf.constant(0.0), ("actor_loss",))
+        return steps + 1, learning.Learned({"critic_loss": tf.constant(3.0), **metrics}, tf.ones([4]))
+
+    ones, no = tf.ones([1]), tf.zeros([1], tf.bool)
+    step = struct.Transition(ones, ones, ones, no, no, ones, extras={})
+    for gradient_steps, expected in ((1, [0, 0]), (2, [-5, 1]), (4, [-10, 2])):
+        update = learning.update_from_replay(buffer, gradient_step, batch_size=4, gradient_steps=gradient_steps)
+        state = learning.OffPolicyState(tf.constant(0), buffer.init(), tf.constant(0))
+        _, metrics = tf.function(update)(state, step, KEY)
+        assert [float(part) for part in metrics["actor_loss"]] == expected
+        assert [float(part) for part in metrics["critic_loss"]] == [3, 1]
+
+
 def test_the_passes_end_where_a_step_says_so():
     sequences, limit = tf.range(6)[tf.newaxis], 2
     step = lambda count, batch: (count + 1, count)

@@ -39,13 +39,23 @@ class ControlHParams(PrioritizedReplayHParams):
     noise_damping: Scalar = field(
         1.0,
         "How fast noise of actions in a Box returns to zero: at 1 it is Gaussian, below an Ornstein-Uhlenbeck process.",
-        low=0.0,
+        above=0.0,
         high=1.0,
     )
 
     def make_encoder(self, spec: EnvSpec) -> networks.Encoder:
-        """Makes what reads the observation; see `networks.encoder`."""
-        return networks.encoder(self.encoder, spec.observation_space)
+        """Makes what reads the observation; see `networks.encoder`.
+
+        Raises:
+          ValueError: if it cannot, or observations are to be shifted that are no images.
+        """
+        space = spec.observation_space
+        if self.random_shift and not (isinstance(space, spaces.Box) and len(space.shape) == 3):
+            raise ValueError(
+                f"random_shift is {self.random_shift}, expected 0 where observations are not images [H, W, C]: "
+                f"{spec.name} has {space}"
+            )
+        return networks.encoder(self.encoder, space)
 
     def make_mlp(self, num_outputs: int) -> networks.Network:
         """Makes the network of the policy, or of a critic."""

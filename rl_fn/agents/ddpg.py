@@ -105,9 +105,6 @@ def make(
     def encode(params: Nest, observation: Nest) -> tf.Tensor:
         return encoder.apply(params["encoder"], observation)
 
-    def outputs_of(params: Nest, inputs: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-        return critic.apply(params["values"], (inputs, vector))
-
     def outputs(params: tuple[Nest, Nest], observation: Nest) -> tf.Tensor:
         return actor.apply(params[0], encoder.apply(params[1], observation))
 
@@ -115,11 +112,11 @@ def make(
         (actor_key, next_key), (target_actor, target_critic) = tf.unstack(random.split(key)), learner.target_params
         next_inputs = encode(target_critic, sample.items.next_observation)
         following = policy.draw(actor.apply(target_actor, next_inputs), next_key)
-        outputs_t = outputs_of(target_critic, next_inputs, following)
+        outputs_t = critic.apply(target_critic["values"], next_inputs, following)
 
         def of_critic(params: Nest) -> tuple[tf.Tensor, Nest]:
             inputs = encode(params, sample.items.observation)
-            outputs_tm1 = outputs_of(params, inputs, policy.to_vector(sample.items.action))
+            outputs_tm1 = critic.apply(params["values"], inputs, policy.to_vector(sample.items.action))
             value, (error, q_tm1) = critic_loss(outputs_tm1, outputs_t, sample)
             return value, (inputs, error, {"critic_loss": value, "q_value": tf.reduce_mean(q_tm1)})
 
@@ -127,7 +124,7 @@ def make(
 
         def of_actor(params: Nest) -> tuple[tf.Tensor, Nest]:
             outputs = actor.apply(params, inputs)
-            q_t = value_of(outputs_of(trained.params, inputs, policy.draw(outputs, actor_key)))
+            q_t = critic.value(trained.params["values"], inputs, policy.draw(outputs, actor_key), value_of)
             value = actor_loss(q_t, outputs, hparams.output_cost)
             return value, {"actor_loss": value}
 

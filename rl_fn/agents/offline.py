@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 import tensorflow as tf
+from gymnasium import spaces
 
 from rl_fn import networks, policies, random, replay, struct
 from rl_fn.agents.base import Agent, Mode, Schedule
@@ -45,11 +47,13 @@ class OfflineHParams(ReplayHParams):
         """These hyper-parameters for a data set.
 
         Raises:
-          ValueError: if it has no more steps than `n_step` needs.
+          ValueError: if it has no more steps than `n_step` needs, or `replay_capacity` was said to be another.
         """
         if data is None:
             return self
         size = len(data.reward)
+        if self.replay_capacity not in (1, size):
+            raise ValueError(f"replay_capacity is {self.replay_capacity}, expected the {size} steps of the data set")
         if size < self.n_step:
             raise ValueError(f"the data set has {size} steps, expected at least n_step = {self.n_step}")
         return self.override(replay_capacity=size)
@@ -123,7 +127,7 @@ class ImitationHParams(OfflineHParams, ActorCriticHParams):
 
 
 def check_data(spec: EnvSpec, data: Transition) -> None:
-    """Raises ValueError unless the steps of a data set are `[N, ...]` of that environment."""
+    """Raises ValueError unless the steps of a data set are `[N, ...]` of that environment, finite and in its spaces."""
     expected = {
         "observation": struct.space_spec(spec.observation_space),
         "next_observation": struct.space_spec(spec.observation_space),
@@ -137,10 +141,32 @@ def check_data(spec: EnvSpec, data: Transition) -> None:
         if given.keys() != leaves.keys():
             raise ValueError(f"the data set's {name} has the parts {sorted(given)}, {spec.name} has {sorted(leaves)}")
         for leaf, one in leaves.items():
-            shape, dtype = tuple(np.shape(given[leaf])[1:]), np.asarray(given[leaf]).dtype
-            if shape != tuple(one.shape) or dtype != one.dtype.as_numpy_dtype:
-                label = f"{name}/{leaf}".rstrip("/")
+            label, values = f"the data set's {name}/{leaf}".rstrip("/"), np.asarray(given[leaf])
+            if values.shape[1:] != tuple(one.shape) or values.dtype != one.dtype.as_numpy_dtype:
                 raise ValueError(
-                    f"the data set's {label} is {dtype} {shape} per step, {spec.name} has "
+                    f"{label} is {values.dtype} {values.shape[1:]} per step, {spec.name} has "
                     f"{one.dtype.name} {tuple(one.shape)}"
                 )
+            if len(values) != len(data.reward):
+                raise ValueError(f"{label} has {len(values)} steps, expected {len(data.reward)}, as many as its reward")
+            if one.dtype.is_floating and not np.all(is_finite := np.isfinite(values)):
+                raise ValueError(f"{label} is {values[~is_finite][0]} in a step, expected finite numbers")
+    low, high = _bounds(spec.action_space)
+    action = np.asarray(data.action)
+    if not np.all(is_there := (low <= action) & (action <= high)):
+        odd = action[~is_there][0]
+        raise ValueError(f"the data set's action is {odd} in a step, {spec.name} has {spec.action_space}")
+
+
+def _bounds(space: gymnasium.Space) -> tuple[Any, Any]:
+    """What the parts of an action may be, in a Box but for rounding."""
+    match space:
+        case spaces.Discrete():
+            return 0, space.n - 1
+        case spaces.MultiDiscrete():
+            return 0, space.nvec - 1
+        case spaces.Box():
+            low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+            slack = 1e-4 * (high - low)
+            return low - slack, high + slack
+    return 0, 1

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from scipy import stats
 
 from rl_fn import envs, learning, loops, networks, policies, random, sets, struct
-from rl_fn.agents import crossq, ddpg, droq, mpo, redq, sac, td3, tqc
+from rl_fn.agents import crossq, d4pg, ddpg, droq, mpo, redq, sac, td3, tqc
 
 KEY = random.key(0)
 SMALL = {"train_steps": 400, "learning_starts": 16, "batch_size": 8, "num_envs": 2, "hidden_sizes": (8,)}
@@ -129,14 +129,37 @@ def test_discrete_actions_of_ddpg_are_drawn_in_training_and_the_likeliest_in_eva
     np.testing.assert_array_equal(acted["eval"].action, int(share > 0.5))
 
 
+def test_only_images_are_shifted_and_noise_always_returns_to_zero():
+    with pytest.raises(ValueError, match="random_shift is 2, expected 0 where observations are not images"):
+        sac.make(PENDULUM.spec, sac.SACHParams(**SMALL, random_shift=2))
+    with pytest.raises(ValueError, match=r"noise_damping is 0\.0, expected a number greater than 0"):
+        ddpg.DDPGHParams(**SMALL, noise_damping=0.0)
+
+
 def test_the_critic_of_discrete_actions_is_linear_in_them():
     policy = learning.direct_policy("any", envs.make("CartPole-v1").spec, 1.0)
     critic = learning.action_critic(policy, lambda size: networks.mlp((8, size)), num_features=3)
     params, features = critic.init(KEY, None), OBSERVATIONS[:5]
-    first, second = (critic.apply(params, (features, tf.one_hot([action] * 5, 2))) for action in (0, 1))
-    mixed = critic.apply(params, (features, tf.fill([5, 2], 0.5)))
+    first, second = (critic.apply(params, features, tf.one_hot([action] * 5, 2)) for action in (0, 1))
+    mixed = critic.apply(params, features, tf.fill([5, 2], 0.5))
     np.testing.assert_allclose(mixed, (first + second) / 2, rtol=1e-5)
     assert np.all(first != second)
+
+
+def test_the_gradient_of_d4pgs_discrete_policy_is_made_of_the_values_of_actions():
+    policy = learning.direct_policy("any", envs.make("CartPole-v1").spec, 1.0)
+    logits = tf.constant([[5.0, 5.0, -20.0], [10.0, 0.0, 12.0]])  # of the atoms 0, 1 and 2, for each action
+    network = networks.Network(lambda key, spec: (), lambda params, features: tf.reshape(logits, [1, 6]))
+    critic = learning.action_critic(policy, lambda size: network, num_features=3, num_outputs=3)
+    value_of = lambda outputs: d4pg.value_of(outputs, tf.constant([0.0, 1.0, 2.0]))
+    vector = tf.constant([[0.9, 0.1]])
+    with tf.GradientTape() as tape:
+        tape.watch(vector)
+        value = critic.value((), OBSERVATIONS[:1], vector, value_of)
+    values = [0.5, 2 / (1 + np.exp(-2))]
+    np.testing.assert_allclose(tape.gradient(value, vector), [values], rtol=1e-4)
+    np.testing.assert_allclose(value, [np.dot(values, [0.9, 0.1])], rtol=1e-4)
+    np.testing.assert_array_equal(critic.apply((), OBSERVATIONS[:1], tf.one_hot([1], 2)), logits[1:])
 
 
 def test_the_policy_of_ddpg_and_its_targets_move_with_every_step_by_the_step_size():

@@ -171,6 +171,34 @@ def test_a_data_set_of_another_environment_is_refused(name):
         made(name, BOX, steps._replace(action=steps.action.astype(np.float64)))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda steps: {"action": steps.action[:200]}, "the data set's action has 200 steps, expected 512, as many as"),
+        (lambda steps: {"reward": steps.reward + np.nan}, "the data set's reward is nan in a step, expected finite"),
+        (lambda steps: {"action": steps.action * np.inf}, "the data set's action is -?inf in a step, expected finite"),
+        (lambda steps: {"action": steps.action + 1_000}, r"the data set's action is \d+.* in a step, box has Box"),
+    ],
+)
+def test_a_data_set_of_impossible_values_is_refused(change, message):
+    steps = data(BOX)
+    with pytest.raises(ValueError, match=message):
+        made("td3bc", BOX, steps._replace(**change(steps)))
+
+
+def test_discrete_actions_of_a_data_set_are_those_that_there_are():
+    steps, bad = data(DISCRETE), np.full([512], int(DISCRETE.action_space.n), np.int32)
+    with pytest.raises(ValueError, match=rf"the data set's action is {bad[0]} in a step, discrete has Discrete"):
+        made("cql", DISCRETE, steps._replace(action=bad))
+
+
+def test_the_replay_of_a_data_set_has_its_size():
+    with pytest.raises(ValueError, match="replay_capacity is 100, expected the 512 steps of the data set"):
+        bc.BCHParams(replay_capacity=100).of_size(data(BOX))
+    hparams = bc.BCHParams().of_size(data(BOX))
+    assert hparams.of_size(data(BOX)).replay_capacity == 512
+
+
 def test_what_learns_from_single_steps_has_no_memory():
     with pytest.raises(ValueError, match="memory is 'lstm', expected 'none'"):
         sets.make(sets.SETS["bc"], memory="lstm")

@@ -1,7 +1,9 @@
+import minari
 import numpy as np
 import pytest
 import tensorflow as tf
 from gymnasium import spaces
+from minari.data_collector.episode_buffer import EpisodeBuffer
 
 from rl_fn import random, replay, struct
 from rl_fn.struct import Transition
@@ -63,6 +65,26 @@ def test_experience_comes_back_as_it_was(observation, action):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
     assert dataset.total_episodes == int(expected.is_last.sum())
+
+
+def test_an_episode_that_was_left_open_ends_truncated():
+    buffers = [
+        EpisodeBuffer(
+            id=number,
+            observations=np.full([4, 3], number, np.float32),
+            actions=np.zeros([3], np.int32),
+            rewards=[1.0] * 3,
+            terminations=[False, False, terminated],
+            truncations=[False] * 3,
+        )
+        for number, terminated in enumerate([False, True])
+    ]
+    dataset = minari.create_dataset_from_buffers(
+        "test/open-v0", buffers, observation_space=OBSERVATIONS["box"], action_space=ACTIONS["discrete"]
+    )
+    read = replay.from_minari(dataset)
+    assert read.truncated.tolist() == [False, False, True, False, False, False]
+    assert read.terminated.tolist() == [False] * 5 + [True]
 
 
 def test_a_data_set_that_counts_from_elsewhere_is_read_from_zero():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from gymnasium import spaces
@@ -56,31 +56,46 @@ def direct_policy(agent: str, spec: EnvSpec, temperature: Scalar) -> DirectPolic
     raise ValueError(f"{agent} needs a Discrete action space or a Box with finite bounds, {spec.name} has {space}")
 
 
+class ActionCritic(NamedTuple):
+    """A critic of features `[N, F]` and vectors `[N, A]` of actions."""
+
+    # (key, any spec) -> params
+    init: Callable[[random.Key, Any], Nest]
+    # (params, features, vectors) -> outputs [N, K]
+    apply: Callable[[Nest, tf.Tensor, tf.Tensor], tf.Tensor]
+    # (params, features, vectors, value_of) -> values [N], of which `value_of` is told the outputs [M, K]
+    value: Callable[[Nest, tf.Tensor, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]], tf.Tensor]
+
+
 def action_critic(
     policy: DirectPolicy, make_network: Callable[[int], networks.Network], num_features: int, num_outputs: int = 1
-) -> networks.Network:
-    """A critic of features `[N, F]` and vectors `[N, A]` of actions; its inputs are both, as a tuple.
+) -> ActionCritic:
+    """A critic of features and vectors of actions, for each of which it has outputs that stand for a value.
 
-    Of discrete actions it is linear in the vector, which then gets the values of all actions as its gradient: between
-    one-hot vectors there is nothing that a critic could learn its shape from.
+    The value of discrete actions is linear in the vector, which then gets the values of all actions as its gradient:
+    between one-hot vectors there is nothing that a critic could learn its shape from.
 
     Args:
       policy: from `direct_policy`.
       make_network: makes a network of so many outputs from vectors.
       num_features: F.
       num_outputs: K, per state and action.
-
-    Returns:
-      A Network with outputs `[N, K]`; its `init` knows what it takes.
     """
     network = make_network(num_outputs * policy.size if policy.is_discrete else num_outputs)
     spec = tf.TensorSpec([num_features if policy.is_discrete else num_features + policy.size], tf.float32)
 
-    def apply(params: Nest, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        features, vector = inputs
+    def apply(params: Nest, features: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
         if not policy.is_discrete:
             return network.apply(params, with_action(features, vector))
         of_each = tf.reshape(network.apply(params, features), [-1, policy.size, num_outputs])
         return tf.reduce_sum(of_each * vector[..., tf.newaxis], axis=1)
 
-    return networks.Network(lambda key, _: network.init(key, spec), apply)
+    def value(
+        params: Nest, features: tf.Tensor, vector: tf.Tensor, value_of: Callable[[tf.Tensor], tf.Tensor]
+    ) -> tf.Tensor:
+        if not policy.is_discrete:
+            return value_of(apply(params, features, vector))
+        of_each = value_of(tf.reshape(network.apply(params, features), [-1, num_outputs]))
+        return tf.reduce_sum(tf.reshape(of_each, [-1, policy.size]) * vector, axis=1)
+
+    return ActionCritic(lambda key, _: network.init(key, spec), apply, value)

@@ -95,8 +95,12 @@ def update_from_replay(
         (learner, stored), metrics = scan(one, (state.learner, stored), random.split(key, gradient_steps))
         metrics = shards.mean(metrics) if shared else metrics
         learner = struct.where(ready, learner, state.learner)
-        weight = tf.cast(ready, tf.float32)
-        metrics = {name: struct.Mean(tf.where(ready, tf.reduce_mean(x), 0.0), weight) for name, x in metrics.items()}
+        metrics = {name: told(x, ready) for name, x in metrics.items()}
         return OffPolicyState(learner, stored, state.num_updates + 1), metrics
+
+    def told(each: tf.Tensor | struct.Mean, ready: tf.Tensor) -> struct.Mean:
+        if isinstance(each, struct.Mean):  # of steps that are not always taken
+            return struct.Mean(*(tf.where(ready, tf.reduce_sum(part), 0.0) for part in each))
+        return struct.Mean(tf.where(ready, tf.reduce_mean(each), 0.0), tf.cast(ready, tf.float32))
 
     return update

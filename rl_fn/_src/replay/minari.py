@@ -77,9 +77,9 @@ def from_minari(dataset: Any) -> Transition:
       dataset: a `minari.MinariDataset`, or its name in Minari's folder.
 
     Returns:
-      Its steps, arrays `[N, ...]`, one episode after the other, with the dtypes of the specification of
-      its spaces and float32 rewards, and without extras. Discrete things count from 0, wherever those of the data set
-      do.
+      Its steps, arrays `[N, ...]`, one episode after the other, each of which ends truncated where it does not
+      terminate, with the dtypes of the specification of its spaces and float32 rewards, and without extras. Discrete
+      things count from 0, wherever those of the data set do.
     """
     import minari
 
@@ -90,13 +90,15 @@ def from_minari(dataset: Any) -> Transition:
     parts = []
     for episode in dataset.iterate_episodes():
         observations = observations_of(episode.observations)
+        terminated, truncated = (np.array(flags, bool) for flags in (episode.terminations, episode.truncations))
+        truncated[-1] |= ~terminated[-1]
         parts.append(
             Transition(
                 observation=tf.nest.map_structure(lambda leaf: leaf[:-1], observations),
                 action=actions_of(episode.actions),
                 reward=np.asarray(episode.rewards, np.float32),
-                terminated=np.asarray(episode.terminations, bool),
-                truncated=np.asarray(episode.truncations, bool),
+                terminated=terminated,
+                truncated=truncated,
                 next_observation=tf.nest.map_structure(lambda leaf: leaf[1:], observations),
                 extras={},
             )
