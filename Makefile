@@ -7,6 +7,7 @@ EXTRAS := .venv-extras
 SERVICES := .venv-services
 BENCH_JAX := .venv-bench-jax
 BENCH_TORCH := .venv-bench-torch
+BENCH_DREAMER := .venv-bench-dreamer
 TPU := .venv-tpu
 TF220 := .venv-tf220
 WHEEL := .venv-wheel
@@ -93,7 +94,7 @@ test-learning: $(READY)
 results: $(EXTRAS)/.ready
 	$(EXTRAS)/bin/python benchmarks/learning.py $(ARGS)
 
-# Each library compared with has an environment of its own; their pins need Python 3.11 or newer.
+# Each library compared with has an environment of its own; their pins need Python 3.11 or 3.12.
 $(BENCH_JAX)/.ready: constraints-bench-jax.txt
 	test -x $(BENCH_JAX)/bin/python || $(PYTHON) -m venv $(BENCH_JAX)
 	$(BENCH_JAX)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-bench-jax.txt \
@@ -106,7 +107,16 @@ $(BENCH_TORCH)/.ready: constraints-bench-torch.txt
 		stable-baselines3 sb3-contrib sbx-rl rl_zoo3 pandas torch
 	touch $@
 
-bench: $(READY) $(BENCH_JAX)/.ready $(BENCH_TORCH)/.ready
+# What DreamerV3 says that it depends on cannot be installed as a whole, and much of it is for other environments.
+$(BENCH_DREAMER)/.ready: constraints-bench-dreamer.txt
+	test -x $(BENCH_DREAMER)/bin/python || $(PYTHON) -m venv $(BENCH_DREAMER)
+	$(BENCH_DREAMER)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-bench-dreamer.txt \
+		cloudpickle gymnasium jax jaxlib optax rich ruamel.yaml tensorflow-probability
+	$(BENCH_DREAMER)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-bench-dreamer.txt \
+		--no-deps dreamerv3
+	touch $@
+
+bench: $(READY) $(BENCH_JAX)/.ready $(BENCH_TORCH)/.ready $(BENCH_DREAMER)/.ready
 	$(BIN)/python benchmarks/agents.py $(if $(CASE),--cases $(CASE)) $(ARGS)
 
 # The steps of `make bench` in build/export-bench, for machines with JAX and no TensorFlow: docs/performance.md.
@@ -187,4 +197,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(EXTRAS) $(SERVICES) $(BENCH_JAX) $(BENCH_TORCH) $(TPU) $(TF220) $(WHEEL) $(PYTHONS:%=.venv-py%) build dist *.egg-info
+	rm -rf $(VENV) $(EXTRAS) $(SERVICES) $(BENCH_JAX) $(BENCH_TORCH) $(BENCH_DREAMER) $(TPU) $(TF220) $(WHEEL) $(PYTHONS:%=.venv-py%) build dist *.egg-info

@@ -34,6 +34,7 @@ RIVALS = {
     "rejax": (".venv-bench-jax", "sides.rejax"),
     "sbx": (".venv-bench-torch", "sides.sbx"),
     "sb3": (".venv-bench-torch", "sides.sb3"),
+    "dreamerv3": (".venv-bench-dreamer", "sides.dreamerv3"),
 }
 
 

@@ -55,6 +55,21 @@ _SAC = {
     "learning_starts": 500,
     "target_step_size": 0.005,
 }
+_DREAMER = {
+    "num_envs": 4,
+    "rollout_length": 4,
+    "gradient_steps": 6,
+    "size": "0.5m",
+    "batch_size": 16,
+    "sequence_length": 16,
+    "sequence_period": 1,
+    "horizon": 15,
+    "imagine_last": 16,
+    "learning_rate": 1e-4,
+    "gamma": 0.997,
+    "replay_capacity": 20_000,
+    "learning_starts": 512,
+}
 
 _REJAX_PPO = {
     "rejax": "clips each element of the gradients to the same bound, where the others clip their global norm; "
@@ -66,6 +81,10 @@ _REJAX_A2C = "is PPO with one epoch and one minibatch, which makes the same pass
 _REJAX_TD3 = "samples without replacement; moves its targets with every update of the policy, half as often"
 _REJAX_SAC = "samples without replacement; acts with its policy before learning starts"
 _SB3_DQN = "Huber loss, where the others take the squared error; steps Gymnasium's environments in Python"
+_DREAMERV3 = (
+    "has one block of recurrent weights, of which there are as many; three Adams; no critic's loss on what was "
+    "replayed; begins each sequence anew where rl_fn's goes on; steps Gymnasium's environment in Python"
+)
 _SBX = "steps Gymnasium's environment in Python"
 
 
@@ -182,6 +201,16 @@ _ALL = (
         iterations=5_000,
         learned=-600.0,
         unequal={"rejax": _REJAX_TD3, "sbx": _SBX, "sb3": _SBX},
+    ),
+    Case(
+        "dreamer_pendulum",
+        "dreamer",
+        "Pendulum-v1",
+        _DREAMER,
+        {"dreamerv3": 1.0},
+        iterations=250,
+        learned=-600.0,
+        unequal={"dreamerv3": _DREAMERV3},
     ),
     Case(
         "ppo_gymnasium_8",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-NAMES = {"rl_fn": "rl_fn", "rejax": "rejax", "sb3": "Stable-Baselines3", "sbx": "SBX"}
+NAMES = {"rl_fn": "rl_fn", "rejax": "rejax", "sb3": "Stable-Baselines3", "sbx": "SBX", "dreamerv3": "DreamerV3"}
 SINCE = {"from_start": "from the start of the process", "after_imports": "after the imports"}
 
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"

@@ -22,7 +22,7 @@ def hparams_of(case: Case) -> Any:
     """The hyper-parameters, equal to the case's settings."""
     settings = dict(case.settings)
     constant = {"anneal_learning_rate": False}
-    if case.algorithm == "ppo":
+    if case.algorithm in ("ppo", "dreamer"):
         more = constant
     elif case.algorithm in ("dqn", "c51", "qrdqn"):
         epsilon = settings.pop("epsilon")

@@ -22,7 +22,7 @@ from rl_fn.agents.tree_search import SearchHParams, policy_loss
 from rl_fn.learning import Learned, OffPolicyPolicy
 from rl_fn.struct import EnvSpec, Model, Nest, Scalar, Transition
 
-MAX_PLAYERS = 2
+MAX_PLAYERS = 2  # of an environment that agents for one are not made for
 _INVALID = -1e9  # the logit of what cannot be done, where it is learned from
 
 

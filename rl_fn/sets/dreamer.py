@@ -33,6 +33,14 @@ register(
 )
 
 register(
+    "dreamer_catch_pixels",
+    agent="dreamer",
+    env="CatchPixels-bsuite",
+    values={"train_steps": 20_000},
+    doc="Dreamer on Catch from pixels.",
+)
+
+register(
     "dreamer_memory_chain",
     agent="dreamer",
     env="MemoryChain-bsuite",

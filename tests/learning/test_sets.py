@@ -93,6 +93,7 @@ NOT_RUN = {
     "crossq_hopper",
     "dreamer_cartpole",
     "dreamer_catch",
+    "dreamer_catch_pixels",
     "dreamer_memory_chain",
     "dreamer_minatar_breakout",
     "dreamer_pendulum",
