@@ -74,7 +74,7 @@ test-extras: test-packages test-services
 # Of the sweeps, agents that differ most.
 FEW := -k "a2c or dqn_all or sac_box or ppo_cartpole or dqn_cartpole or sac_pendulum or every_agent or refused"
 test-packages: $(EXTRAS)/.ready
-	$(EXTRAS)/bin/python -m pytest $(SWEPT) $(FEW) -n auto $(ARGS)
+	$(BRIEF) $(EXTRAS)/bin/python -m pytest $(SWEPT) $(FEW) -n auto $(ARGS)
 	$(EXTRAS)/bin/python -m pytest tests/parity tests/extras -n auto $(ARGS)
 
 # They wait for one another's processes, so three files at a time; the tests of a file share what it makes.
