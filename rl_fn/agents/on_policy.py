@@ -131,7 +131,10 @@ class OnPolicyHParams(ActorCriticHParams):
             return OnPolicyState(learner, moments, rewards), metrics
 
         def cut_state(state: OnPolicyState) -> OnPolicyState:
-            return state._replace(learner=cut(state.learner))
+            rewards = state.rewards
+            if self.normalize_rewards:
+                rewards = rewards._replace(returns=tf.zeros_like(rewards.returns))
+            return state._replace(learner=cut(state.learner), rewards=rewards)
 
         return Agent(self.schedule, init, init_actor, act, update, cut_state)
 

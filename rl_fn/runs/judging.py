@@ -110,8 +110,9 @@ def _played(
 def _variant(config: RunConfig, name: str | None, kwargs: Mapping[str, Any], trained: Any) -> Any:
     """Another environment, or the same made with something else."""
     same = name in (None, config.env)
-    theirs = config.env_kwargs if same else {}
-    changed = dataclasses.replace(config, env=config.env if same else name, env_kwargs={**theirs, **kwargs})
+    if not same:  # whose arguments are its own
+        config = dataclasses.replace(config, env=name, env_kwargs={}, env_backend=None, env_timeout=None)
+    changed = dataclasses.replace(config, env_kwargs={**config.env_kwargs, **kwargs})
     env: Any = changed.make_env(1)
     for what in ("observation_space", "action_space"):
         given, expected = getattr(env.spec, what), getattr(trained.spec, what)

@@ -176,7 +176,8 @@ class Run:
         contents = folder.contents(config)
         self._storage = Storage(config.output_dir, contents, agent.schedule.steps, config.checkpoint_seconds)
         # Whether environments are part of the state.
-        self._goes_on = isinstance(env, Env) and not isinstance(self._runner, Workers)
+        is_here = isinstance(env, Env) and not isinstance(self._runner, Workers)
+        self._goes_on = is_here or agent.schedule.is_offline
         self.notes = self._storage.notes  # sentences that people should be told
         interval = config.eval_interval and math.ceil(config.eval_interval / agent.schedule.steps)
         self._pause_every = interval or math.ceil(self._iterations / EVALUATIONS)

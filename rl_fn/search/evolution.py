@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rl_fn import loops, random, sets, struct
+from rl_fn import loops, random, struct
 from rl_fn._src.xla.calls import graph
 from rl_fn.runs import checkpoint, files
 from rl_fn.runs.files import read_json
@@ -51,8 +51,7 @@ class Evolution:
         check(self.space)
         self._names = [one.name for one in self.space]
         self._env = compiled_env(run.make_env(hparams.num_envs))
-        make_agent = sets.agent_module(str(run.agent)).make
-        self._make = lambda settings: make_agent(self._env.spec, hparams.override(**settings))
+        self._make = lambda settings: run.make_agent(self._env.spec, hparams.override(**settings))
         self._agent = tunable(self._make, {one.name: tf.constant(one.interval.at(0.5)) for one in self.space})
         self._iterations = math.ceil(hparams.num_iterations / config.evaluations)
         self._key = random.key(config.seed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from rl_fn import sets
 from rl_fn.envs.base import Env
 from rl_fn.search import space
 from rl_fn.search.config import SearchConfig
@@ -36,7 +35,7 @@ class Plan:
             env.close()
         if self.env is None and (config.batch or 1) > 1:
             raise ValueError(f"batch is {config.batch}, expected 1: {self.spec.name} is stepped on the host")
-        self._make_agent = sets.agent_module(str(run.agent)).make
+        self._make_agent = run.make_agent
         self._make_agent(self.spec, self.hparams)
         self.grid = space.grid(self.space, config.grid_points) if config.method == "grid" else []
         self.trials = min(config.trials, len(self.grid)) if self.grid else config.trials

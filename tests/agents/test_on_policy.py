@@ -140,6 +140,16 @@ def test_noise_that_depends_on_the_state_is_kept_for_a_period_and_drawn_anew_wit
         ppo.make(ENV.spec, ppo.PPOHParams(noise_period=3))
 
 
+def test_where_environments_begin_anew_no_return_goes_on():
+    agent = ppo.make(ENV.spec, ppo.PPOHParams(**SIZES, rollout_length=8, normalize_rewards=True))
+    state = agent.init(KEY)
+    state, _ = tf.function(agent.update, jit_compile=True)(state, rollout_of(agent, state, 8), KEY)
+    assert np.all(state.rewards.returns > 1)
+    cut = agent.cut(state)
+    assert not np.any(cut.rewards.returns)
+    assert cut.rewards.moments is state.rewards.moments
+
+
 def test_a_policy_may_have_no_hidden_layer():
     agent = ppo.make(ENV.spec, ppo.PPOHParams(num_envs=4, hidden_sizes=()))
     params = agent.init(random.key(0)).policy.params

@@ -13,7 +13,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rl_fn import commands
-from rl_fn.runs import checkpoint
+from rl_fn.commands.train import _settings
+from rl_fn.runs import RunConfig, checkpoint
 from tests.commands.processes import ROOT, finish, start, summary, train
 
 
@@ -110,6 +111,15 @@ def test_the_config_of_a_run_makes_it_again_where_nobody_named_a_folder(finished
     assert folder.name.endswith("_ppo_cartpole")
     assert error == f"rl-fn: output_dir is runs/{folder.name}\n"  # no progress
     assert summary(folder)["state_digest"] == summary(finished[0])["state_digest"]
+
+
+def test_another_environment_than_that_of_a_file_has_arguments_of_its_own(tmp_path):
+    of_file = RunConfig("ppo", output_dir=tmp_path, env="DeepSea-bsuite", env_kwargs={"size": 5})
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(of_file.to_json()))
+    assert _settings({"env_kwargs": "randomize_actions=False"}, path).env_kwargs["size"] == 5
+    assert _settings({"env": "CartPole-v1"}, path).env_kwargs == {}
+    assert _settings({"env": "Catch-bsuite", "env_kwargs": "rows=9"}, path).env_kwargs == {"rows": 9}
 
 
 def test_a_profile_for_tensorboard_is_of_fifty_iterations(tmp_path, run):

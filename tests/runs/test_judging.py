@@ -100,6 +100,12 @@ def test_a_variant_of_the_environment_is_judged_in(trained):
     assert judged.loaded.env.spec.name == "CartPoleNoVel-v1"
 
 
+def test_how_an_environment_was_stepped_is_not_asked_of_another(tmp_path):
+    config = runs.RunConfig("ppo", tmp_path, env="gymnasium:CartPole-v1", env_backend="thread", env_timeout=5.0)
+    env = judging._variant(config, "CartPole-v1", {}, envs.make("CartPole-v1"))
+    assert env.spec.name == "CartPole-v1"
+
+
 def test_sampled_actions_are_others(trained):
     (greedy,) = judging.evaluate(trained / "run_0", episodes=20)
     (sampled,) = judging.evaluate(trained / "run_0", episodes=20, deterministic=False)

@@ -24,6 +24,10 @@ def evolution(folder, **settings):
         (["--hparams", "tune"], "unknown hyper-parameter set 'tune'; the nearest is 'tunes'"),
         (["--hparams", "bc_cartpole", "--trials", "2"], "hparams bc_cartpole learns from a data set"),
         (["--hparams", "tunes", "--trials", "0"], "trials is 0, expected"),
+        (
+            ["--hparams", "ppo", "--env", "TicTacToe-v0", "--method", "pbt", "--space", "learning_rate"],
+            "ppo learns for one player",
+        ),
         (["--hparams", "tunes", "--method", "bayes"], "unknown method 'bayes'"),
         (["--hparams", "tunes", "--method", "pbt", "--space", "digits"], "digits makes a program for each value"),
         (["--hparams", "tunes", "--method", "pbt", "--space", "skil"], "the nearest is 'skill'"),
