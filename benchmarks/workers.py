@@ -115,7 +115,7 @@ def messages(num_workers: int, rollout_length: int, seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         overrides = f"num_envs=1,rollout_length={rollout_length}"
         config = RunConfig(hparams="ppo_cartpole", output_dir=folder, hparam_override=overrides).resolved()
-        acting = Acting(config.to_json(), 0, 0, threading.Event().is_set)
+        acting = Acting(config.to_json(), 0, 0, 0, threading.Event().is_set)
     policy = np.zeros(acting._policy.size, np.uint8)
     buffer, _ = acting.rollout(policy, 0)
     with cluster.connected(num_workers, None, memory.available()) as ray:

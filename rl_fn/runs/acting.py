@@ -24,7 +24,8 @@ class Acting:
     Args:
       config: of the run, as `RunConfig.to_json` tells it.
       worker: which of the workers this is.
-      generation: how often it was replaced before: each has random numbers of its own.
+      generation: how often it was replaced before.
+      start: the iteration that the run goes on from. Each of the three has random numbers of its own.
       stop: whether to end before a rollout is whole; it then raises `loops.Stopped`.
 
     Raises:
@@ -32,7 +33,7 @@ class Acting:
       EnvFailed, NonFiniteError: as `loops.HostActors`, and so do the rollouts.
     """
 
-    def __init__(self, config: dict[str, Any], worker: int, generation: int, stop: loops.Stop):
+    def __init__(self, config: dict[str, Any], worker: int, generation: int, start: int, stop: loops.Stop):
         settings = RunConfig(**config)
         hparams = settings.make_hparams()
         share = hparams.num_envs // settings.num_workers
@@ -41,7 +42,7 @@ class Acting:
         self._policy = Layout(policy_spec(agent))
         self._trajectory = Layout(trajectory_spec(agent, self._env.spec, share))
         key = random.key(settings.seed)
-        for number in (_WORKERS, worker, generation):
+        for number in (_WORKERS, worker, generation, start):
             key = random.fold_in(key, number)
         self._rollout = worker_rollouts(agent, self._env, share, key, stop)
         self._held: Any = None  # the policy that acts

@@ -22,6 +22,7 @@ class Assignment(NamedTuple):
     config: dict[str, Any]  # of the run, as `RunConfig.to_json` tells it
     worker: int  # of `config["num_workers"]`
     generation: int  # how often it was replaced before
+    start: int  # the iteration that the run goes on from
 
 
 class Acted(NamedTuple):

@@ -59,12 +59,13 @@ class Workers:
     def train(self, compiled: loops.Compiled, iterations: int, **options: Any) -> Iterator[loops.Chunk]:
         """See Runner."""
         num_workers, settings = self._config.num_workers, self._config.to_json()
+        start = options.get("start") or 0
         with self._resources:
             ray = self._resources.enter_context(
                 cluster.connected(num_workers, self._config.ray_address, memory.available())
             )
             remote = ray.remote(concurrency_groups={"watch": 1}, num_cpus=1, scheduling_strategy="SPREAD")(Worker)
-            make_worker = lambda index, generation: remote.remote(Assignment(settings, index, generation))
+            make_worker = lambda index, generation: remote.remote(Assignment(settings, index, generation, start))
             lanes = Lanes(num_workers, self._lag, has_streams(self._agent, compiled.spec))
             share = self._agent.schedule.num_envs // num_workers
             self._told = Failures()

@@ -75,25 +75,25 @@ def test_each_worker_has_the_epsilons_of_its_own_environments():
     assert linear.of_actors(2, 2) is linear
 
 
-def test_workers_and_their_successors_act_each_in_their_own_way(tmp_path):
+def test_workers_their_successors_and_those_of_a_resumed_run_act_each_in_their_own_way(tmp_path):
     overrides = "num_envs=4,rollout_length=8,hidden_sizes=(8,)"
     settings = config(tmp_path, env="gymnasium:CartPole-v1", hparam_override=overrides).resolved()
     acted = []
-    for worker, generation in [(0, 0), (1, 0), (0, 1)]:
-        acting = Acting(settings.to_json(), worker, generation, threading.Event().is_set)
+    for numbers in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 5)]:
+        acting = Acting(settings.to_json(), *numbers, threading.Event().is_set)
         policy = np.zeros(acting._policy.size, np.uint8)
         trajectory, episodes = acting.rollout(policy, 0)
         acted.append(acting._trajectory.unpack(trajectory))
         assert acted[-1].reward.shape == (8, 2)
         assert len(episodes) == 3
         acting.close()
-    assert len({one.observation.tobytes() for one in acted}) == 3
+    assert len({one.observation.tobytes() for one in acted}) == 4
 
 
 def test_what_a_worker_cannot_do_is_its_answer(tmp_path, monkeypatch):
     monkeypatch.setattr("rl_fn.runs.worker.ENVIRONMENT", {})  # of a process of its own
     settings = config(tmp_path).resolved().to_json()
-    worker = Worker(Assignment({**settings, "env": "CartPole-v9"}, 0, 0))
+    worker = Worker(Assignment({**settings, "env": "CartPole-v9"}, 0, 0, 0))
     trajectory, acted = worker.rollout(np.zeros(10, np.uint8), 0)
     logging.getLogger("rl_fn").removeHandler(worker._told)
     assert trajectory.size == 0
