@@ -22,7 +22,7 @@ Proposal = Callable[[Nest, Nest], tf.Tensor]
 @dataclasses.dataclass(frozen=True)
 class FQFHParams(DistributionalHParams):
     num_quantiles: int = field(32, "Parts into which the fractions are divided.", low=2)
-    num_cosines: int = field(64, "Cosines of which a fraction's embedding is made.", low=1)
+    num_cosines: int = field(64, "Cosines that make a fraction's embedding; the first is constant.", low=2)
     huber_param: Scalar = field(1.0, "Errors beyond this count linearly; 0 for all.", low=0.0)
     fraction_learning_rate: Scalar = field(2.5e-9, "RMSProp's step size for what proposes the fractions.", above=0.0)
 
@@ -115,7 +115,7 @@ def loss(
     error = losses.double_q_learning(q_tm1, batch.action, batch.reward, batch.discount, q_t, q_selector)
     entropy = -tf.reduce_mean(tf.reduce_sum(tf.math.xlogy(*[bounds[:, 1:] - bounds[:, :-1]] * 2), axis=1))
     measured = {"loss": value, "q_value": tf.reduce_mean(q_tm1), "fraction_entropy": entropy}
-    return value + tf.reduce_mean(each_fraction), Learned(measured, tf.stop_gradient(tf.abs(error)))
+    return value + tf.reduce_mean(sample.weights * each_fraction), Learned(measured, tf.stop_gradient(tf.abs(error)))
 
 
 @takes_network
@@ -130,18 +130,19 @@ def make(spec: EnvSpec, hparams: FQFHParams, *, loss: Callable[..., tuple[tf.Ten
     both = {"inputs": input_spec, "tau": tf.TensorSpec([], tf.float32)}
     network = hparams.make_heads(embedded(torso, hparams.num_cosines), both, actions)
     shares = networks.dense(hparams.num_quantiles, networks.orthogonal(0.01))
+    torso_of = lambda values: (values if hparams.noise == "none" else values["mean"])["torso"]["features"]
 
     def init(key: random.Key) -> Nest:
         keys = tf.unstack(random.split(key))
         values = network.init(keys[0])
-        features = networks.output_spec(torso, values["torso"]["features"], input_spec)
+        features = networks.output_spec(torso, torso_of(values), input_spec)
         return {"values": values, "fractions": shares.init(keys[1], features)}
 
     def quantiles(params: Nest, observation: Nest, tau: tf.Tensor, key: random.Key | None) -> tf.Tensor:
         return network.apply(params["values"], {"inputs": to_inputs(observation), "tau": tau}, key)
 
     def proposal(params: Nest, observation: Nest) -> tf.Tensor:
-        features = torso.apply(params["values"]["torso"]["features"], to_inputs(observation))
+        features = torso.apply(torso_of(params["values"]), to_inputs(observation))
         widths = tf.nn.softmax(shares.apply(params["fractions"], tf.stop_gradient(features)))
         return tf.pad(tf.minimum(tf.cumsum(widths, axis=1), 1.0), [[0, 0], [1, 0]])
 

@@ -25,7 +25,7 @@ class IQNHParams(DistributionalHParams):
     num_quantiles: int = field(16, "Fractions drawn for each transition.", low=1)
     num_target_quantiles: int = field(16, "Fractions drawn for each target.", low=1)
     num_acting_quantiles: int = field(32, "Fractions drawn to choose an action.", low=1)
-    num_cosines: int = field(64, "Cosines of which a fraction's embedding is made.", low=1)
+    num_cosines: int = field(64, "Cosines that make a fraction's embedding; the first is constant.", low=2)
     huber_param: Scalar = field(1.0, "Errors beyond this count linearly; 0 for all.", low=0.0)
 
 

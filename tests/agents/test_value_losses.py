@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import networks, replay, struct
+from rl_fn import envs, networks, random, replay, struct
 from rl_fn.agents import (
     bootstrapped,
     c51,
@@ -136,6 +136,16 @@ def test_fqf():
     np.testing.assert_allclose(learned.metrics["fraction_entropy"], math.log(2), rtol=1e-6)
     np.testing.assert_allclose(value, learned.metrics["loss"], rtol=1e-6)
     np.testing.assert_array_equal(tape.gradient(value, bounds), [[0, 0, 0]])
+
+
+@pytest.mark.parametrize("noise", ["none", *networks.NOISES])
+def test_fqf_proposes_fractions_of_what_is_seen_with_noisy_heads_too(noise):
+    env = envs.make("CartPole-v1")
+    agent = fqf.make(env.spec, fqf.FQFHParams(hidden_sizes=(8,), num_quantiles=4, noise=noise))
+    policy = agent.init(random.key(0)).policy
+    observation = env.reset(random.key(1), 5)[1]
+    for mode in ("train", "eval"):
+        assert agent.act(policy, agent.init_actor(5), observation, random.key(2), mode).action.shape == (5,)
 
 
 def test_fqf_moves_bounds_to_where_the_wasserstein_error_falls():
