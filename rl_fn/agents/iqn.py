@@ -9,6 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from rl_fn import losses, networks, random, replay
+from rl_fn._src.shapes import sizes_of
 from rl_fn.agents.base import Agent, num_actions
 from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.qrdqn import midpoints
@@ -50,7 +51,7 @@ def embedded(torso: networks.Network, num_cosines: int) -> networks.Network:
         x, tau = torso.apply(params["features"], inputs["inputs"]), inputs["tau"]
         cosines = tf.cos(math.pi * tf.range(num_cosines, dtype=tf.float32) * tau[..., tf.newaxis])
         embedding = tf.nn.relu(networks.dense(x.shape[-1]).apply(params["embedding"], cosines))
-        return embedding * tf.reshape(x, [x.shape[0], *[1] * (tau.shape.rank - 1), x.shape[-1]])
+        return embedding * tf.reshape(x, [sizes_of(x)[0], *[1] * (tau.shape.rank - 1), x.shape[-1]])
 
     return networks.Network(init, apply)
 
@@ -117,11 +118,11 @@ def make(spec: EnvSpec, hparams: IQNHParams, *, loss: Callable[..., tuple[tf.Ten
         return network.apply(params, {"inputs": to_inputs(observation), "tau": tau}, key)
 
     def q_values(params: Nest, observation: Nest, key: random.Key | None) -> tf.Tensor:
-        size, tau_key, noise_key = tf.nest.flatten(observation)[0].shape[0], None, None
-        tau = tf.broadcast_to(midpoints(hparams.num_acting_quantiles), [size, hparams.num_acting_quantiles])
+        shape, noise_key = [sizes_of(tf.nest.flatten(observation)[0])[0], hparams.num_acting_quantiles], None
+        tau = tf.broadcast_to(midpoints(hparams.num_acting_quantiles), shape)
         if key is not None:
             tau_key, noise_key = tf.unstack(random.split(key))
-            tau = random.uniform(tau_key, tau.shape)
+            tau = random.uniform(tau_key, shape)
         return tf.reduce_mean(quantiles(params, observation, tau, noise_key), axis=1)
 
     mine = lambda *args: loss(quantiles, *args, hparams)

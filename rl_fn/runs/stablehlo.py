@@ -83,6 +83,8 @@ def portable(text: str) -> str:
 def _training_step(agent: Agent, env: Any) -> tuple[Callable[..., tuple[Nest, Nest]], tuple]:
     """An iteration, and the specifications of its arguments."""
     key = random.key(0)
+    if agent.schedule.is_offline:
+        return loops.offline_step(agent), (_specs(loops.init_offline_state(agent, key)),)
     if isinstance(env, Env):
         return loops.train_step(agent, env), (_specs(loops.init_state(agent, env, key)),)
     state = _specs(loops.init_host_state(agent, key))

@@ -65,6 +65,24 @@ def test_noise_of_exploration_is_no_input(agent, values, tmp_path):
     np.testing.assert_allclose(acted["action"], loaded.policy.act(example["observation"][:7]), atol=1e-5)
 
 
+@pytest.mark.parametrize("agent", ["fqf", "iqn"])
+def test_fractions_are_of_batches_of_any_size(agent, tmp_path):
+    loaded = learned(agent, "Catch-bsuite", num_envs=2, hidden_sizes=(8,), replay_capacity=64, learning_starts=32)
+    export(loaded, tmp_path, forms=("saved_model",))
+    example = dict(np.load(tmp_path / "example.npz"))
+    serve = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
+    acted = serve(observation=tf.constant(example["observation"][:7]))
+    np.testing.assert_array_equal(acted["action"], example["expected_action"][:7])
+
+
+def test_the_training_step_of_a_data_set_takes_no_trajectory(tmp_path):
+    loaded = learned("bc", "Catch-bsuite", hidden_sizes=(8,))
+    export(loaded, tmp_path, forms=("stablehlo",))
+    step = json.loads((tmp_path / "export.json").read_text())["train_step"]
+    assert not [one["name"] for one in step["arguments"] if one["name"].startswith(("actors/", "trajectory/"))]
+    assert set(np.load(tmp_path / "example.npz")) == {"observation", "expected_action"}
+
+
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory):
     """An agent whose step has captured a tensor, exported."""
