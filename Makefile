@@ -94,7 +94,7 @@ test-learning: $(READY)
 results: $(EXTRAS)/.ready
 	$(EXTRAS)/bin/python benchmarks/learning.py $(ARGS)
 
-# Each library compared with has an environment of its own; their pins need Python 3.11 or 3.12.
+# Each library compared with has an environment of its own; their pins need Python 3.11 to 3.13.
 $(BENCH_JAX)/.ready: constraints-bench-jax.txt
 	test -x $(BENCH_JAX)/bin/python || $(PYTHON) -m venv $(BENCH_JAX)
 	$(BENCH_JAX)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-bench-jax.txt \

@@ -1,18 +1,20 @@
-"""The side of DreamerV3's authors: their released package, with the loop of its training written out."""
+"""The side of DreamerV3's authors: their released package, with the loop of its training written out.
+
+What is imported as `embodied` is found once `dreamerv3` is imported.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-import dreamerv3  # noqa: F401 (brings `embodied`)
+import dreamerv3
 import embodied
 import gymnasium
 import jax
 import numpy as np
 import turns
 from cases import Case
-from dreamerv3 import agent as agents
 
 # By the size of ours: of the recurrent state, whose weights are in one block, so that parameters are as many; of all
 # other layers; and classes of each latent.
@@ -68,7 +70,7 @@ def config_of(case: Case) -> embodied.Config:
     layers = {f"{name}.mlp_layers": 3 for name in ("encoder", "decoder")}
     layers |= {f"{name}.layers": count for name, count in LAYERS.items()}
     rates = {f"{name}_opt.lr": settings["learning_rate"] for name in ("model", "actor", "critic")}
-    config = embodied.Config(agents.Agent.configs["defaults"]).update(
+    config = embodied.Config(dreamerv3.Agent.configs["defaults"]).update(
         {
             "jax": {"platform": "cpu", "precision": "float32"},
             "batch_size": settings["batch_size"],
@@ -92,7 +94,7 @@ class DreamerV3:
         envs = [FromGymnasium(case.env, seed) for seed in range(settings["num_envs"])]
         self._case, self._env = case, embodied.BatchEnv(envs, parallel=False)
         config = config_of(case)
-        self._agent = agents.Agent(self._env.obs_space, self._env.act_space, embodied.Counter(), config)
+        self._agent = dreamerv3.Agent(self._env.obs_space, self._env.act_space, embodied.Counter(), config)
         self._replay = embodied.replay.Uniform(settings["sequence_length"], settings["replay_capacity"])
         self._driver = embodied.Driver(self._env)
         self._driver.on_step(self._replay.add)

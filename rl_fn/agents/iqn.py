@@ -118,8 +118,8 @@ def make(spec: EnvSpec, hparams: IQNHParams, *, loss: Callable[..., tuple[tf.Ten
         return network.apply(params, {"inputs": to_inputs(observation), "tau": tau}, key)
 
     def q_values(params: Nest, observation: Nest, key: random.Key | None) -> tf.Tensor:
-        shape, noise_key = [sizes_of(tf.nest.flatten(observation)[0])[0], hparams.num_acting_quantiles], None
-        tau = tf.broadcast_to(midpoints(hparams.num_acting_quantiles), shape)
+        shape = [sizes_of(tf.nest.flatten(observation)[0])[0], hparams.num_acting_quantiles]
+        tau, noise_key = tf.broadcast_to(midpoints(hparams.num_acting_quantiles), shape), None
         if key is not None:
             tau_key, noise_key = tf.unstack(random.split(key))
             tau = random.uniform(tau_key, shape)

@@ -147,10 +147,7 @@ def _settings(flags: dict[str, Any], config: Path | None) -> RunConfig:
     if config is None:
         return RunConfig(**{"output_dir": _dated(flags["hparams"]), **flags})
     modules.import_named(modules.names(flags.get("imports", ())))
-    theirs = RunConfig.from_json(config)
-    given = dict(flags)
-    if given.get("env", theirs.env) != theirs.env:
-        theirs = dataclasses.replace(theirs, env_kwargs={})  # which were the other environment's
+    theirs, given = RunConfig.from_json(config).in_env(flags.get("env")), dict(flags)
     for name in ("hparam_override", "env_kwargs"):
         if name in given:
             given[name] = {**getattr(theirs, name), **sets.parse_overrides(given[name])}

@@ -258,6 +258,12 @@ class RunConfig:
             )
         return in_precision(module.make(spec, hparams, **data), self.precision)
 
+    def in_env(self, name: str | None) -> RunConfig:
+        """The settings for another environment, whose arguments and backend are its own; these for the same or none."""
+        if name in (None, self.env):
+            return self
+        return dataclasses.replace(self, env=name, env_kwargs={}, env_backend=None, env_timeout=None)
+
     def make_env(self, num_envs: int) -> envs.Env | envs.HostEnv:
         """The environment, as many of it side by side where it is stepped on the host."""
         if self.env is None:

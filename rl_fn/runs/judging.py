@@ -109,9 +109,7 @@ def _played(
 
 def _variant(config: RunConfig, name: str | None, kwargs: Mapping[str, Any], trained: Any) -> Any:
     """Another environment, or the same made with something else."""
-    same = name in (None, config.env)
-    if not same:  # whose arguments are its own
-        config = dataclasses.replace(config, env=name, env_kwargs={}, env_backend=None, env_timeout=None)
+    config = config.in_env(name)
     changed = dataclasses.replace(config, env_kwargs={**config.env_kwargs, **kwargs})
     env: Any = changed.make_env(1)
     for what in ("observation_space", "action_space"):

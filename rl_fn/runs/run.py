@@ -175,7 +175,7 @@ class Run:
         self._owned = owned  # made by the run, and closed with it
         contents = folder.contents(config)
         self._storage = Storage(config.output_dir, contents, agent.schedule.steps, config.checkpoint_seconds)
-        # Whether environments are part of the state.
+        # Whether environments are part of the state, or there are none.
         is_here = isinstance(env, Env) and not isinstance(self._runner, Workers)
         self._goes_on = is_here or agent.schedule.is_offline
         self.notes = self._storage.notes  # sentences that people should be told

@@ -138,6 +138,21 @@ def test_fqf():
     np.testing.assert_array_equal(tape.gradient(value, bounds), [[0, 0, 0]])
 
 
+def test_fqf_weighs_its_fractions_as_its_values():
+    multiples = lambda params, observation: tf.gather(params, observation)[:, tf.newaxis]
+    quantiles = lambda params, observation, tau, key: multiples(params, observation) * tau[..., None] ** 2
+    bounds = tf.Variable([[0.0, 0.3, 1.0]])
+    gradients = []
+    for weight in (0.0, 1.0, 2.0):
+        batch = sample(2.0, discount=[0.5])._replace(weights=tf.constant([weight]))
+        params = tf.constant([[9.0, 4.0], [1.0, 0.0]])
+        with tf.GradientTape() as tape:
+            value, _ = fqf.loss(quantiles, lambda *_: bounds, params, params, batch, KEY, fqf.FQFHParams())
+        gradients.append(tape.gradient(value, bounds).numpy())
+    assert gradients[1][0, 1] != 0
+    np.testing.assert_allclose(gradients, [0 * gradients[1], gradients[1], 2 * gradients[1]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("noise", ["none", *networks.NOISES])
 def test_fqf_proposes_fractions_of_what_is_seen_with_noisy_heads_too(noise):
     env = envs.make("CartPole-v1")

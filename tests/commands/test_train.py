@@ -114,11 +114,12 @@ def test_the_config_of_a_run_makes_it_again_where_nobody_named_a_folder(finished
 
 
 def test_another_environment_than_that_of_a_file_has_arguments_of_its_own(tmp_path):
-    of_file = RunConfig("ppo", output_dir=tmp_path, env="DeepSea-bsuite", env_kwargs={"size": 5})
+    of_file = RunConfig("ppo", tmp_path, env="DeepSea-bsuite", env_kwargs={"size": 5}, env_backend="thread")
     path = tmp_path / "config.json"
     path.write_text(json.dumps(of_file.to_json()))
     assert _settings({"env_kwargs": "randomize_actions=False"}, path).env_kwargs["size"] == 5
-    assert _settings({"env": "CartPole-v1"}, path).env_kwargs == {}
+    other = _settings({"env": "CartPole-v1"}, path)
+    assert (other.env, other.env_kwargs, other.env_backend) == ("CartPole-v1", {}, None)
     assert _settings({"env": "Catch-bsuite", "env_kwargs": "rows=9"}, path).env_kwargs == {"rows": 9}
 
 
