@@ -8,6 +8,7 @@ SERVICES := .venv-services
 BENCH_JAX := .venv-bench-jax
 BENCH_TORCH := .venv-bench-torch
 BENCH_DREAMER := .venv-bench-dreamer
+BENCH_PARTS := .venv-bench-parts
 TPU := .venv-tpu
 TF220 := .venv-tf220
 WHEEL := .venv-wheel
@@ -16,7 +17,7 @@ ARGS ?=
 CASE ?=
 
 .PHONY: setup train test test-extras test-packages test-services test-slow test-learning results test-tf220 test-python \
-	test-wheel bench export-bench gpu-wheels check-tpu docs lint format clean
+	test-wheel bench bench-parts export-bench gpu-wheels check-tpu docs lint format clean
 
 setup: $(READY)
 
@@ -118,6 +119,16 @@ $(BENCH_DREAMER)/.ready: constraints-bench-dreamer.txt
 
 bench: $(READY) $(BENCH_JAX)/.ready $(BENCH_TORCH)/.ready $(BENCH_DREAMER)/.ready
 	$(BIN)/python benchmarks/agents.py $(if $(CASE),--cases $(CASE)) $(ARGS)
+
+# Environments, replay and host loops alone against others' in the same process, and speed as the work grows.
+$(BENCH_PARTS)/.ready: pyproject.toml constraints-bench-parts.txt
+	test -x $(BENCH_PARTS)/bin/python || $(PYTHON) -m venv $(BENCH_PARTS)
+	$(BENCH_PARTS)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-bench-parts.txt \
+		--editable ".[envpool]" flashbax gymnax jax
+	touch $@
+
+bench-parts: $(BENCH_PARTS)/.ready
+	for part in envs replay host growth; do PYTHONPATH=. $(BENCH_PARTS)/bin/python benchmarks/$$part.py --write || exit 1; done
 
 # The steps of `make bench` in build/export-bench, for machines with JAX and no TensorFlow: docs/performance.md.
 export-bench: $(READY)

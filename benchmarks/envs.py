@@ -1,4 +1,4 @@
-"""Environments against gymnax in one run: `python benchmarks/envs.py [--write]`, with gymnax (0.0.9) installed.
+"""Environments against gymnax in one run: `python benchmarks/envs.py [--write]`, as `make bench-parts` does.
 
 Both sides step a batch of environments with random actions inside one compiled program, and carry the observation
 along as a policy would need it. The two sides take turns; of several rounds the median counts.
@@ -21,25 +21,27 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 try:
     import gymnax
 except ModuleNotFoundError as error:
-    raise SystemExit("benchmarks/envs.py compares with gymnax: pip install gymnax==0.0.9") from error
+    raise SystemExit("benchmarks/envs.py compares with gymnax, which `make bench-parts` installs") from error
 import jax
 import jax.numpy as jnp
 import tensorflow as tf
 from gymnasium import spaces
+from machine import machine
 
 from rl_fn import envs, random
 from rl_fn._src.scan import scan
 
-MOST_STEPS = 1 << 20  # of all environments together in one run
+STEPS = 1 << 20  # of all environments together in one run
 RESULTS = Path(__file__).parent / "results" / "envs.json"
-# Ours, and gymnax's. Its MinAtar games know no sticky actions, which ours have here all the same.
-NAMES = {
-    "CartPole-v1": "CartPole-v1",
-    "Acrobot-v1": "Acrobot-v1",
-    "Pendulum-v1": "Pendulum-v1",
-    "MinAtar/Breakout-v1": "Breakout-MinAtar",
-    "MinAtar/Freeway-v1": "Freeway-MinAtar",
-}
+# Ours, and gymnax's. Its MinAtar games know no sticky actions, which ours have here all the same; its SimpleBandit
+# cannot be stepped.
+ALIKE = (
+    *("CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Acrobot-v1", "Pendulum-v1", "Catch-bsuite"),
+    *("DeepSea-bsuite", "MemoryChain-bsuite", "UmbrellaChain-bsuite", "DiscountingChain-bsuite"),
+    "FourRooms-misc",
+)
+GAMES = ("Asterix", "Breakout", "Freeway", "SpaceInvaders")
+NAMES = {**{name: name for name in ALIKE}, **{f"MinAtar/{game}-v1": f"{game}-MinAtar" for game in GAMES}}
 
 
 def in_tensorflow(name: str, num_envs: int, num_steps: int) -> Callable[[int], float]:
@@ -123,23 +125,22 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--envs", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME")
-    parser.add_argument("--num_envs", nargs="+", type=int, default=[64, 1024, 16_384])
-    parser.add_argument("--num_steps", type=int, default=1000, help="of each environment; fewer of very many")
+    parser.add_argument("--num_envs", nargs="+", type=int, default=[64, 1024, 16_384, 65_536])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} beside this file")
+    parser.add_argument("--write", action="store_true", help=f"write results/{RESULTS.name} beside this file")
     args = parser.parse_args()
     rows = []
     print(f"{'environment':20} {'envs':>6} {'rl_fn steps/s':>14} {'gymnax steps/s':>14} {'ratio':>6}")
     for name in args.envs:
         for num_envs in args.num_envs:
-            row = measure(name, num_envs, min(args.num_steps, max(1, MOST_STEPS // num_envs)), args.rounds)
+            row = measure(name, num_envs, max(1, STEPS // num_envs), args.rounds)
             rows.append(row)
             line = "{environment:20} {num_envs:6} {rl_fn_steps_per_s:14,} {gymnax_steps_per_s:14,} {ratio:6.2f}"
             print(line.format(**row), flush=True)
     if args.write:
         RESULTS.parent.mkdir(exist_ok=True)
         versions = {"tensorflow": tf.__version__, "jax": jax.__version__, "gymnax": metadata.version("gymnax")}
-        RESULTS.write_text(json.dumps({"versions": versions, "cpus": os.cpu_count(), "rows": rows}, indent=1) + "\n")
+        RESULTS.write_text(json.dumps({"versions": versions, "machine": machine(), "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

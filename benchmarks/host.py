@@ -1,4 +1,6 @@
-"""Stepping host environments through `loops.host_train`, against EnvPool's own loop: `python benchmarks/host.py`.
+"""Stepping host environments through `loops.host_train`, against EnvPool's own loop.
+
+    python benchmarks/host.py [--write]
 
 Eight games of Pong by EnvPool (`pip install "rl-fn[envpool]"`). Ours acts at random with a compiled function and
 updates nothing, so what is measured is what the loop adds. The two sides take turns; the ratio is the median.
@@ -6,10 +8,13 @@ updates nothing, so what is measured is what the loop adds. The two sides take t
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,10 +22,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import envpool
 import numpy as np
 import tensorflow as tf
+from machine import machine
 
 from rl_fn import envs, loops, random
 from rl_fn.agents.base import ActorStep, Agent, Schedule
 
+RESULTS = Path(__file__).parent / "results" / "host.json"
 NUM_ENVS, ROLLOUT, ITERATIONS, ROUNDS = 8, 32, 30, 5
 
 
@@ -76,13 +83,20 @@ def bare() -> Callable[[], float]:
 
 def main() -> None:
     """Prints the speeds and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help=f"write results/{RESULTS.name} beside this file")
+    args = parser.parse_args()
     sides = {"rl_fn": ours(), "envpool": bare()}
     for run in sides.values():
         run()
     speeds = [{name: run() for name, run in sides.items()} for _ in range(ROUNDS)]
-    for name in sides:
-        print(f"{name:8} {statistics.median(speed[name] for speed in speeds):10,.0f} steps/s")
-    print(f"ratio {statistics.median(speed['rl_fn'] / speed['envpool'] for speed in speeds):.2f}")
+    rates = {name: round(statistics.median(speed[name] for speed in speeds)) for name in sides}
+    ratio = round(statistics.median(speed["rl_fn"] / speed["envpool"] for speed in speeds), 3)
+    for name, rate in rates.items():
+        print(f"{name:8} {rate:10,} steps/s")
+    print(f"ratio {ratio:.2f}")
+    if args.write:
+        RESULTS.write_text(json.dumps({"machine": machine(), "steps_per_s": rates, "ratio": ratio}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

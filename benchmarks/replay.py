@@ -1,10 +1,10 @@
-"""Speed, memory and exactness of the replay buffers, against flashbax and Stable-Baselines3 in one process.
+"""Speed, memory and exactness of the replay buffers, against flashbax in one process.
 
-    python benchmarks/replay.py [--json results.json] [--only throughput host memory in_place sum_tree]
+    python benchmarks/replay.py [--write] [--only throughput host memory in_place sum_tree]
 
-The peers are needed for `throughput` and `host` only: flashbax with JAX, and stable-baselines3 with a CPU
-build of torch. Every comparison is interleaved: one run of each after the other, many times over. The
-ratio of the fastest runs is the figure; the median of the ratios of neighbours is shown beside it.
+Flashbax, which `make bench-parts` installs, is needed for `throughput` and `host` only. Every comparison is
+interleaved: one run of each after the other, many times over. The ratio of the fastest runs is the figure; the
+median of the ratios of neighbours is shown beside it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from machine import machine
 
 from rl_fn import loops, random, replay
 from rl_fn._src.replay import sum_tree
 from rl_fn._src.scan import scan
 
+RESULTS = Path(__file__).parent / "results" / "replay.json"
 CAPACITY, BATCH, LOOP = 500_000, 256, 1_000
 OBSERVATION = ([32], np.float32)
 ITEM = {
@@ -180,8 +183,6 @@ def host_of(num: int, repetitions: int) -> list[dict[str, Any]]:
     import flashbax
     import jax
     import jax.numpy as jnp
-    from gymnasium import spaces
-    from stable_baselines3.common.buffers import ReplayBuffer
 
     added = data_of(ITEM, num)
     buffer = replay.uniform(CAPACITY, spec_of(ITEM))
@@ -199,14 +200,6 @@ def host_of(num: int, repetitions: int) -> list[dict[str, Any]]:
 
     jitted = jax.jit(peer_step, donate_argnums=0)
     states = [peer.init({name: jnp.asarray(array[0]) for name, array in added.items()})]
-    baselines = ReplayBuffer(
-        CAPACITY,
-        spaces.Box(-1.0, 1.0, OBSERVATION[0]),
-        spaces.Discrete(10),
-        device="cpu",
-        n_envs=num,
-        handle_timeout_termination=False,
-    )
 
     def run_ours() -> None:
         for seed in range(100):
@@ -217,20 +210,7 @@ def host_of(num: int, repetitions: int) -> list[dict[str, Any]]:
             states[0], batch = jitted(states[0], added, seed)
             jax.tree.map(np.asarray, batch)
 
-    def run_baselines() -> None:
-        infos: list[dict[str, Any]] = [{} for _ in range(num)]
-        for _ in range(100):
-            baselines.add(
-                added["observation"],
-                added["next_observation"],
-                added["action"][:, np.newaxis],
-                added["reward"],
-                added["terminated"],
-                infos,
-            )
-            baselines.sample(BATCH)
-
-    runs = {"ours": run_ours, "flashbax items": run_flashbax, "stable-baselines3": run_baselines}
+    runs = {"ours": run_ours, "flashbax items": run_flashbax}
     return compared(f"host: add {num} + sample {BATCH}", runs, 100, repetitions)
 
 
@@ -350,17 +330,16 @@ def table(lines: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Measures what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", help="where to write the figures")
+    parser.add_argument("--write", action="store_true", help=f"write results/{RESULTS.name} beside this file")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--repetitions", type=int, default=20)
     arguments = parser.parse_args()
-    results = {}
+    results: dict[str, Any] = {"machine": machine()}
     for name in arguments.only:
         results[name] = SECTIONS[name](arguments.repetitions)
         print(table(results[name]), flush=True)
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump(results, file, indent=1)
+    if arguments.write:
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The figures of `benchmarks/agents.py` as text, as a page of the documentation, and as a chart."""
+"""The figures of this folder's benchmarks as text, as a page of the documentation, and as a chart."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 NAMES = {"rl_fn": "rl_fn", "rejax": "rejax", "sb3": "Stable-Baselines3", "sbx": "SBX", "dreamerv3": "DreamerV3"}
 SINCE = {"from_start": "from the start of the process", "after_imports": "after the imports"}
+
+STEPPING_TARGET, HOST_TARGET = 1.5, 0.85  # speed over that of gymnax, and of EnvPool's own loop
 
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 FIGURES = """
@@ -30,6 +32,8 @@ FIGURES = """
 ## The machine's limits
 
 {limits}
+
+{parts}
 
 ## Settings
 
@@ -168,7 +172,7 @@ def versions_text(results: dict[str, Any]) -> str:
     """Machines and packages."""
     lines, machines = set(), dict[str, list[str]]()
     for name, case in results.items():
-        machines.setdefault("{cpu}, {cores} cores, Python {python}".format(**case["machine"]), []).append(name)
+        machines.setdefault(machine_text(case), []).append(name)
         for side, versions in case.get("versions", {}).items():
             lines.add(f"- {NAMES[side]}'s side: " + ", ".join(f"{name} {value}" for name, value in versions.items()))
         for side, what in case.get("chosen", {}).items():
@@ -178,8 +182,88 @@ def versions_text(results: dict[str, Any]) -> str:
     return "\n".join(sorted(lines))
 
 
-def figures_text(results: dict[str, Any]) -> str:
-    """All figures, as sections of a page."""
+def envs_text(results: dict[str, Any]) -> str:
+    """What `envs.py` measured."""
+    rows = [
+        [
+            *(row["environment"], f"{row['num_envs']:,}"),
+            *(f"{row[f'{side}_steps_per_s']:,}" for side in ("rl_fn", "gymnax")),
+            f"{row['ratio']:.2f}",
+        ]
+        for row in results["rows"]
+    ]
+    missed = sum(row["ratio"] < STEPPING_TARGET for row in results["rows"])
+    return (
+        "## Environments alone\n\nCompiled environments stepped with random actions, in turns with gymnax's "
+        f"({machine_text(results)}); a ratio of {STEPPING_TARGET:g} is wanted, which {missed} of {len(rows)} miss.\n\n"
+        + table(["environment", "number", "rl_fn, steps/s", "gymnax, steps/s", "ratio"], rows)
+    )
+
+
+def replay_text(results: dict[str, Any]) -> str:
+    """What `replay.py` measured."""
+    lines = [*results["throughput"], *results["host"]]
+    rows = [
+        [line["what"], line["peer"], f"{line['ours_us']:.1f}", f"{line['peer_us']:.1f}", f"{line['ratio']:.2f}"]
+        for line in lines
+    ]
+    missed = sum(line["ratio"] > 1 for line in lines)
+    return (
+        "## Replay alone\n\nBatches of 256 of 500,000 transitions, in turns with flashbax's buffer of items, which is "
+        "given the same, and its flat buffer, which keeps each observation once and returns pairs "
+        f"({machine_text(results)}). Time per operation in a compiled loop, and with one call per step from Python "
+        f"(host); at most 1 times theirs is wanted, which {missed} of {len(rows)} miss.\n\n"
+        + table(["operation", "against", "rl_fn, us", "theirs, us", "ours / theirs"], rows)
+    )
+
+
+def host_text(results: dict[str, Any]) -> str:
+    """What `host.py` measured."""
+    ours, theirs = (results["steps_per_s"][side] for side in ("rl_fn", "envpool"))
+    return (
+        "## EnvPool's own loop\n\nEight games of Pong by EnvPool, acted in at random, without learning "
+        f"({machine_text(results)}): {ours:,} steps/s, where EnvPool's own loop makes {theirs:,}; the ratio is "
+        f"{results['ratio']:.2f}, of {HOST_TARGET:g} wanted."
+    )
+
+
+def growth_text(results: dict[str, Any]) -> str:
+    """What `growth.py` measured."""
+    parts = ["## As the work grows\n\nOne thing grows from a case above; memory is what came after the imports."]
+    head = ["steps/s", "ms an iteration", "first update after the imports, s", "memory, MB"]
+    for sweep in results.values():
+        rows = [
+            [
+                *(f"{point['value']:,}", f"{point['steps_per_s']:,}", f"{point['iteration_ms']:,.2f}"),
+                *(f"{point['first_update_s']:.1f}", f"{point['megabytes']:,}"),
+            ]
+            for point in sweep["points"]
+        ]
+        parts.append(f"{sweep['case']}, {machine_text(sweep)}:\n\n{table([sweep['what'], *head], rows)}")
+    return "\n\n".join(parts)
+
+
+def machine_text(results: dict[str, Any]) -> str:
+    """What something was measured on."""
+    return "{cpu}, {cores} cores, Python {python}".format(**results["machine"])
+
+
+PARTS = {"envs": envs_text, "replay": replay_text, "host": host_text, "growth": growth_text}
+
+
+def parts_text(folder: Path) -> str:
+    """What was measured of parts alone, as sections."""
+    paths = {folder / f"{name}.json": text for name, text in PARTS.items()}
+    return "\n\n".join(text(json.loads(path.read_text())) for path, text in paths.items() if path.exists())
+
+
+def figures_text(results: dict[str, Any], folder: Path) -> str:
+    """All figures, as sections of a page.
+
+    Args:
+      results: of `agents.py`.
+      folder: with those of the other benchmarks.
+    """
     cases = {name: case for name, case in results.items() if name != "limits"}
     unequal = {
         f"- {name}, {NAMES[side]}: {what}"
@@ -192,6 +276,7 @@ def figures_text(results: dict[str, Any]) -> str:
         cold=cold_table(cases),
         memory=memory_table(cases),
         limits=limits_text(results["limits"]) if "limits" in results else "Not measured yet.",
+        parts=parts_text(folder),
         settings="\n".join(f"- {name}: {settings_text(case)}" for name, case in cases.items()),
         unequal="\n".join(sorted(unequal)),
         versions=versions_text(results),
@@ -212,7 +297,7 @@ def write(results_path: Path, page: Path) -> None:
         raise SystemExit(f"{page} lacks one of its marks: {BEGIN.strip()} and {END.strip()}")
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     draw(results, page.with_suffix(".png"))
-    page.write_text(before + BEGIN + figures_text(results) + END + after)
+    page.write_text(before + BEGIN + figures_text(results, results_path.parent) + END + after)
 
 
 def draw(results: dict[str, Any], path: Path) -> None:

@@ -50,7 +50,7 @@ def serve(make: Callable[[Case], Side], packages: tuple[str, ...]) -> None:
         answers.flush()
 
     case = find(sys.argv[1])
-    imported = _peak_megabytes()
+    imported = peak_megabytes()
     begin = time.perf_counter()
     side = make(case)
     side.run(case.first_iterations)
@@ -65,12 +65,12 @@ def serve(make: Callable[[Case], Side], packages: tuple[str, ...]) -> None:
         elif command["do"] == "settle":
             answer(chosen=side.settle(command["iterations"]))
         elif command["do"] == "memory":
-            answer(whole=_peak_megabytes(), above_imports=_peak_megabytes() - imported)
+            answer(whole=peak_megabytes(), above_imports=peak_megabytes() - imported)
         else:
             answer(episode_return=side.evaluate(EPISODES))
 
 
-def _peak_megabytes() -> float:
+def peak_megabytes() -> float:
     """The most that this process has had in memory so far, in 10^6 bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
