@@ -18,6 +18,7 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,13 @@ RIVALS = {
 }
 
 
-def start(side: str, case: Case) -> Process:
+def start(side: str, case: Case, cache: str | None = None) -> Process:
     """Starts a side and waits for its first update.
+
+    Args:
+      side: its name.
+      case: what it trains.
+      cache: a folder in which rl_fn keeps its compiled programs; without, it keeps none.
 
     Raises:
       SystemExit: if its environment is missing, or it ends before the first update.
@@ -47,6 +53,8 @@ def start(side: str, case: Case) -> Process:
     if side == "rl_fn":
         # This checkout is what is measured, whatever is installed.
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        if cache:  # the flag of XLA that `rl-fn train` sets
+            environment["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={cache}"
         if case.on_host:
             environment["TF_NUM_INTRAOP_THREADS"] = "1"  # others wait for a thread longer than an action takes
         return Process(Path(sys.executable), "sides.ours", case, environment)
@@ -112,12 +120,15 @@ def in_cold_turns(case: Case, pairs: int) -> dict[str, Any]:
     names = ["rl_fn", *case.targets]
     times: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     versions = {}
-    for _ in range(pairs):
-        for name in names:
-            side = start(name, case)
-            side.close()
-            times[name].append(side.first_update)
-            versions[name] = side.versions
+    with tempfile.TemporaryDirectory() as cache:
+        if case.cached:
+            start("rl_fn", case, cache).close()
+        for _ in range(pairs):
+            for name in names:
+                side = start(name, case, cache if case.cached else None)
+                side.close()
+                times[name].append(side.first_update)
+                versions[name] = side.versions
     rows = []
     for rival in case.targets:
         for since in ("from_start", "after_imports"):

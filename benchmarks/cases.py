@@ -103,6 +103,7 @@ class Case:
     copies: int = 1  # trained side by side in one program
     on_host: bool = False  # whether rl_fn, too, steps Gymnasium's environments in Python
     cold: bool = False  # whether the time to the first update is what is compared
+    cached: bool = False  # whether rl_fn's compiled programs are in its cache by then
 
     @property
     def steps_per_iteration(self) -> int:
@@ -226,7 +227,12 @@ _ALL = (
     dataclasses.replace(_DQN_CARTPOLE, name="first_update_dqn", targets={"rejax": 1.25}, iterations=0, cold=True),
     dataclasses.replace(_SAC_PENDULUM, name="first_update_sac", targets={"rejax": 1.25}, iterations=0, cold=True),
 )
-CASES = {case.name: case for case in _ALL}
+_CACHED = tuple(
+    dataclasses.replace(case, name=f"{case.name}_cached", targets={"rejax": 2.0}, cached=True)
+    for case in _ALL
+    if case.cold
+)
+CASES = {case.name: case for case in (*_ALL, *_CACHED)}
 
 
 def find(name: str) -> Case:
