@@ -128,7 +128,7 @@ $(BENCH_PARTS)/.ready: pyproject.toml constraints-bench-parts.txt
 	touch $@
 
 bench-parts: $(BENCH_PARTS)/.ready
-	for part in envs replay host growth; do PYTHONPATH=. $(BENCH_PARTS)/bin/python benchmarks/$$part.py --write || exit 1; done
+	for part in products envs replay host growth; do PYTHONPATH=. $(BENCH_PARTS)/bin/python benchmarks/$$part.py --write || exit 1; done
 
 # The steps of `make bench` in build/export-bench, for machines with JAX and no TensorFlow: docs/performance.md.
 export-bench: $(READY)

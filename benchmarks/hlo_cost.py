@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 import re
+import string
+from collections import Counter
 from typing import NamedTuple
 
 _SIZES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s64": 8, "u64": 8, "f64": 8}
@@ -22,11 +24,42 @@ _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "iota
 _PARTIAL = {"gather", "dynamic-slice", "slice"}  # read as much as they write
 
 
+class Product(NamedTuple):
+    """The form of a matrix product: the shapes of its two sides, and the axes that they share."""
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    contracted: tuple[tuple[int, int], ...]  # pairs of an axis on the left and one on the right, summed over
+    batched: tuple[tuple[int, int], ...]  # such pairs that are kept
+
+    @property
+    def operations(self) -> float:
+        """Twice the size of the result times the length of what is summed over."""
+        shared = {right for _, right in (*self.contracted, *self.batched)}
+        return 2.0 * math.prod(self.left) * math.prod(n for axis, n in enumerate(self.right) if axis not in shared)
+
+    def equation(self) -> str:
+        """For `tf.einsum`."""
+        left = list(string.ascii_lowercase[: len(self.left)])
+        right = list(string.ascii_uppercase[: len(self.right)])
+        for one, other in (*self.contracted, *self.batched):
+            right[other] = left[one]
+        summed, batch = ({left[one] for one, _ in pairs} for pairs in (self.contracted, self.batched))
+        kept = [*(name for name in left if name in batch), *(name for name in left if name not in summed | batch)]
+        kept += [name for name in right if name not in left]
+        return f"{''.join(left)},{''.join(right)}->{''.join(kept)}"
+
+
 class Cost(NamedTuple):
     """What a part of a program does."""
 
-    operations: float  # of matrix products
+    products: Counter[Product]  # how often each is computed
     bytes: float  # read and written
+
+    @property
+    def operations(self) -> float:
+        """Of all matrix products."""
+        return sum((times * product.operations for product, times in self.products.items()), 0.0)
 
 
 class Instruction(NamedTuple):
@@ -79,7 +112,7 @@ def _parsed(text: str) -> tuple[dict[str, dict[str, Instruction]], str | None]:
 
 
 def _of(name: str, computations: dict, unknown: int, unknown_inside: int) -> Cost:
-    operations = traffic = 0.0
+    products, traffic = Counter[Product](), 0.0
     body = computations[name]
     for instruction in body.values():
         if instruction.op == "while":
@@ -87,17 +120,18 @@ def _of(name: str, computations: dict, unknown: int, unknown_inside: int) -> Cos
             trips = int(known[1]) if known else unknown
             loop = re.search(r"body=%([^\s,]+)", instruction.attributes)[1]
             inner = _of(loop, computations, unknown_inside, unknown_inside)
-            operations += trips * inner.operations
+            products.update({product: trips * times for product, times in inner.products.items()})
             traffic += trips * inner.bytes
         elif instruction.op in ("call", "conditional"):
             # Of a choice the dearest part counts, which is learning.
-            inner = max(_of(part, computations, unknown, unknown_inside) for part in _called(instruction))
-            operations += inner.operations
+            parts = [_of(part, computations, unknown, unknown_inside) for part in _called(instruction)]
+            inner = max(parts, key=lambda part: (part.operations, part.bytes))
+            products.update(inner.products)
             traffic += inner.bytes
         elif instruction.op not in _FREE:
-            operations += _products(instruction, body, computations)
+            products.update(_products(instruction, body, computations))
             traffic += _traffic(instruction, body, computations)
-    return Cost(operations, traffic)
+    return Cost(products, traffic)
 
 
 def _called(instruction: Instruction) -> list[str]:
@@ -107,15 +141,21 @@ def _called(instruction: Instruction) -> list[str]:
     return re.findall(r"%([^\s,]+)", several[1]) if several else re.findall(single, instruction.attributes)
 
 
-def _products(instruction: Instruction, body: dict[str, Instruction], computations: dict) -> float:
-    """Operations of the matrix products in an instruction, those in its fusion included."""
+def _products(instruction: Instruction, body: dict[str, Instruction], computations: dict) -> list[Product]:
+    """The matrix products in an instruction, those in its fusion included."""
     if instruction.op == "dot":
-        axes = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", instruction.attributes)[1]
-        _, left = body[instruction.operands[0]].shapes[0]
-        contracted = math.prod(left[int(axis)] for axis in axes.split(",") if axis)
-        return 2.0 * math.prod(instruction.shapes[0][1]) * contracted
+        left, right = (tuple(body[operand].shapes[0][1]) for operand in instruction.operands[:2])
+        contracted, batched = (_axes(kind, instruction.attributes) for kind in ("contracting", "batch"))
+        return [Product(left, right, contracted, batched)]
     inside = _inside(instruction, computations)
-    return sum((_products(inner, inside, computations) for inner in inside.values()), 0.0)
+    return [product for inner in inside.values() for product in _products(inner, inside, computations)]
+
+
+def _axes(kind: str, attributes: str) -> tuple[tuple[int, int], ...]:
+    """The pairs of axes of one kind, on the left and on the right."""
+    sides = [re.search(rf"{side}_{kind}_dims=\{{([\d,]*)\}}", attributes) for side in ("lhs", "rhs")]
+    left, right = ([int(axis) for axis in found[1].split(",") if axis] if found else [] for found in sides)
+    return tuple(zip(left, right, strict=True))
 
 
 def _inside(instruction: Instruction, computations: dict) -> dict[str, Instruction]:

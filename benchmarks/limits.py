@@ -106,7 +106,7 @@ def measure() -> dict[str, Any]:
     repetitions = 10
     seconds = best(lambda: compiled.run(repetitions)) / repetitions
     gradient_steps = hparams.num_epochs * hparams.num_minibatches
-    operations, traffic = cost(compiled.hlo(), unknown_trips=gradient_steps)
+    counted = cost(compiled.hlo(), unknown_trips=gradient_steps)
     minibatch = hparams.num_envs * hparams.rollout_length // hparams.num_minibatches
     rates = {
         "matrix": matrix_rate(LARGE, LARGE, products=8),
@@ -115,13 +115,13 @@ def measure() -> dict[str, Any]:
     return {
         "what": f"PPO's update phase with {hparams.num_envs} environments ({gradient_steps} gradient steps)",
         "seconds": seconds,
-        "matrix_gflop": operations / 1e9,
-        "gigabytes": traffic / 1e9,
+        "matrix_gflop": counted.operations / 1e9,
+        "gigabytes": counted.bytes / 1e9,
         "matrix_gflop_per_s": rates["matrix"] / 1e9,
         "shapes_gflop_per_s": rates["shapes"] / 1e9,
         "copy_gb_per_s": copy_rate() / 1e9,
-        "matrix_share": operations / seconds / rates["matrix"],
-        "shapes_share": operations / seconds / rates["shapes"],
+        "matrix_share": counted.operations / seconds / rates["matrix"],
+        "shapes_share": counted.operations / seconds / rates["shapes"],
         "machine": machine(),
     }
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cases import CASES
+
 NAMES = {"rl_fn": "rl_fn", "rejax": "rejax", "sb3": "Stable-Baselines3", "sbx": "SBX", "dreamerv3": "DreamerV3"}
 SINCE = {"from_start": "from the start of the process", "after_imports": "after the imports"}
 
@@ -243,6 +245,28 @@ def growth_text(results: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def products_text(results: dict[str, Any], speeds: dict[str, Any]) -> str:
+    """What `products.py` measured, beside what the comparison with rejax asks for."""
+    rows = []
+    for name, figures in results.items():
+        row = next(row for row in speeds[name]["rows"] if row["rival"] == "rejax")
+        theirs = 1e3 * CASES[name].steps_per_iteration / statistics.median(row["theirs"])
+        wanted = theirs / row["target"]
+        times = [figures["products_ms"], figures["iteration_ms"], theirs, wanted]
+        rest = wanted / figures["products_ms"]
+        cells = [f"{figures['gflop']:.4g}", *(f"{milliseconds:.3g}" for milliseconds in times), f"{rest:.2f}"]
+        rows.append([name, *cells])
+    head = ["case", "GFLOP", "products alone, ms", "iteration, ms", "rejax's, ms", "wanted, ms", "wanted / products"]
+    machines = {machine_text(figures) for figures in results.values()}
+    return (
+        "## What products leave\n\nThe matrix products of an iteration (rollout and update) were counted by shape in "
+        f"the optimised program, and each shape timed alone in a compiled loop ({', '.join(sorted(machines))}). Wanted "
+        "is rejax's iteration over the target. Where the last column is near 1 or below, the target asks for an "
+        "iteration in which there is no time for anything but products: rollouts, random numbers, shuffles, "
+        "activations, losses and optimisers would have to be free.\n\n" + table(head, rows)
+    )
+
+
 def machine_text(results: dict[str, Any]) -> str:
     """What something was measured on."""
     return "{cpu}, {cores} cores, Python {python}".format(**results["machine"])
@@ -251,9 +275,10 @@ def machine_text(results: dict[str, Any]) -> str:
 PARTS = {"envs": envs_text, "replay": replay_text, "host": host_text, "growth": growth_text}
 
 
-def parts_text(folder: Path) -> str:
+def parts_text(results: dict[str, Any], folder: Path) -> str:
     """What was measured of parts alone, as sections."""
-    paths = {folder / f"{name}.json": text for name, text in PARTS.items()}
+    texts = {"products": lambda products: products_text(products, results), **PARTS}
+    paths = {folder / f"{name}.json": text for name, text in texts.items()}
     return "\n\n".join(text(json.loads(path.read_text())) for path, text in paths.items() if path.exists())
 
 
@@ -276,7 +301,7 @@ def figures_text(results: dict[str, Any], folder: Path) -> str:
         cold=cold_table(cases),
         memory=memory_table(cases),
         limits=limits_text(results["limits"]) if "limits" in results else "Not measured yet.",
-        parts=parts_text(folder),
+        parts=parts_text(cases, folder),
         settings="\n".join(f"- {name}: {settings_text(case)}" for name, case in cases.items()),
         unequal="\n".join(sorted(unequal)),
         versions=versions_text(results),

@@ -68,6 +68,10 @@ class Compiled:
         """See `turns.Side`."""
         self._compiled.run(iterations)
 
+    def hlo(self) -> str:
+        """The optimised program of `run`."""
+        return self._compiled.hlo()
+
     def settle(self, iterations: int) -> dict[str, Any]:
         """There is nothing to choose."""
         self.run(iterations)
