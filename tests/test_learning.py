@@ -165,6 +165,9 @@ def test_what_is_said_of_an_update():
     ratios = tf.math.log([1.0, 2.0, 0.5, 1.1])
     estimates = [0, 1 - np.log(2), -0.5 + np.log(2), 0.1 - np.log(1.1)]
     np.testing.assert_allclose(learning.approx_kl(ratios), np.mean(estimates), rtol=1e-5)
+    small = tf.constant([1e-4, -1e-4])  # whose ratios differ from 1 by little more than rounding
+    np.testing.assert_allclose(learning.approx_kl(small), 5e-9, rtol=1e-3)
+    np.testing.assert_allclose(tf.function(learning.approx_kl, jit_compile=True)(small), 5e-9, rtol=1e-3)
     np.testing.assert_allclose(learning.clip_fraction(ratios, 0.2), 0.5)
     target = tf.constant([1.0, 2.0, 3.0])
     for value, explained in [(target, 1), (target + 5, 1), (tf.zeros([3]), 0), (2 * target, 0), (-target, -3)]:

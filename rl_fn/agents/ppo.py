@@ -43,6 +43,11 @@ class PPOHParams(PassesHParams, AdamHParams):
         super().__post_init__()
         if self.kl_target is not None and not self.is_penalised:
             raise ValueError(f"kl_target is {self.kl_target} and kl_cost is 0, expected a kl_cost that can adapt to it")
+        if self.kl_target is not None and self.gradient_steps == 1 and not self.actor_lag:
+            raise ValueError(
+                f"kl_target is {self.kl_target} and num_epochs and num_minibatches are 1, expected more of them: the "
+                "divergence is measured before each gradient step, and before the first one it is 0"
+            )
 
     @property
     def is_penalised(self) -> bool:

@@ -107,6 +107,11 @@ def test_scalars_may_be_tensors_of_any_float_type():
         (trpo.TRPOHParams, {"memory": "gru"}, "shared_torso is False and memory is 'gru', expected False and 'none'"),
         (rainbow.RainbowHParams, {"v_min": 3.0, "v_max": 3.0}, "v_min is 3, expected less than v_max = 3"),
         (ppo.PPOHParams, {"kl_target": 0.01}, "kl_target is 0.01 and kl_cost is 0, expected a kl_cost that can adapt"),
+        (
+            ppo.PPOHParams,
+            {"kl_target": 0.01, "kl_cost": 1.0, "num_epochs": 1, "num_minibatches": 1},
+            "kl_target is 0.01 and num_epochs and num_minibatches are 1, expected more of them",
+        ),
         (trpo.TRPOHParams, {"value_cost": 0.5}, "value_cost is 0.5, expected a number at least 1 and at most 1"),
         (bc.BCHParams, {"n_step": 3}, "n_step is 3, expected an integer at least 1 and at most 1"),
         (bc.BCHParams, {"gamma": 0.9}, "gamma is 0.9, expected a number at least 1 and at most 1"),

@@ -242,6 +242,10 @@ def test_entropy_of_impossible_actions_and_of_certainty():
 def test_kl_coefficient_adapts_outside_a_band_around_the_target():
     for kl, expected in [(0.001, 0.5), (0.0066, 0.5), (0.0067, 1.0), (0.0149, 1.0), (0.0151, 2.0), (1.0, 2.0)]:
         np.testing.assert_allclose(losses.adaptive_kl_coefficient(1.0, kl, 0.01), expected)
+    for coefficient, kl, end in [(1.0, 0.0, 1e-6), (0.0, 1.0, 1e6), (1.0, 1.0, 1e6)]:
+        for _ in range(200):
+            coefficient = losses.adaptive_kl_coefficient(coefficient, kl, 0.01)
+        np.testing.assert_allclose(coefficient, end)
     assert_modes_agree(losses.adaptive_kl_coefficient, np.float32(0.3), np.float32(0.02), np.float32(0.01))
     assert_bfloat16(losses.adaptive_kl_coefficient, np.float32(0.3), np.float32(0.05), np.float32(0.01))
 

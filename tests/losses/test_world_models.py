@@ -22,9 +22,10 @@ CASES = {
 
 
 def test_the_divergence_to_a_standard_gaussian_by_hand():
-    # 0.5 (m^2 + v - 1 - log v): of the standard one itself, of one moved by 2, of one of variance 4
-    kl = losses.standard_gaussian_kl([0.0, 2.0, 0.0], [0.0, 0.0, math.log(4.0)])
-    np.testing.assert_allclose(kl, [0.0, 2.0, 0.5 * (3 - math.log(4.0))], rtol=1e-6)
+    # 0.5 (m^2 + v - 1 - log v): of the standard one itself, of one moved by 2, of one of variance 4, of nearly 1
+    kl = losses.standard_gaussian_kl([0.0, 2.0, 0.0, 0.0], [0.0, 0.0, math.log(4.0), 1e-4])
+    np.testing.assert_allclose(kl[:3], [0.0, 2.0, 0.5 * (3 - math.log(4.0))], rtol=1e-6)
+    np.testing.assert_allclose(kl[3], 2.5e-9, rtol=1e-3)
 
 
 def test_the_evidence_lower_bound_by_hand():

@@ -112,7 +112,7 @@ def approx_kl(log_ratio: tf.Tensor) -> tf.Tensor:
     Returns:
       A scalar.
     """
-    return tf.reduce_mean(tf.exp(log_ratio) - 1 - log_ratio)
+    return tf.reduce_mean(tf.math.expm1(log_ratio) - log_ratio)
 
 
 def clip_fraction(log_ratio: tf.Tensor, epsilon: Scalar) -> tf.Tensor:

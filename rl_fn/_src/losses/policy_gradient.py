@@ -127,9 +127,10 @@ def kl_penalised_surrogate_loss(
 
 @signature(coefficient="float in [0, inf]", kl="float in [0, inf]", target_kl="float in (0, inf]")
 def adaptive_kl_coefficient(coefficient: tf.Tensor, kl: tf.Tensor, target_kl: float | tf.Tensor) -> tf.Tensor:
-    """The next weight of the divergence: halved below target / 1.5, doubled above 1.5 target.
+    """The next weight of the divergence: halved below target / 1.5, doubled above 1.5 target, within [1e-6, 1e6].
 
-    Schulman et al. (2017), "Proximal policy optimization algorithms", section 4.
+    Schulman et al. (2017), "Proximal policy optimization algorithms", section 4. From zero or infinity, to which it
+    would come in time, there would be no way back.
 
     Args:
       coefficient: the weight of the last update, a scalar.
@@ -140,7 +141,7 @@ def adaptive_kl_coefficient(coefficient: tf.Tensor, kl: tf.Tensor, target_kl: fl
       The weight for the next update, a scalar.
     """
     lowered = tf.where(kl < target_kl / 1.5, coefficient / 2, coefficient)
-    return tf.where(kl > target_kl * 1.5, coefficient * 2, lowered)
+    return tf.clip_by_value(tf.where(kl > target_kl * 1.5, coefficient * 2, lowered), 1e-6, 1e6)
 
 
 @signature(log_ratios_t="float ...", adv_t="float ...", alpha="float in (0, inf]", beta="float in (0, inf]")

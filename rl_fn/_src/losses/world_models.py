@@ -33,7 +33,7 @@ def standard_gaussian_kl(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     Returns:
       `[..., Z]` divergences in nats; their sum is that of the Gaussians.
     """
-    return 0.5 * (tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance)
+    return 0.5 * (tf.square(mean) + (tf.math.expm1(log_variance) - log_variance))
 
 
 @signature(
