@@ -27,6 +27,14 @@ class AWRHParams(ImitationHParams, TargetHParams):
     max_weight: Scalar = field(20.0, "The largest weight of an action.", above=0.0)
     normalize_advantages: bool = field(True, "Whether advantages are divided by their deviation in a batch.")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.normalize_advantages and self.batch_size == 1:
+            raise ValueError(
+                "batch_size is 1 and normalize_advantages is True, expected False, or batches of more steps: one alone "
+                "has no deviation"
+            )
+
 
 def loss(
     imitator: Imitator, params: Nest, target_params: Nest, sample: replay.Sample, hparams: AWRHParams

@@ -37,6 +37,21 @@ class OnPolicyHParams(ActorCriticHParams):
     normalize_rewards: bool = field(False, "Whether rewards are scaled by the deviation of returns.")
     noise_period: int = field(0, "Steps that a Box's noise is a function of the state alone; 0 for plain noise.", low=0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.normalize_advantages and self.normalized_steps == 1:
+            names = [name for name in ("num_envs", "rollout_length", "num_minibatches") if hasattr(self, name)]
+            given = ", ".join(f"{name} = {getattr(self, name)}" for name in names)
+            raise ValueError(
+                "normalize_advantages is True, expected False for advantages of one step alone, which would be 0: "
+                f"{given} is one step per gradient step"
+            )
+
+    @property
+    def normalized_steps(self) -> int:
+        """The most steps whose advantages are normalised together."""
+        return self.schedule.steps
+
     def make_policy_layer(self, spec: EnvSpec) -> networks.Network:
         """Makes the last layer of the policy: the usual one, or that of generalised state-dependent exploration."""
         if not self.noise_period:
@@ -164,9 +179,11 @@ class PassesHParams(AdvantageHParams):
         num_sequences = self.schedule.steps // self.sequence_length
         check_divides("sequence_length", self.sequence_length, "rollout_length", self.rollout_length)
         check_divides("num_minibatches", self.num_minibatches, "the number of sequences", num_sequences)
-        if self.normalize_advantages and self.schedule.steps == self.num_minibatches:
-            one_step = f"num_minibatches is {self.num_minibatches}, which makes minibatches of one step"
-            raise ValueError(f"{one_step}, whose normalised advantage is 0: expected fewer minibatches")
+
+    @property
+    def normalized_steps(self) -> int:
+        """See OnPolicyHParams: those of a minibatch."""
+        return -(-self.schedule.steps // self.num_minibatches)
 
     @property
     def gradient_steps(self) -> int:

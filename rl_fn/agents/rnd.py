@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import intrinsic, learning, networks, optimizers, random
+from rl_fn._src import scalars
 from rl_fn.agents import ppo
 from rl_fn.agents.base import Agent
 from rl_fn.agents.hparams import field, takes_network
@@ -22,6 +23,7 @@ from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar, Transition
 
 @dataclasses.dataclass(frozen=True)
 class RNDHParams(ppo.PPOHParams):
+    gamma: Scalar = field(0.99, "Discount per step, also of the returns that scale the bonus.", low=0.0, high=0.9999)
     novelty_cost: Scalar = field(0.5, "Weight of the bonus, in deviations of its returns.", low=0.0)
     novelty_sizes: tuple[int, ...] = field((64, 64), "Widths of the layers of both networks; the last one is compared.")
     novelty_learning_rate: Scalar = field(1e-3, "Adam's step size for the network that learns.", above=0.0)
@@ -51,8 +53,12 @@ def with_novelty(
       weight: of the bonus, which is divided by the running deviation of its returns.
       sizes: the widths of the layers of both networks.
       learning_rate: Adam's step size for the network that learns.
-      gamma: the discount of these returns.
+      gamma: the discount of these returns, below 1: they have no end, and would grow until the bonus is nothing.
+
+    Raises:
+      ValueError: for another gamma.
     """
+    scalars.check("with_novelty: gamma", gamma, "[0, 1)")
     input_spec, to_inputs = networks.flatten(spec.observation_space)
     network, optimizer = networks.mlp(sizes), optimizers.flatten(optimizers.adam(learning_rate))
 

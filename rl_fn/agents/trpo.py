@@ -36,6 +36,11 @@ class TRPOHParams(PassesHParams, AdamHParams):
                 "learning the value would move the policy out of its trust region"
             )
 
+    @property
+    def normalized_steps(self) -> int:
+        """See OnPolicyHParams: minibatches are for the value alone."""
+        return self.schedule.steps
+
 
 def loss(
     network: networks.ActorCritic, head: policies.PolicyHead, params: Nest, batch: Sequences, hparams: TRPOHParams

@@ -36,6 +36,15 @@ class VMPOHParams(PassesHParams, AdamHParams):
     initial_temperature: Scalar = field(1.0, "Of the weights, at the start.", above=0.0)
     initial_multiplier: Scalar = field(1.0, "Of the bounds on the policy, at the start.", above=0.0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        num_steps = self.schedule.steps // self.num_minibatches
+        if int(self.top_fraction * num_steps) < 1:
+            raise ValueError(
+                f"top_fraction is {self.top_fraction:g}, expected at least {1 / num_steps:g}: one of the {num_steps} "
+                "steps of a minibatch"
+            )
+
 
 class Dual(NamedTuple):
     """Logarithms of what is positive."""

@@ -30,6 +30,11 @@ class VPGHParams(OnPolicyHParams, AdamHParams):
     baseline: bool = field(True, "Whether a value is learned and subtracted from the returns.")
     patience: int = field(1, "Rollouts that a step waits for the end of its episode.", low=0)
 
+    @property
+    def normalized_steps(self) -> int:
+        """See OnPolicyHParams: steps that have waited count with those of the newest rollout."""
+        return (self.patience + 1) * self.schedule.steps
+
 
 class Steps(NamedTuple):
     """Steps with what their returns are made of, `[W, B, ...]`."""

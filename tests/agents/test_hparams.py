@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import sets
-from rl_fn.agents import bc, dqn, iql, ppo, r2d2, rainbow, trpo
+from rl_fn.agents import a2c, awr, bc, dqn, iql, ppo, r2d2, rainbow, rnd, trpo, vmpo, vpg
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
 
@@ -103,7 +103,19 @@ def test_scalars_may_be_tensors_of_any_float_type():
             "learning_starts is 1, expected more than .* = 2",
         ),
         (ppo.PPOHParams, {"num_minibatches": 3}, "num_minibatches is 3, expected a divisor of .* = 1024"),
-        (ppo.PPOHParams, {"num_envs": 1, "rollout_length": 4}, "num_minibatches is 4, .* minibatches of one step"),
+        (ppo.PPOHParams, {"num_envs": 1, "rollout_length": 4}, "num_minibatches = 4 is one step per gradient step"),
+        (
+            a2c.A2CHParams,
+            {"num_envs": 1, "rollout_length": 1, "normalize_advantages": True},
+            "normalize_advantages is True, expected False .*: num_envs = 1, rollout_length = 1 is one step",
+        ),
+        (vpg.VPGHParams, {"num_envs": 1, "rollout_length": 1, "patience": 0}, "normalize_advantages is True"),
+        (trpo.TRPOHParams, {"num_envs": 1, "rollout_length": 1, "num_minibatches": 1}, "normalize_advantages is True"),
+        (
+            vmpo.VMPOHParams,
+            {"num_envs": 1, "rollout_length": 8, "top_fraction": 0.25},
+            "top_fraction is 0.25, expected at least 0.5: one of the 2 steps of a minibatch",
+        ),
         (trpo.TRPOHParams, {"memory": "gru"}, "shared_torso is False and memory is 'gru', expected False and 'none'"),
         (rainbow.RainbowHParams, {"v_min": 3.0, "v_max": 3.0}, "v_min is 3, expected less than v_max = 3"),
         (ppo.PPOHParams, {"kl_target": 0.01}, "kl_target is 0.01 and kl_cost is 0, expected a kl_cost that can adapt"),
@@ -115,6 +127,8 @@ def test_scalars_may_be_tensors_of_any_float_type():
         (trpo.TRPOHParams, {"value_cost": 0.5}, "value_cost is 0.5, expected a number at least 1 and at most 1"),
         (bc.BCHParams, {"n_step": 3}, "n_step is 3, expected an integer at least 1 and at most 1"),
         (bc.BCHParams, {"gamma": 0.9}, "gamma is 0.9, expected a number at least 1 and at most 1"),
+        (awr.AWRHParams, {"batch_size": 1}, "batch_size is 1 and normalize_advantages is True, expected False"),
+        (rnd.RNDHParams, {"gamma": 1.0}, "gamma is 1.0, expected a number at least 0 and at most 0.9999"),
         (iql.IQLHParams, {"actor_lag": 1}, "actor_lag is 1, expected an integer at least 0 and at most 0"),
         (iql.IQLHParams, {"rollout_length": 8}, "rollout_length is 8, expected an integer at least 1 and at most 1"),
     ],
@@ -122,6 +136,13 @@ def test_scalars_may_be_tensors_of_any_float_type():
 def test_settings_that_cannot_work_together_are_refused(struct, values, message):
     with pytest.raises(ValueError, match=message):
         struct(**values)
+
+
+def test_minibatches_of_one_step_are_refused_only_where_advantages_are_normalised_over_them():
+    one = {"num_envs": 1, "rollout_length": 4, "num_minibatches": 4}
+    assert ppo.PPOHParams(**one, normalize_advantages=False).normalized_steps == 1
+    assert trpo.TRPOHParams(**one).normalized_steps == 4
+    assert vpg.VPGHParams(num_envs=1, rollout_length=1, patience=2).normalized_steps == 3
 
 
 @pytest.mark.parametrize(

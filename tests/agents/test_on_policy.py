@@ -177,3 +177,6 @@ def test_novelty_is_rewarded_until_it_is_known():
     assert not any(leaves_differ(target, state.target_params))
     assert np.all(seen[0] > trajectory.reward)
     np.testing.assert_allclose(tf.reduce_mean(seen[-1] - trajectory.reward), metrics["bonus"], rtol=1e-4)
+    # Returns of bonuses have no end: with no discount their deviation grows for ever, and takes the bonus away.
+    with pytest.raises(ValueError, match=r"with_novelty: gamma is 1, expected a number in \[0, 1\)"):
+        rnd.with_novelty(plain, ENV.spec, **{**settings, "gamma": 1.0})
