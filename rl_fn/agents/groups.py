@@ -255,13 +255,22 @@ class ReplayHParams(HParams):
           beta: as there.
           report: as there.
           shared: as there.
+
+        Raises:
+          ValueError: if the buffer never holds so many items.
         """
+        waits_for = self.learning_starts - self._num_waiting if min_items is None else min_items
+        if buffer.store and waits_for > buffer.store.max_items:
+            raise ValueError(
+                f"learning_starts is {self.learning_starts}, which waits for {waits_for} items of the replay, expected "
+                f"less, or more than replay_capacity = {self.replay_capacity}: it keeps {buffer.store.max_items}"
+            )
         learn = learning.update_from_replay(
             buffer,
             gradient_step,
             batch_size=self.batch_size,
             gradient_steps=self.gradient_steps,
-            min_items=self.learning_starts - self._num_waiting if min_items is None else min_items,
+            min_items=waits_for,
             beta=beta,
             to_items=to_items,
             shared=shared,

@@ -57,13 +57,26 @@ class ValueHParams(EpsilonGreedyHParams, PrioritizedReplayHParams, TorsoHParams,
     noise_deviation: float = field(0.5, "Initial deviation of the noise; 0.017 where it is independent.", low=0)
 
     def make_store(self, spec: EnvSpec) -> replay.Store:
-        """Makes what keeps the transitions: items are `replay.NStepTransition`s."""
+        """Makes what keeps the transitions: items are `replay.NStepTransition`s.
+
+        Raises:
+          ValueError: if stacks of frames take so much room that learning might never start.
+        """
         if not self.stacked_frames:
             return super().make_store(spec)
         streams, n, gamma = self.num_envs, self.n_step, self.gamma
         capacity = -(-self.replay_capacity // streams) * streams
         make_store = lambda numbers: replay.n_step(capacity, numbers, num_streams=streams, n=n, gamma=gamma)
-        return replay.frames(capacity, self.step_spec(spec), num_streams=streams, make_store=make_store)
+        step = self.step_spec(spec)
+        store = replay.frames(capacity, step, num_streams=streams, make_store=make_store)
+        # Where episodes are short, each step takes two frames.
+        times = self.rollout_length + step.observation.shape[-1] + n
+        if capacity < (needed := 2 * (self.learning_starts + times * streams)):
+            raise ValueError(
+                f"replay_capacity is {self.replay_capacity}, expected at least {needed} with stacked_frames: two "
+                f"frames for each of learning_starts = {self.learning_starts} steps, a rollout, a stack and n_step"
+            )
+        return store
 
     def make_network(self, spec: EnvSpec, actions: int, num_atoms: int | None = None) -> ValueNetwork:
         """Makes the network, with outputs `[N, A]`, or `[N, A, num_atoms]`."""

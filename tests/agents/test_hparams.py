@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn import sets
+from rl_fn import envs, sets
 from rl_fn.agents import a2c, awr, bc, dqn, iql, ppo, r2d2, rainbow, rnd, trpo, vmpo, vpg
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
@@ -171,6 +171,15 @@ def test_updates_that_learn_are_those_from_the_first_gradient_step_on():
 def test_sequences_wait_for_no_steps_that_follow_them():
     assert r2d2.R2D2HParams(num_envs=16, n_step=5, learning_starts=32).min_sequences(24, 8) == 16
     assert r2d2.R2D2HParams(num_envs=16, learning_starts=1_000).min_sequences(24, 8) == 16 * 5  # from 0, 8, ... 32
+
+
+def test_learning_that_could_never_start_is_refused_when_the_agent_is_made():
+    few = {"num_envs": 2, "burn_in": 0, "sequence_length": 4, "sequence_period": 4, "replay_capacity": 16}
+    spec = envs.make("CartPole-v1").spec
+    r2d2.make(spec, r2d2.R2D2HParams(**few, learning_starts=14, batch_size=2))
+    message = "learning_starts is 16, which waits for 4 items .* replay_capacity = 16: it keeps 2"
+    with pytest.raises(ValueError, match=message):
+        r2d2.make(spec, r2d2.R2D2HParams(**few, learning_starts=16, batch_size=2))
 
 
 def test_structs_are_frozen():

@@ -153,6 +153,24 @@ def test_stacked_frames_are_kept_once_and_read_as_they_were():
     np.testing.assert_array_equal(sample.items.next_observation, stacks[sample.slots.numpy() + 1, 0])
 
 
+@pytest.mark.parametrize("length", [1, 2, 1_000])
+def test_learning_starts_with_stacked_frames_however_short_episodes_are(length):
+    values = hparams(stacked_frames=True, n_step=2, num_envs=2, rollout_length=3, learning_starts=20)
+    spec = struct.EnvSpec("Frames", spaces.Box(0, 255, (1, 1, 4), np.uint8), spaces.Discrete(2))
+    with pytest.raises(ValueError, match="replay_capacity is 74, expected at least 76 with stacked_frames"):
+        values.override(replay_capacity=74).make_replay(spec)
+    buffer = values.override(replay_capacity=76).make_replay(spec)
+    add = tf.function(buffer.add, jit_compile=True)
+    state, frames = buffer.init(), tf.zeros([3, 2, 1, 1, 4], tf.uint8)
+    for rollout in range(30):
+        ends = np.arange(3 * rollout, 3 * rollout + 3) % length == length - 1
+        ended = tf.constant(np.stack([ends, ends], axis=1))
+        zeros = tf.zeros([3, 2], tf.int32)
+        steps = struct.Transition(frames, zeros, tf.cast(zeros, tf.float32), ended, ended & False, frames, {})
+        state = add(state, steps)
+        assert rollout < 6 or buffer.is_ready(state, 20 - 2)
+
+
 @pytest.mark.parametrize("step_size", [1.0, 0.25])
 def test_the_target_lags_behind(step_size):
     values = hparams(target_period=3, target_step_size=step_size)
