@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from rl_fn import networks
 from rl_fn._src.other_names import instead
-from rl_fn.agents.base import Agent, Schedule
+from rl_fn.agents.base import Agent, Schedule, check_players
 from rl_fn.agents.ranges import USUAL, Choices, Range, around, ends
 from rl_fn.struct import EnvSpec, Scalar
 
@@ -163,7 +163,8 @@ class Make(Protocol[_Theirs]):
 def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> Make[_Theirs]:
     """Gives an agent's `make(spec, hparams, ...)` the keyword `network`, which is `hparams.with_network(network)`.
 
-    It also refuses what is no specification, or hyper-parameters of another agent.
+    It also refuses what is no specification, hyper-parameters of another agent, and games of more players than the
+    agent's module allows (`MAX_PLAYERS`, one unless it says so).
     """
     wanted = inspect.get_annotations(make).get("hparams")
 
@@ -177,6 +178,8 @@ def takes_network(make: Callable[Concatenate[EnvSpec, _Theirs, ...], Agent]) -> 
         if not isinstance(hparams, struct):
             what = f"{make.__module__}.make: hparams is a {type(hparams).__name__}"
             raise TypeError(f"{what}, expected a {struct.__name__}")
+        module = make.__module__
+        check_players(module.rpartition(".")[2], spec, getattr(sys.modules[module], "MAX_PLAYERS", 1))
         return make(spec, hparams if network is None else hparams.with_network(network), *args, **kwargs)
 
     described_as, of_network = inspect.signature(make), inspect.Parameter("network", inspect.Parameter.KEYWORD_ONLY)

@@ -247,15 +247,10 @@ class RunConfig:
 
     def make_agent(self, spec: EnvSpec, hparams: Any, **data: Any) -> Agent:
         """The agent, where the settings are resolved; `data` is what one that learns from a data set is made with."""
-        from rl_fn.agents.base import in_precision
+        from rl_fn.agents.base import check_players, in_precision
 
         module = sets.agent_module(str(self.agent))
-        players = spec.model.num_players if spec.model else 1
-        if players > getattr(module, "MAX_PLAYERS", 1):
-            raise ValueError(
-                f"{self.agent} learns for one player, and both sides of {spec.name} are played by the same policy: "
-                "expected alphazero, or an opponent in the environment, such as --env_kwargs opponent=random"
-            )
+        check_players(str(self.agent), spec, getattr(module, "MAX_PLAYERS", 1))
         return in_precision(module.make(spec, hparams, **data), self.precision)
 
     def in_env(self, name: str | None) -> RunConfig:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from rl_fn.agents import alphazero, ppo
 from rl_fn.runs import Run, RunConfig
 
 TINY = "rollout_length=16,hidden_sizes=(16,),num_epochs=1"
@@ -73,6 +74,9 @@ def test_agents_for_one_player_need_an_opponent():
     message = "ppo learns for one player, and both sides of TicTacToe-v0 are played by the same policy: expected"
     with pytest.raises(ValueError, match=message):
         resolved.make_agent(spec, hparams)
+    with pytest.raises(ValueError, match=message):
+        ppo.make(spec, hparams)  # as in a script
+    alphazero.make(spec, alphazero.AlphaZeroHParams())
     against = dataclasses.replace(resolved, env_kwargs={"opponent": "random"})
     against.make_agent(against.make_env(1).spec, hparams)
 
