@@ -7,6 +7,7 @@ temperature and the multipliers of the bounds are learned beside it.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from rl_fn.agents.hparams import field, takes_network
 from rl_fn.agents.on_policy import PassesHParams, value_metrics
 from rl_fn.learning import Rollout, Sequences, Trained
 from rl_fn.struct import EnvSpec, Metrics, Nest, Scalar
+
+_LARGEST_LOG = math.log(1e8)  # of temperature and multipliers, and minus that of their inverse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +133,10 @@ def make(spec: EnvSpec, hparams: VMPOHParams, *, loss: Callable[..., tuple[tf.Te
 
     def gradient_step(trained: Trained, batch: Sequences) -> tuple[Trained, Metrics]:
         mine = lambda both: loss(model.network, model.head, *both, batch, hparams)
-        return learning.minimise(mine, optimizer, trained)
+        trained, metrics = learning.minimise(mine, optimizer, trained)
+        params, dual = trained.params
+        within = lambda log: tf.clip_by_value(log, -_LARGEST_LOG, _LARGEST_LOG)
+        return trained._replace(params=(params, tf.nest.map_structure(within, dual))), metrics
 
     def learn(learner: VMPOLearner, rollout: Rollout, key: random.Key) -> tuple[VMPOLearner, Metrics]:
         advantage = hparams.advantages(model, learner.params, rollout)

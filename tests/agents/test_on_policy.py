@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import envs, learning, loops, networks, random, struct
-from rl_fn.agents import ppg, ppo, rnd, trpo, vpg
+from rl_fn.agents import ppg, ppo, rnd, trpo, vmpo, vpg
 from rl_fn.envs import wrappers
 
 ENV = envs.make("CartPole-v1")
@@ -35,6 +35,14 @@ def test_a_step_of_trpo_uses_its_bound_and_keeps_it():
     assert 0.25 * 0.02 < kl <= 0.02
     np.testing.assert_allclose(metrics["kl"], kl, rtol=1e-3)
     assert metrics["improvement"] > 0
+
+
+def test_the_duals_of_vmpo_do_not_run_off_where_steps_are_too_long_for_its_bounds():
+    agent = vmpo.make(ENV.spec, vmpo.VMPOHParams(rollout_length=8, num_epochs=32, learning_rate=3.0, **SIZES))
+    state = agent.init(random.key(0))
+    after, _ = tf.function(agent.update, jit_compile=True)(state, rollout_of(agent, state, 8), random.key(3))
+    np.testing.assert_allclose(tf.exp(after.learner.dual_params.multipliers[0]), 1e8, rtol=1e-5)
+    assert all(np.all(np.isfinite(leaf)) for leaf in tf.nest.flatten(after.learner.params))
 
 
 def test_reinforce_learns_nothing_before_an_episode_has_ended_and_then_from_all_of_it():
