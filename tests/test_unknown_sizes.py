@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn import intrinsic, networks, normalization, policies, random, struct
-from rl_fn.agents import ddpg, dreamer, mpo, ppo, rainbow, sac, td3
+from rl_fn import envs, intrinsic, networks, normalization, policies, random, struct
+from rl_fn.agents import alphazero, ddpg, dreamer, mpo, muzero, ppo, rainbow, sac, td3
+from rl_fn.envs.compiled import in_a_row
 from tests.calls import CALLS
 from tests.support import assert_nests_close
 
@@ -149,6 +150,7 @@ AGENTS = {
     "ddpg": (ddpg, ddpg.DDPGHParams(hidden_sizes=(8,)), spaces.Discrete(3)),
     "dreamer": (dreamer, dreamer.DreamerHParams(size="0.1m", num_bins=9), BOX),
     "mpo": (mpo, mpo.MPOHParams(hidden_sizes=(8,)), BOX),
+    "muzero": (muzero, muzero.MuZeroHParams(hidden_sizes=(8,), num_simulations=4), spaces.Discrete(3)),
     "ppo": (ppo, ppo.PPOHParams(hidden_sizes=(8,), memory="lstm", memory_units=4, normalize_observations=True), BOX),
     "rainbow": (rainbow, rainbow.RainbowHParams(hidden_sizes=(8,), num_atoms=5), spaces.Discrete(3)),
     "sac": (sac, sac.SACHParams(hidden_sizes=(8,)), BOX),
@@ -172,3 +174,25 @@ def test_an_agent_acts_for_any_number_of_environments(name, mode):
     for num in (1, 3):
         args = agent.init_actor(num), floats(num, 5)
         assert_nests_close(free(*args), act(*args), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("search", ["gumbel", "puct"])
+def test_a_search_is_of_any_number_of_games(search, mode):
+    env = envs.make("TicTacToe-v0")
+    agent = alphazero.make(env.spec, alphazero.AlphaZeroHParams(search=search, num_simulations=4, hidden_sizes=(8,)))
+    policy = agent.init(KEY).policy
+    act = lambda boards: agent.act(policy, (), boards, KEY, mode)
+    free = tf.function(act, input_signature=[tf.TensorSpec([None, 3, 3, 3])], autograph=False)
+    for num in (1, 3):
+        _, boards = env.reset(KEY, num)
+        assert_nests_close(free(boards), act(boards), rtol=1e-5, atol=1e-6)
+
+
+def test_an_opponent_searches_in_any_number_of_games():
+    game, boards = in_a_row.GAMES["tic_tac_toe"], tf.TensorSpec([None, 3, 3], tf.bool)
+    search = lambda mine, theirs: in_a_row.searched_move(in_a_row.State(mine, theirs), KEY, game=game, simulations=20)
+    nothing = tf.zeros([3, 3, 3], tf.bool)
+    free = tf.function(search, input_signature=[boards, boards], autograph=False)
+    known = tf.function(search, autograph=False)
+    np.testing.assert_array_equal(free(nothing, nothing), known(nothing, nothing))

@@ -75,6 +75,16 @@ def test_fractions_are_of_batches_of_any_size(agent, tmp_path):
     np.testing.assert_array_equal(acted["action"], example["expected_action"][:7])
 
 
+def test_searches_are_of_batches_of_any_size(tmp_path):
+    loaded = learned("alphazero", "TicTacToe-v0", num_simulations=4)
+    export(loaded, tmp_path, forms=("saved_model",))
+    example = dict(np.load(tmp_path / "example.npz"))
+    serve = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"]
+    for size in (1, 7):
+        acted = serve(observation=tf.constant(example["observation"][:size]))
+        np.testing.assert_array_equal(acted["action"], loaded.policy.act(example["observation"][:size]))
+
+
 def test_the_training_step_of_a_data_set_takes_no_trajectory(tmp_path):
     loaded = learned("bc", "Catch-bsuite", hidden_sizes=(8,))
     export(loaded, tmp_path, forms=("stablehlo",))

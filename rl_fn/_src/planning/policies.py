@@ -21,6 +21,7 @@ from rl_fn._src.planning.selection import (
     puct,
 )
 from rl_fn._src.planning.tree import RecurrentFn, Root, Tree, root_node
+from rl_fn._src.shapes import sizes_of
 from rl_fn.struct import Nest, Scalar
 
 
@@ -124,7 +125,7 @@ def gumbel_muzero_policy(
         raise ValueError(f"gumbel_muzero_policy: max_considered is {max_considered}, expected at least 1")
     noise_key, search_key = tf.unstack(random.split(key))
     logits = masked(root.prior_logits, invalid_actions)
-    noise = gumbel_scale * (random.gumbel(noise_key, logits.shape, logits.dtype) if gumbel is None else gumbel)
+    noise = gumbel_scale * (random.gumbel(noise_key, sizes_of(logits), logits.dtype) if gumbel is None else gumbel)
     tree = search(
         params,
         search_key,

@@ -21,6 +21,7 @@ from rl_fn._src.planning.tree import (
     rows,
 )
 from rl_fn._src.scan import scan
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla import in_place
 from rl_fn.struct import Nest
 
@@ -86,8 +87,9 @@ def expand(
     embedding = tf.nest.map_structure(lambda leaf: rows(leaf, edge.node), tree.embeddings)
     step, embedding = recurrent_fn(params, key, edge.action, embedding)
     _check_step(tree, step, embedding)
-    actions = tree.children.shape[2]
-    flat = edge.node * (actions * tree.children.shape[1]) + tf.range(tree.children.shape[1]) * actions + edge.action
+    sizes = sizes_of(tree.children)
+    _, batch, actions = sizes
+    flat = edge.node * (actions * batch) + tf.range(batch) * actions + edge.action
     children = tf.reshape(tree.children, [-1])
     there = in_place.take(children, flat)
     reached = tf.where(there == UNVISITED, new, there)
@@ -102,7 +104,7 @@ def expand(
         parents=with_new(tree.parents, edge.node),
         actions=with_new(tree.actions, edge.action),
         prior_logits=with_new(tree.prior_logits, step.prior_logits),
-        children=tf.reshape(in_place.put(children, flat, reached), tree.children.shape),
+        children=tf.reshape(in_place.put(children, flat, reached), sizes),
         embeddings=tf.nest.map_structure(with_new, tree.embeddings, embedding),
     )
     return tree, reached, step.value

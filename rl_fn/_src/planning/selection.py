@@ -13,6 +13,7 @@ from rl_fn import random
 from rl_fn._src.planning import q_transforms
 from rl_fn._src.planning.q_transforms import QTransform
 from rl_fn._src.planning.tree import Node
+from rl_fn._src.shapes import sizes_of
 from rl_fn.struct import Scalar
 
 Selection: TypeAlias = Callable[[Node, random.Key], tf.Tensor]  # to actions int32[B]
@@ -46,7 +47,7 @@ def puct(
     c = c_init + tf.math.log((visits + c_base + 1) / c_base)
     prior = tf.nn.softmax(node.prior_logits)
     bonus = tf.sqrt(visits) * c * prior / tf.cast(node.child_visits + 1, prior.dtype)
-    noise = _TIE_BREAK * tf.cast(random.uniform(key, prior.shape), prior.dtype)
+    noise = _TIE_BREAK * tf.cast(random.uniform(key, sizes_of(prior)), prior.dtype)
     return best_valid(q_transform(node) + bonus + noise, node.prior_logits)
 
 
@@ -66,7 +67,7 @@ def uct(node: Node, key: random.Key, exploration: Scalar = 2**0.5) -> tf.Tensor:
     visits = tf.cast(node.child_visits, node.value.dtype)
     total = tf.reduce_sum(visits, axis=-1, keepdims=True)
     width = tf.sqrt(tf.math.log(tf.maximum(total, 1)) / tf.maximum(visits, 1))
-    noise = tf.cast(random.uniform(key, visits.shape), visits.dtype)
+    noise = tf.cast(random.uniform(key, sizes_of(visits)), visits.dtype)
     score = tf.where(visits > 0, node.q_values + exploration * width + _TIE_BREAK * noise, -_LEAST * (1 + noise))
     return best_valid(score, node.prior_logits)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src.shapes import Size, sizes_of
 from rl_fn._src.xla import in_place
 from rl_fn._src.xla.ties import false_per_copy, tied
 from rl_fn.struct import Nest
@@ -78,7 +79,7 @@ def plant(root: Root, num_nodes: int) -> Tree:
     integers = tied(tf.zeros([num_nodes, batch], tf.int32), tie)
 
     def with_first(first: tf.Tensor) -> tf.Tensor:
-        rest = tied(tf.zeros([num_nodes - 1, *first.shape], first.dtype), tie)
+        rest = tied(tf.zeros([num_nodes - 1, *sizes_of(first)], first.dtype), tie)
         return tf.concat([first[tf.newaxis], rest], axis=0)
 
     return Tree(
@@ -102,14 +103,15 @@ def rows(leaf: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
 def put_rows(leaf: tf.Tensor, index: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
     """`[N, B, ...]` with the nodes int32[B] replaced by `[B, ...]`."""
-    return tf.reshape(in_place.put(_flat(leaf), _places(leaf, index), new), leaf.shape)
+    return tf.reshape(in_place.put(_flat(leaf), _places(leaf, index), new), sizes_of(leaf))
 
 
 def node_at(tree: Tree, index: tf.Tensor) -> Node:
     """What is known at the nodes int32[B]."""
     children = rows(tree.children, index)
     there = children != UNVISITED
-    places = tf.maximum(children, 0) * children.shape[0] + tf.range(children.shape[0])[:, tf.newaxis]
+    batch = sizes_of(children)[0]
+    places = tf.maximum(children, 0) * batch + tf.range(batch)[:, tf.newaxis]
     visits, values, rewards, discounts = (
         tf.gather(tf.reshape(leaf, [-1]), places) for leaf in (tree.visits, tree.values, tree.rewards, tree.discounts)
     )
@@ -131,25 +133,27 @@ def root_node(tree: Tree) -> Node:
 
 def of_action(leaf: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
     """Of `[B, A]` the entries of the actions int32[B]."""
-    return tf.gather(tf.reshape(leaf, [-1]), tf.range(leaf.shape[0]) * leaf.shape[1] + action)
+    batch, actions = sizes_of(leaf)
+    return tf.gather(tf.reshape(leaf, [-1]), tf.range(batch) * actions + action)
 
 
 def _places(leaf: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    batch = leaf.shape[1]
+    batch = sizes_of(leaf)[1]
     return index * batch + tf.range(batch)
 
 
 def _flat(leaf: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(leaf, [leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]])
+    nodes, batch, *rest = sizes_of(leaf)
+    return tf.reshape(leaf, [nodes * batch, *rest])
 
 
-def _checked_root(prior_logits: tf.Tensor, value: tf.Tensor, embedding: Nest) -> tuple[int, int]:
+def _checked_root(prior_logits: tf.Tensor, value: tf.Tensor, embedding: Nest) -> list[Size]:
     if prior_logits.shape.rank != 2:
         raise ValueError(f"root: prior_logits has shape {tuple(prior_logits.shape)}, expected [B, A]")
-    batch, actions = prior_logits.shape
+    batch = prior_logits.shape[0]
     if value.shape != [batch]:
         raise ValueError(f"root: value has shape {tuple(value.shape)}, expected [B] = {(batch,)}")
     for leaf in tf.nest.flatten(embedding):
         if leaf.shape[:1] != [batch]:
             raise ValueError(f"root: an embedding has shape {tuple(leaf.shape)}, expected [B, ...] with B = {batch}")
-    return batch, actions
+    return sizes_of(prior_logits)

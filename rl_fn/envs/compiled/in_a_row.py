@@ -14,6 +14,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import planning, random, struct
+from rl_fn._src.shapes import sizes_of
 from rl_fn.envs import arguments
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.envs.drawing import grids
@@ -146,7 +147,7 @@ def play(state: State, action: tf.Tensor, *, game: Game) -> tuple[State, tf.Tens
     put = playable(state, game=game) & chosen
     is_valid = tf.reduce_any(put, axis=[1, 2])
     mine = state.mine | put
-    stones = tf.reshape(tf.cast(mine, tf.float32), [mine.shape[0], game.rows * game.columns])
+    stones = tf.reshape(tf.cast(mine, tf.float32), [-1, game.rows * game.columns])
     won = tf.reduce_max(tf.matmul(stones, tf.constant(game.lines)), axis=-1) > game.length - 0.5
     full = tf.reduce_all(mine | state.theirs, axis=[1, 2])
     reward = tf.where(is_valid, tf.cast(won, tf.float32), -1.0)
@@ -165,7 +166,7 @@ def playable(state: State, *, game: Game) -> tf.Tensor:
 def valid_actions(state: State, *, game: Game) -> tf.Tensor:
     """The actions of the cells where a stone can be put, `bool[B, A]`; all of them on a full board."""
     can = playable(state, game=game)
-    can = tf.reduce_any(can, axis=1) if game.falls else tf.reshape(can, [can.shape[0], game.rows * game.columns])
+    can = tf.reduce_any(can, axis=1) if game.falls else tf.reshape(can, [-1, game.rows * game.columns])
     return can | ~tf.reduce_any(can, axis=-1, keepdims=True)
 
 
@@ -195,7 +196,7 @@ def searched_move(state: State, key: random.Key, *, game: Game, simulations: int
         logits = _logits(valid_actions(state, game=game))
         return planning.ModelStep(reward, tf.cast(ended, tf.float32) - 1, logits, playout(state, key, game=game)), state
 
-    root = planning.Root(_logits(valid_actions(state, game=game)), tf.zeros([state.mine.shape[0]]), state)
+    root = planning.Root(_logits(valid_actions(state, game=game)), tf.zeros(sizes_of(state.mine)[:1]), state)
     tree = planning.search(None, key, root, recurrent_fn, planning.uct, planning.uct, simulations)
     return tf.argmax(planning.root_node(tree).child_visits, axis=-1, output_type=tf.int32)
 
