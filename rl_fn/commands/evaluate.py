@@ -41,6 +41,7 @@ def evaluate(
     """Judge what a run has learned: returns over whole episodes, of each copy and over the copies."""
     import_tensorflow(compilation_cache=True)
     from rl_fn.runs import judging
+    from rl_fn.runs.loading import copy_folders
 
     with refusals(run):
         if output is not None and not output.parent.is_dir():
@@ -56,12 +57,13 @@ def evaluate(
             "episodes": episodes,
             "seed": seed,
         }
+        filmed = video_episodes if record_video else None
         try:
-            judged = list(judging.evaluate(run, **options))
+            judged = list(judging.evaluate(run, **options, video_episodes=filmed))
             for note in dict.fromkeys(note for one in judged for note in one.loaded.notes):
                 say(note)
             if record_video:
-                say(f"filmed to {judging.film(run, judged[0], video_episodes, seed)}")
+                say(f"filmed to {copy_folders(run)[0] / 'videos'}")
         except KeyboardInterrupt:
             raise SystemExit(EXIT_INTERRUPTED) from None
     rows = [_row(one.evaluation.returns) for one in judged]

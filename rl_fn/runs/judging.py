@@ -36,6 +36,7 @@ def evaluate(
     deterministic: bool = True,
     episodes: int = 100,
     seed: int = 0,
+    video_episodes: int | None = None,
 ) -> Iterator[Judged]:
     """Plays whole episodes with what a run has learned.
 
@@ -52,13 +53,14 @@ def evaluate(
       deterministic: without exploration; else as in training.
       episodes: how many each copy plays.
       seed: the same seed gives the same episodes; those of a copy do not depend on the others.
+      video_episodes: how many to film with the first copy, to its folder `videos`; None for no films.
 
     Returns:
       An iterator: one after the other, what each copy came to.
 
     Raises:
-      ValueError: at once for fewer than 1 episodes, and as `load`; by the iterator, if the other environment cannot be
-        made or has other spaces.
+      ValueError: at once for fewer than 1 episodes, and as `load`; by the iterator, before any episode, if the other
+        environment cannot be made or has other spaces, or as `films.Recorder`.
     """
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}, expected at least 1")
@@ -66,7 +68,10 @@ def evaluate(
     given = None if isinstance(env, str) else env
     learned = load(copies[0], checkpoint=checkpoint, agent=agent, env=given)
     name = env if isinstance(env, str) else None
-    return _played(copies, learned, given is None, name, env_kwargs or {}, checkpoint, deterministic, episodes, seed)
+    kwargs = env_kwargs or {}
+    return _played(
+        copies, learned, given is None, name, kwargs, checkpoint, deterministic, episodes, seed, video_episodes
+    )
 
 
 def _played(
@@ -79,14 +84,20 @@ def _played(
     deterministic: bool,
     episodes: int,
     seed: int,
+    video_episodes: int | None,
 ) -> Iterator[Judged]:
     config = RunConfig.read(copies[0])
     agent = learned.agent if deterministic else sampled(learned.agent)
     place, made = learned.env, [learned.env] if is_made else []
+    recorder: films.Recorder | None = None
     try:
         if name is not None or env_kwargs:
             place = _variant(config, name, env_kwargs, learned.env)
             made.append(place)
+        if video_episodes is not None:
+            shown = films.single(place)
+            made.append(shown)
+            recorder = films.Recorder(agent, shown, folder=copies[0] / "videos", episodes=video_episodes)
         if isinstance(place, Env):
             play = loops.evaluate(agent, place, episodes)
         elif not is_made and place is learned.env:
@@ -100,8 +111,12 @@ def _played(
             if folder != copies[0]:
                 learned = load(folder, checkpoint=checkpoint, agent=learned.agent, env=learned.env)
             evaluation = play(learned.policy.params, random.fold_in(random.key(seed), copy))
+            if recorder and folder == copies[0]:
+                recorder(learned.policy.params, random.key(seed), learned.env_steps)
             yield Judged(copy, config.seed + copy, learned._replace(agent=agent, env=place), evaluation)
     finally:
+        if recorder:
+            recorder.close()
         for one in made:
             if not isinstance(one, Env):
                 one.close()
@@ -123,25 +138,3 @@ def _variant(config: RunConfig, name: str | None, kwargs: Mapping[str, Any], tra
                 f"{env.spec.name} has the {what.replace('_', ' ')} {given}, and the run was trained with {expected}"
             )
     return env
-
-
-def film(run: Path | str, judged: Judged, episodes: int, seed: int) -> Path:
-    """Records films of what was judged, to the folder `videos` of the first copy.
-
-    Returns:
-      The folder.
-
-    Raises:
-      ValueError: as `films.Recorder`.
-    """
-    folder = copy_folders(run)[0] / "videos"
-    agent, env, policy, env_steps, _ = judged.loaded
-    shown = films.single(env)
-    recorder = films.Recorder(agent, shown, folder=folder, episodes=episodes)
-    try:
-        recorder(policy.params, random.key(seed), env_steps)
-    finally:
-        recorder.close()
-        if shown is not env:
-            shown.close()
-    return folder

@@ -124,5 +124,11 @@ def test_mistakes_get_one_sentence(trained, tmp_path, cli):
         assert sentence in cli("evaluate", *words).err
 
 
+def test_a_film_that_cannot_be_is_refused_before_anything_is_played(trained, cli, monkeypatch):
+    monkeypatch.setattr(judging.loops, "evaluate", lambda *args: lambda *played: pytest.fail("it was played"))
+    said = cli("evaluate", trained, "--record_video", "--video_episodes", "0").err
+    assert "video_episodes is 0, expected at least 1" in said
+
+
 def test_large_returns_are_written_without_decimals():
     assert [_number(value) for value in (-12.345, 9_999.0, 978_643.21)] == ["-12.3", "9999.0", "978,643"]
