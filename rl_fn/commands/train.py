@@ -19,6 +19,7 @@ from rl_fn.sets import modules
 
 _WHERE, _TEST = "where it runs", "testing what was learned"
 MOST_EPISODES = 10**6
+_NOT_TESTED = {"record_video": "evaluate {} --record_video", "render": "play {} --render"}
 RUNS = Path("runs")  # where folders are made that nobody named
 
 
@@ -127,6 +128,9 @@ def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None
     copies = sorted(folder.glob("run_*")) if "output_dir" in flags else []
     if not copies:
         refuse("a test needs --output_dir DIR, the folder of a run that has been trained")
+    for name, instead in _NOT_TESTED.items():
+        if flags.get(name):
+            refuse(f"{name} is not for a test, which writes and shows nothing: use rl-fn {instead.format(folder)}")
     if not 1 <= episodes <= MOST_EPISODES:
         refuse(f"test_episodes is {episodes}, expected an integer from 1 to {MOST_EPISODES:,}")
     import_tensorflow(compilation_cache)
@@ -134,7 +138,8 @@ def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None
 
     with refusals(folder):
         modules.import_named(modules.names(flags.get("imports", ())))
-        for judged in evaluate(folder, episodes=episodes, seed=flags.get("seed", 0)):
+        options: dict[str, Any] = {"env": flags.get("env"), "env_kwargs": sets.parse_overrides(flags.get("env_kwargs", ""))}
+        for judged in evaluate(folder, episodes=episodes, seed=flags.get("seed", 0), **options):
             for note in judged.loaded.notes:
                 say(note)
             returns = judged.evaluation.returns

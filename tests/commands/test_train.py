@@ -103,6 +103,24 @@ def test_what_was_learned_is_tested_without_training(flags, finished, run):
     assert written() == before
 
 
+def test_a_test_is_in_the_environment_that_is_named(finished, run):
+    tests = [*train(finished[0]), "--test_only", "--test_episodes", 3]
+    code, _, error = run(*tests, "--env", "Acrobot-v1")
+    assert code == 2
+    assert "Acrobot-v1 has the observation space Box" in error
+    code, _, error = run(*tests, "--env_kwargs", "length=3")
+    assert code == 2
+    assert "CartPole-v1 is a compiled environment and takes other arguments" in error
+
+
+@pytest.mark.parametrize(("flag", "instead"), [("record_video", "evaluate"), ("render", "play")])
+def test_a_test_shows_nothing_and_says_what_does(flag, instead, finished, run):
+    code, out, error = run(*train(finished[0]), "--test_only", f"--{flag}")
+    assert (code, out) == (2, "")
+    assert f"{flag} is not for a test" in error
+    assert f"use rl-fn {instead} {finished[0]} --{flag}" in error
+
+
 def test_the_config_of_a_run_makes_it_again_where_nobody_named_a_folder(finished, tmp_path, run, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, error = run("train", "--config", finished[0] / "run_0" / "config.json", "--quiet")
