@@ -362,8 +362,9 @@ class EpsilonGreedyHParams(HParams):
         return self.override(epsilon_initial=each[first], epsilon_final=each[first + count - 1])
 
     def report_epsilon(self, state: Any) -> Metrics:
-        """The mean over actors, for a state with `num_updates`."""
-        return {"epsilon": tf.reduce_mean(self.epsilon(state.num_updates, self.num_envs))}
+        """The mean over actors of what the acting policy explored with, for a state with `num_updates`."""
+        acting = tf.maximum(state.num_updates - self.schedule.actor_lag, 0)
+        return {"epsilon": tf.reduce_mean(self.epsilon(acting, self.num_envs))}
 
 
 def _geometric(first: tf.Tensor, last: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:

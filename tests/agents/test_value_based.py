@@ -1,6 +1,7 @@
 """That each component of the agents that learn action values has its effect."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,6 +39,13 @@ def test_epsilon_follows_its_schedule(schedule, expected):
     )
     for num_updates, epsilon in expected.items():
         np.testing.assert_allclose(values.epsilon(tf.constant(num_updates), 4), epsilon, rtol=1e-3)
+
+
+def test_the_epsilon_that_is_reported_is_that_of_the_policy_that_acted():
+    values = hparams(train_steps=800, rollout_length=1, exploration_fraction=0.5, epsilon_final=0.0, actor_lag=20)
+    state = lambda updates: SimpleNamespace(num_updates=tf.constant(updates))
+    reported = [values.report_epsilon(state(updates))["epsilon"] for updates in (0, 10, 70)]
+    np.testing.assert_allclose(reported, [1.0, 1.0, 0.5])
 
 
 def test_the_constants_of_ape_x():
