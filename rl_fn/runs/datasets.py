@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import math
@@ -15,6 +16,7 @@ import tensorflow as tf
 from rl_fn import loops, random, replay, struct
 from rl_fn._src.xla.calls import graph
 from rl_fn.agents.base import Agent, sampled
+from rl_fn.envs import registry
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
 from rl_fn.runs import stores
@@ -26,7 +28,7 @@ from rl_fn.struct import EnvSpec, Nest, Transition
 
 MINARI = "minari:"  # before the name of a data set in Minari's folder
 _INDEX = "leaves.json"  # of a folder that holds one
-_NUM_ENVS = 10  # side by side, of compiled environments
+_NUM_ENVS = 10  # side by side; of environments on the host, at most
 _CALL = 100  # steps of each in a compiled call
 
 
@@ -91,12 +93,15 @@ def record(
     _check_new(str(output))
     loaded = load(run, checkpoint=checkpoint)
     agent = loaded.agent if deterministic else sampled(loaded.agent)
-    try:
-        play = _play_compiled if isinstance(loaded.env, Env) else _play_host
-        data = play(agent, loaded.env, loaded.policy.params, steps, random.key(seed))
-    finally:
-        if not isinstance(loaded.env, Env):
-            loaded.env.close()
+    policy, key = loaded.policy.params, random.key(seed)
+    if isinstance(loaded.env, Env):
+        data = _play_compiled(agent, loaded.env, policy, steps, key)
+    else:
+        with contextlib.closing(loaded.env) as one:
+            # As many as in training, where each actor may explore in its own way.
+            num_envs = min(_NUM_ENVS, agent.schedule.num_envs or 1)
+            with contextlib.closing(registry.judged_like(one, num_envs)) as env:
+                data = _play_host(agent, env, policy, steps, key)
     write(output, data, loaded.env.spec)
     return _mean_return(data)
 

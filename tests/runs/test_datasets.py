@@ -108,3 +108,16 @@ def test_environments_on_the_host_are_recorded_and_judged_in(teacher, tmp_path):
     settings = config(tmp_path / "run", tmp_path / "data", env="gymnasium:CartPole-v1", train_steps=10)
     list(Run.from_config(settings))
     assert (tmp_path / "run" / "run_0" / "summary.json").exists()
+
+
+def test_each_actor_on_the_host_is_recorded_with_its_own_epsilon(tmp_path):
+    overrides = "num_envs=2,hidden_sizes=(8,),epsilon_schedule=per_actor,epsilon_initial=1.0,epsilon_final=0.0"
+    settings = {"hparam_override": overrides, "env": "gymnasium:CartPole-v1", "train_steps": 16, "eval_episodes": 0}
+    list(Run.from_config(RunConfig(hparams="dqn_cartpole", output_dir=tmp_path / "run", **settings)))
+    datasets.record(tmp_path / "run", tmp_path / "data", steps=200)
+    learned = load(tmp_path / "run")
+    data = datasets.read(str(tmp_path / "data"), learned.env.spec)
+    learned.env.close()
+    explored = np.reshape(learned.policy.act(data.observation) != data.action, [2, 100])
+    assert explored[0].mean() > 0.2
+    assert not explored[1].any()
