@@ -138,8 +138,9 @@ def _test(flags: dict[str, Any], episodes: int, compilation_cache: bool) -> None
 
     with refusals(folder):
         modules.import_named(modules.names(flags.get("imports", ())))
-        options: dict[str, Any] = {"env": flags.get("env"), "env_kwargs": sets.parse_overrides(flags.get("env_kwargs", ""))}
-        for judged in evaluate(folder, episodes=episodes, seed=flags.get("seed", 0), **options):
+        kwargs = sets.parse_overrides(flags.get("env_kwargs", ""))
+        seed = flags.get("seed", 0)
+        for judged in evaluate(folder, env=flags.get("env"), env_kwargs=kwargs, episodes=episodes, seed=seed):
             for note in judged.loaded.notes:
                 say(note)
             returns = judged.evaluation.returns

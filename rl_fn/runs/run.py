@@ -29,7 +29,8 @@ from rl_fn.envs.host.base import HostEnv, close_and_tell
 from rl_fn.envs.host.failures import EnvFailed, Failures
 from rl_fn.media import films
 from rl_fn.runs import checkpoint, datasets, finite, folder, loading, memory, stores, telling
-from rl_fn.runs.config import RunConfig
+from rl_fn.runs.config import FILE, RunConfig
+from rl_fn.runs.files import read_json
 from rl_fn.runs.parts import check_parts
 from rl_fn.runs.pauses import Pauses
 from rl_fn.runs.placing import place
@@ -413,7 +414,12 @@ class Run:
     def _restore(self) -> None:
         """Makes the state to begin with: that of the newest complete checkpoint if there is one."""
         states = [self._runner.init(key) for key in self._keys]
-        if restored := self._storage.restore(states, self._read_told):
+        try:
+            restored = self._storage.restore(states, self._read_told)
+        except ValueError:
+            self._check_workers()
+            raise
+        if restored:
             self.iteration, states, told = restored
             finite.check_states(states, self._seeds, f"in the checkpoint at {self.env_steps:,} steps")
             self._timing, self._due = told[0]
@@ -421,6 +427,17 @@ class Run:
             states = [self._taken_over(copy, state) for copy, state in enumerate(states)]
         self._best = self._storage.best()
         self._state = struct.stack(states) if len(states) > 1 else states[0]
+
+    def _check_workers(self) -> None:
+        """Raises ValueError where a compiled environment is in the state of a run, and was not before, or was."""
+        begun = read_json(self.folder() / FILE)
+        was_apart, is_apart = begun.get("num_workers", 1) != 1 and not begun.get("sync"), not self._goes_on
+        if isinstance(self.env, Env) and self.config.copies == 1 and was_apart != is_apart:
+            expected = "more than 1, without sync," if was_apart else "1, or sync,"
+            raise ValueError(
+                f"num_workers is {self.config.num_workers}, expected {expected} as in {self.config.output_dir} so far: "
+                f"{self.env.spec.name} is compiled, and {'no part' if was_apart else 'part'} of its checkpoints"
+            )
 
     def _taken_over(self, copy: int, state: Any) -> Nest:
         """A state at the beginning, of which the agent has learned what that of another run has."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_fn._src.xla.startup import import_tensorflow
+from rl_fn.runs.worker import WITHOUT_ACCELERATORS
 
 
 class Told(NamedTuple):
@@ -56,6 +57,7 @@ class Sharer:
         return os.getpid()
 
     def _make(self) -> None:
+        os.environ.update(WITHOUT_ACCELERATORS)  # threads are those of the others, to round as they do
         import_tensorflow(compilation_cache=True)
         from rl_fn import loops
         from rl_fn.runs.config import RunConfig

@@ -13,7 +13,8 @@ import numpy as np
 from rl_fn._src.xla.startup import import_tensorflow
 
 # A worker leaves the accelerators to the learner, and the other cores to the other workers.
-ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+WITHOUT_ACCELERATORS = {"CUDA_VISIBLE_DEVICES": "-1"}
+ENVIRONMENT = {**WITHOUT_ACCELERATORS, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
 class Assignment(NamedTuple):

@@ -1,6 +1,7 @@
 """What of a run with workers needs no Ray."""
 
 import logging
+import os
 import sys
 import threading
 
@@ -14,6 +15,7 @@ from rl_fn.runs.acting import Acting
 from rl_fn.runs.cluster import EXTRA, sweep
 from rl_fn.runs.lock import NAME as LOCK
 from rl_fn.runs.lock import Lock
+from rl_fn.runs.sharing import Sharer
 from rl_fn.runs.worker import Assignment, Worker
 
 
@@ -88,6 +90,33 @@ def test_workers_their_successors_and_those_of_a_resumed_run_act_each_in_their_o
         assert len(episodes) == 3
         acting.close()
     assert len({one.observation.tobytes() for one in acted}) == 4
+
+
+def test_a_compiled_environment_stays_in_the_state_or_out_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("rl_fn.runs.cluster.check_installed", lambda num_workers: None)
+    settings = {"hparam_override": "num_envs=4,hidden_sizes=(8,)", "train_steps": 64, "eval_episodes": 0}
+    settings = {**settings, "checkpoint_seconds": 0.0}
+    alone = Run.from_config(config(tmp_path / "alone", num_workers=1, **settings))
+    next(iter(alone))
+    told = r"^num_workers is 2, expected 1, or sync, as in .*: CartPole-v1 is compiled, and part of its checkpoints$"
+    with pytest.raises(ValueError, match=told):
+        Run.from_config(config(tmp_path / "alone", **settings)).start()
+    shared = Run.from_config(config(tmp_path / "shared", **settings))
+    shared.start()
+    shared.iteration = 1
+    with shared._storage.locked():
+        shared._save()
+    told = r"^num_workers is 1, expected more than 1, without sync, as in .*: CartPole-v1 is compiled, and no part of"
+    with pytest.raises(ValueError, match=told):
+        Run.from_config(config(tmp_path / "shared", num_workers=1, **settings)).start()
+
+
+def test_workers_in_lockstep_leave_accelerators_to_the_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr("rl_fn.runs.sharing.import_tensorflow", lambda compilation_cache: None)
+    settings = {**config(tmp_path).resolved().to_json(), "env": "CartPole-v9"}
+    assert "unknown environment 'CartPole-v9'" in Sharer(settings, 1, 2).load()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
 
 
 def test_what_a_worker_cannot_do_is_its_answer(tmp_path, monkeypatch):
