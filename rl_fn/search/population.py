@@ -57,9 +57,10 @@ def population_step(
     """Makes one generation: so many training iterations of every member, then exploit and explore.
 
     Fitness is the mean return of the episodes that ended in the generation. The worst fifth go on from members of the
-    best fifth, drawn evenly: with their parameters, optimisers, replay and counters, in their own environments and
-    with their own keys. Of those that took over, each setting is drawn anew in its range with probability a quarter,
-    else multiplied by 0.8 or 1.2, or in an even range moved by a tenth of it, and kept in its range.
+    best fifth, drawn evenly: with their parameters, optimisers, replay, counters and the policies that a lag lets wait,
+    in their own environments and with their own keys. Of those that took over, each setting is drawn anew in its range
+    with probability a quarter, else multiplied by 0.8 or 1.2, or in an even range moved by a tenth of it, and kept in
+    its range.
 
     Args:
       step: a training step of one member, from `loops.train_step` of an agent made by `tunable`.
@@ -82,9 +83,10 @@ def population_step(
         fitness = tf.where(tf.math.is_finite(fitness), fitness, -math.inf)
         exploit_key, explore_key = tf.unstack(random.split(random.fold_in(population.key, population.generation)))
         parents, took_over = exploit(exploit_key, fitness)
-        agents = tf.nest.map_structure(lambda leaf: tf.gather(leaf, parents), members.agent)
+        theirs = lambda nest: tf.nest.map_structure(lambda leaf: tf.gather(leaf, parents), nest)
+        agents = theirs(members.agent)
         settings = explore(explore_key, agents.settings, took_over, space)
-        members = members._replace(agent=agents._replace(settings=settings))
+        members = members._replace(agent=agents._replace(settings=settings), policies=theirs(members.policies))
         after = Population(members, tf.gather(fitness, parents), population.generation + 1, population.key)
         return after, Generation(fitness, parents, settings)
 

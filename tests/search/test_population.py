@@ -65,7 +65,7 @@ def test_what_a_population_cannot_change_is_refused_by_name():
 def generations():
     """A population over four generations, as it was after each, and what each said."""
     env, size = envs.make("CartPole-v1"), 5
-    make = lambda settings: tunes.of(**settings)
+    make = lambda settings: tunes.of(actor_lag=2, **settings)
     agent = tunable(make, {"decay": tf.constant(0.1), "offset": tf.constant(1.0)})
     settings = population.initial_settings(random.key(0), tunes.SPACE, size)
     members = [
@@ -96,6 +96,15 @@ def test_who_takes_over_goes_on_with_what_the_parent_has_learned_and_its_own_key
     np.testing.assert_array_equal(after.key, states[0].members.key)
     assert said[0].fitness[parents[taken]] == max(said[0].fitness.numpy())
     assert after.iteration.numpy().tolist() == [10] * 5
+
+
+def test_who_takes_over_acts_with_the_waiting_policies_of_the_parent(generations):
+    states, said, _ = generations
+    parents = said[0].parents.numpy()
+    (taken,) = np.flatnonzero(parents != np.arange(5))
+    waiting, _ = states[1].members.policies
+    theirs = float(states[0].members.agent.settings["decay"][parents[taken]])
+    assert waiting["decay"][taken].numpy().tolist() == [theirs, theirs]
 
 
 def test_a_population_that_is_gone_on_with_is_the_same_to_the_bit(generations):

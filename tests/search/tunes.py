@@ -48,7 +48,7 @@ def make(spec: EnvSpec, hparams: TunesHParams) -> Agent:
         digest = hparams.decay * state.digest + hparams.offset * random.uniform(key)
         return state._replace(digest=digest), {"seen": tf.reduce_mean(trajectory.reward)}
 
-    return base._replace(init=init, act=act, update=update)
+    return base._replace(schedule=hparams.schedule, init=init, act=act, update=update)
 
 
 def of(**settings):
