@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +52,10 @@ class Evolution:
         self._env = compiled_env(run.make_env(hparams.num_envs))
         self._make = lambda settings: run.make_agent(self._env.spec, hparams.override(**settings))
         self._agent = tunable(self._make, {one.name: tf.constant(one.interval.at(0.5)) for one in self.space})
-        self._iterations = math.ceil(hparams.num_iterations / config.evaluations)
+        self._iterations, self._longer = divmod(hparams.num_iterations, config.evaluations)
+        if not self._iterations:
+            told = f"{hparams.num_iterations}, the training iterations of {hparams.train_steps:,} steps"
+            raise ValueError(f"evaluations is {config.evaluations}, expected at most {told}")
         self._key = random.key(config.seed)
         self._folder = config.output_dir / CHECKPOINTS
         self._identity = json.loads(json.dumps(config.identity(", ".join(map(str, self.space)))))
@@ -61,7 +63,8 @@ class Evolution:
         self.rows: list[Row] = []  # of all generations
         self.generation = 0
         self.seconds = 0.0  # that the newest generation took
-        self._followed = Followed(config, run, self._env, self._iterations * hparams.schedule.steps)
+        ends = [one * self._iterations + min(one, self._longer) for one in range(1, config.evaluations + 1)]
+        self._followed = Followed(config, run, self._env, [end * hparams.schedule.steps for end in ends])
         self._tracker = followed.tracker(config)
         self._is_telling = False
         self.notes = self._followed.notes  # sentences that people should be told
@@ -129,7 +132,8 @@ class Evolution:
                 state, self.generation = checkpoint.restore(saved, state), saved.iteration
                 rows = lineage.read(self.config.output_dir / LINEAGE, self._names)
                 self.rows = [row for row in rows if row.generation <= self.generation]
-            step = population_step(loops.train_step(self._agent, self._env), self.space, self._iterations)
+            train = loops.train_step(self._agent, self._env)
+            step = population_step(train, self.space, self._iterations, self._longer)
             self._compiled = loops.compile(step, state)
         return self._compiled
 

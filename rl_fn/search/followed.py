@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,14 @@ class Followed:
       search: its settings.
       run: those of a member.
       env: the environment.
-      steps: of a member in a generation.
+      steps: of a member, at the end of each generation.
     """
 
-    def __init__(self, search: SearchConfig, run: RunConfig, env: Any, steps: int):
+    def __init__(self, search: SearchConfig, run: RunConfig, env: Any, steps: Sequence[int]):
         self.search, self.env, self.steps = search, env, steps
         self.config = dataclasses.replace(run, output_dir=search.output_dir, copies=search.trials, seed=search.seed)
         self.notes: list[str] = []  # that people should be told
-        self.env_steps, self.total_steps = 0, steps * search.evaluations
+        self.env_steps, self.total_steps = 0, steps[-1]
 
     def folder(self) -> Path:
         """Where what there is to tell is kept."""
@@ -56,7 +57,7 @@ class PopulationTracker(Tracker):
 
     def generation(self, rows: list[Row]) -> None:
         """Has the rows of a generation told, unless they were."""
-        self._run.env_steps = self._run.steps * rows[0].generation
+        self._run.env_steps = self._run.steps[rows[0].generation - 1]
         values = [
             {
                 **({"fitness": row.fitness} if math.isfinite(row.fitness) else {}),

@@ -91,7 +91,7 @@ class HostProgram:
     def _trained(self, copy: int, iterations: int, stop: loops.Stop) -> np.ndarray:
         assert self._compiled is not None, "nothing was placed"
         placed, done, state = self._copies[copy]
-        end = min(done + iterations, self._whole)
+        end = done + iterations
         self._learner.drain()  # of a run that was stopped
         self._compiled.restore(self._state(placed) if state is None else state)
         if done:

@@ -52,7 +52,7 @@ def init_population(members: loops.TrainState, key: random.Key) -> Population:
 
 
 def population_step(
-    step: Callable[[Nest], tuple[Nest, Any]], space: Space, iterations: int
+    step: Callable[[Nest], tuple[Nest, Any]], space: Space, iterations: int, longer: int = 0
 ) -> Callable[[Population], tuple[Population, Generation]]:
     """Makes one generation: so many training iterations of every member, then exploit and explore.
 
@@ -66,6 +66,7 @@ def population_step(
       step: a training step of one member, from `loops.train_step` of an agent made by `tunable`.
       space: ranges of what may change.
       iterations: of a generation.
+      longer: how many generations, the first ones, have one more.
 
     Returns:
       A pure function `Population -> (Population, Generation)`.
@@ -77,7 +78,8 @@ def population_step(
     many = loops.vectorize(step)
 
     def generation(population: Population) -> tuple[Population, Generation]:
-        members, episodes = _trained(many, population.members, iterations)
+        mine = iterations + tf.cast(population.generation < longer, tf.int32)
+        members, episodes = _trained(many, population.members, mine)
         mean = episodes.return_sum / tf.maximum(episodes.count, 1.0)
         fitness = tf.where(episodes.count > 0, mean, population.fitness)
         fitness = tf.where(tf.math.is_finite(fitness), fitness, -math.inf)
@@ -160,7 +162,9 @@ def _at(given: Log | Linear, fraction: tf.Tensor) -> tf.Tensor:
     return given.low + fraction * (given.high - given.low)
 
 
-def _trained(many: Callable[[Nest], tuple[Nest, Any]], members: Nest, iterations: int) -> tuple[Nest, loops.Episodes]:
+def _trained(
+    many: Callable[[Nest], tuple[Nest, Any]], members: Nest, iterations: tf.Tensor
+) -> tuple[Nest, loops.Episodes]:
     size = members.iteration.shape[0]
 
     def body(count: tf.Tensor, members: Nest, totals: loops.Episodes) -> tuple:

@@ -64,6 +64,7 @@ class LocalTrainer:
     def __init__(self, plan: Plan):
         self._plan = plan
         self.programs: dict[Statics, Program | HostProgram] = {}
+        self._done: dict[Statics, int] = {}  # parts, since all copies of a program began at once
 
     def train(
         self, statics: Statics, placed: Mapping[int, Placed], anew: Collection[int], parts: int, stop: loops.Stop
@@ -72,9 +73,11 @@ class LocalTrainer:
         program = self._program(statics)
         if anew:
             program.place({copy: placed[copy] for copy in anew})
+        if len(anew) == len(placed):
+            self._done[statics] = 0
         begin = time.monotonic()
         try:
-            returns = program.train(sorted(placed), -(-self._plan.iterations(statics) // parts), stop)
+            returns = program.train(sorted(placed), self._next_iterations(statics, parts), stop)
         except loops.Stopped:
             return None
         return Trained(returns, time.monotonic() - begin)
@@ -84,6 +87,12 @@ class LocalTrainer:
         for program in self.programs.values():
             program.close()
         self.programs.clear()
+
+    def _next_iterations(self, statics: Statics, parts: int) -> int:
+        """Of the next part: so many parts in a row are a whole run, from whichever on a copy begins."""
+        whole, done = self._plan.iterations(statics), self._done[statics]
+        self._done[statics] = done + 1
+        return -(-(done + 1) * whole // parts) + (-done * whole // parts)
 
     def _program(self, statics: Statics) -> Program | HostProgram:
         if statics not in self.programs:
