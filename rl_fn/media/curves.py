@@ -17,6 +17,7 @@ from rl_fn.runs.loading import copy_folders
 from rl_fn.runs.reporters import table
 
 RETURNS = "eval/return_mean"
+_SETTINGS = ("precision", "dataset", "init_from")  # that make another curve, beside hyper-parameters and arguments
 
 
 class Curve(NamedTuple):
@@ -40,7 +41,8 @@ def read(runs: Sequence[Path], tag: str = RETURNS, labels: Sequence[str] = ()) -
     """Reads one curve of runs.
 
     Runs of one label in one environment are seeds of one curve. Unless given, the label is the name of the set; where
-    runs of one set differ in a hyper-parameter or in what the environment was made with, that is added to it.
+    runs of one set differ in a hyper-parameter, in what the environment was made with, in precision, data set or what
+    they began with, that is added to it.
 
     Args:
       runs: folders of runs, or of single copies.
@@ -130,7 +132,7 @@ def _points(copy: Path, tag: str) -> dict[int, float]:
 
 
 def _told_apart(seeds: Sequence[_Seed]) -> list[_Seed]:
-    """The same with labels that say where hyper-parameters differ under one name."""
+    """The same with labels that say where settings differ under one name."""
     told = []
     for one in seeds:
         alike = [other for other in seeds if (other.label, other.env) == (one.label, one.env)]
@@ -142,6 +144,7 @@ def _told_apart(seeds: Sequence[_Seed]) -> list[_Seed]:
 
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:
     values = {**(config.get("hparam_override") or {}), **(config.get("env_kwargs") or {})}
+    values |= {name: config.get(name) for name in _SETTINGS}
     return {name: json.dumps(value) for name, value in values.items()}
 
 

@@ -1,5 +1,6 @@
 """Curves of runs: which belong together, and what is compared."""
 
+import json
 import shutil
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_runs_of_one_set_that_differ_are_told_apart(tmp_path):
         "ppo, learning_rate=0.2",
     ]
     assert [curve.label for curve in curves.read([first, second], labels=["slow", "fast"])] == ["slow", "fast"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "other"),
+    [("precision", "float32", "bfloat16"), ("dataset", "small", "large"), ("init_from", None, "runs/first/run_0")],
+)
+def test_runs_of_one_set_that_differ_in_a_setting_are_told_apart(setting, value, other, tmp_path):
+    folders = [run(tmp_path / str(seed), [[1.0, 2.0]], seed=seed) for seed in range(2)]
+    for folder, given in zip(folders, (value, other), strict=True):
+        path = folder / "run_0" / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {setting: given}))
+    labels = [curve.label for curve in curves.read(folders)]
+    assert labels == [f"ppo, {setting}={json.dumps(value)}", f"ppo, {setting}={json.dumps(other)}"]
 
 
 def test_seeds_that_were_measured_at_other_steps_are_met_in_between(tmp_path):
