@@ -38,7 +38,7 @@ ELSEWHERE := tests/learning tests/parity tests/extras tests/services tests/insta
 APART := tests/agents tests/replay tests/runs tests/xla $(STEPPED) $(NUMERIC) $(STARTED) $(ELSEWHERE)
 # A program that runs for a few steps is compiled for longer than it runs; a third of that goes into making it fast.
 # Not where a test looks at what came of that, as those of replay and xla do.
-BRIEF := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+BRIEF := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false $(XLA_FLAGS)"
 QUICK := -m "not slow"
 test: $(READY)
 	$(BRIEF) $(BIN)/python -m pytest tests/agents $(SWEPT:%=--ignore %) $(QUICK) -n auto $(ARGS)
