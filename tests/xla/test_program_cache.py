@@ -1,6 +1,8 @@
 """The cache of compiled programs: what is damaged is deleted and told, and what cannot be used is done without."""
 
+import os
 import shutil
+import time
 from collections import namedtuple
 
 import pytest
@@ -75,6 +77,19 @@ def test_nobody_has_no_home(monkeypatch, caplog):
     monkeypatch.setattr("os.getuid", lambda: 54_321)
     assert startup.cache_folder() is None
     assert "trains without the cache of compiled programs: there is no home folder" in caplog.text
+
+
+def test_folders_that_nobody_has_opened_for_a_month_are_deleted(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    mine = startup.cache_folder()
+    old, new, foreign = (mine.with_name(name) for name in ("tensorflow-2.0-old", "tensorflow-2.0-new", "notes"))
+    paths = [entry(folder) for folder in (mine, old, new, foreign)]
+    for folder, days in ((mine, 32), (old, 32), (new, 28), (foreign, 32)):
+        ago = time.time() - days * 86_400
+        os.utime(folder, (ago, ago))
+    assert startup.cache_folder() == mine
+    assert [path.exists() for path in paths] == [True, False, True, True]
+    assert not old.exists()
 
 
 def test_other_flags_of_xla_and_other_numbers_of_cores_have_a_folder_of_their_own(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from pathlib import Path
 LEAST_FREE = 100_000_000  # bytes on the disk, below which nothing is kept
 _PROGRAM, _DIGEST, _UNFINISHED = "*.pb", ".sha256", "*.tmp"
 _OLD_SECONDS = 3600.0  # what XLA left unfinished for so long is nobody's
+_UNUSED_SECONDS = 30 * 86_400.0  # after which nobody is expected to ask for a folder again
 
 
 def opened(folder: Path) -> tuple[Path | None, str]:
@@ -37,6 +38,20 @@ def opened(folder: Path) -> tuple[Path | None, str]:
     if damaged:
         return folder, f"the cache of compiled programs {folder} had {damaged} damaged files, which were deleted"
     return folder, ""
+
+
+def forget(folder: Path, pattern: str) -> None:
+    """Notes that a folder is in use, and deletes those beside it that have not been for long, as far as can be done.
+
+    Args:
+      folder: of this process, which is kept.
+      pattern: of the names of such folders.
+    """
+    with contextlib.suppress(OSError):
+        folder.touch()
+        for other in folder.parent.glob(pattern):
+            if time.time() - other.stat().st_mtime > _UNUSED_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def clear(folder: Path) -> None:

@@ -62,7 +62,8 @@ def cache_folder() -> Path | None:
     """The folder of compiled programs in the user's cache, made where it is missing; None if it cannot be.
 
     Programs hold machine code, cut for so many cores, and XLA knows one by what it was compiled from alone. So each
-    kind of processor, number of cores, version of TensorFlow and setting of XLA's flags has its own.
+    kind of processor, number of cores, version of TensorFlow and setting of XLA's flags has its own, and those that
+    nobody has opened for a month are deleted.
     """
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -74,6 +75,8 @@ def cache_folder() -> Path | None:
     folder, sentence = program_cache.opened(root / "rl_fn" / "xla" / f"tensorflow-{tensorflow_version()}-{compiler}")
     if sentence:
         _LOG.warning(sentence)
+    if folder:
+        program_cache.forget(folder, "tensorflow-*")
     return folder
 
 
