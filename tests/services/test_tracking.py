@@ -17,7 +17,7 @@ from wandb.sdk.internal.datastore import DataStore
 
 from rl_fn import envs
 from rl_fn.runs import Run
-from rl_fn.runs.reporters import MLflow, Table, WandB
+from rl_fn.runs.reporters import MLflow, Table, WandB, mlflow_book
 from tests.runs import tiny
 
 STEPS = 640  # in 80 iterations
@@ -67,6 +67,8 @@ def tracked(tmp_path_factory):
     ("uri", "match"),
     [
         ("http://me:secret@host", "track_uri holds a password, which would be written down: use MLFLOW_TRACKING_URI"),
+        ("http://me:the/secret@host", "track_uri holds a password"),
+        ("postgresql://me:the/secret@host/db", "track_uri holds a password"),
         ("./mlruns", "track_uri is './mlruns', expected one that begins with http, https, sqlite"),
     ],
 )
@@ -74,6 +76,20 @@ def test_a_uri_that_cannot_be_is_refused(uri, match):
     with pytest.raises(ValueError, match=match) as refused:
         MLflow(uri)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("uri", ["http://me:the/secret@host", "https://me:/secret@host:5000", "http://me:the#secret@h"])
+def test_a_password_that_mlflow_could_not_read_is_to_be_percent_encoded(uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ValueError, match="in it, expected it percent-encoded: %2F") as refused:
+        MLflow()
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("uri", ["http://me:12%2F3@host", "http://host:5000/a@b", "http://[::1]:5000/a@b"])
+def test_other_uris_of_a_server_are_taken(uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert mlflow_book.checked(None) == uri
 
 
 def test_copies_are_children_of_one_run(tracked):

@@ -14,6 +14,8 @@ from rl_fn.runs import stores
 from rl_fn.runs.errors import without_password
 
 _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+# A password in which the host seems to end: what would be its port is no number.
+_CUT = re.compile(r"[^/]*//[^/?#@\[]*:(?!\d+[/?#])[^/?#@]*[/?#].*@")
 _MOST = {"params": 100, "metrics": 1000, "tags": 100}  # that MLflow takes at once
 _LONGEST = 6000  # letters of a parameter
 
@@ -22,11 +24,15 @@ def checked(uri: str | None) -> str:
     """The URI of a server or a database: that given, or of the environment variable; "" for neither.
 
     Raises:
-      ValueError: if it is not one, or holds a password that would be written down.
+      ValueError: if it is not one, or holds a password that would be written down or that MLflow could not read.
     """
-    if uri is not None and urlsplit(uri).password:
+    if uri is not None and (urlsplit(uri).password or _CUT.match(uri)):
         raise ValueError("track_uri holds a password, which would be written down: use MLFLOW_TRACKING_URI")
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
+    if uri.startswith("http") and _CUT.match(uri):
+        raise ValueError(
+            "MLFLOW_TRACKING_URI holds a password with /, ? or # in it, expected it percent-encoded: %2F, %3F or %23"
+        )
     if uri and re.split(r"[+:]", uri)[0] not in _SCHEMES:
         raise ValueError(f"track_uri is {without_password(uri)!r}, expected one that begins with {', '.join(_SCHEMES)}")
     return uri
