@@ -184,7 +184,7 @@ def write(pictures: Iterable[np.ndarray], path: Path, rate: float = FRAME_RATE) 
     """
     import imageio_ffmpeg
 
-    unfinished = path.with_name(f".unfinished_{path.name}")
+    unfinished = path.absolute().with_name(f".unfinished_{path.name}")  # what has a colon first would be a protocol
     writer, shape, count = None, None, 0
     try:
         for picture in pictures:
@@ -251,9 +251,9 @@ def write_gif(film: Path, path: Path, rate: float = FRAME_RATE) -> None:
 
     colours = "split[a][b];[a]palettegen[palette];[b][palette]paletteuse"
     filters = f"fps={min(rate, GIF_RATE)},scale='min({GIF_WIDTH},iw)':-1:flags=lanczos,{colours}"
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", "-t", str(GIF_SECONDS), "-i", str(film)]
-    unfinished = path.with_name(f".unfinished_{path.name}")
-    command += ["-vf", filters, "-loop", "0", str(unfinished)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", "-t", str(GIF_SECONDS)]
+    unfinished = path.absolute().with_name(f".unfinished_{path.name}")
+    command += ["-i", str(film.absolute()), "-vf", filters, "-loop", "0", str(unfinished)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         if done.returncode:

@@ -173,7 +173,7 @@ def draw_intervals(drawn: Sequence[Curve], bounds: Mapping[str, tuple[float, flo
             panel.plot([value, value], [place - 0.25, place + 0.25], color="black", linewidth=1.5)
             rows.append((label, kind, value, low, high))
         panel.use_sticky_edges = False
-        panel.set_yticks(range(len(scores)), list(scores))
+        panel.set_yticks(range(len(scores)), list(map(_plain, scores)))
         panel.grid(axis="y", visible=False)
     panels[0].invert_yaxis()
     panels[1].set_xlabel(what)

@@ -23,11 +23,12 @@ _AT_ONCE = 1 << 22  # numbers that are held while resampling
 def iqm(scores: Scores) -> np.ndarray:
     """The interquartile mean: that of the middle half of all runs in all environments.
 
-    A quarter of the values, rounded down, is left out at each end.
+    A quarter of the values, rounded down, is left out at each end. NaN where one of them is NaN.
     """
     values = np.sort(np.concatenate(scores, axis=1), axis=1)
     cut = values.shape[1] // 4
-    return values[:, cut : values.shape[1] - cut].mean(axis=1)
+    middle = values[:, cut : values.shape[1] - cut].mean(axis=1)
+    return np.where(np.isnan(values[:, -1]), np.nan, middle)  # where a NaN is sorted to
 
 
 def mean(scores: Scores) -> np.ndarray:

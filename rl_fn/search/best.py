@@ -41,7 +41,7 @@ def judge(study: Study, stop: loops.Stop = lambda: False) -> list[Final]:
         known = {str(number): objective.score(one) for number, one in returns.items()}
         study.shelf.study.set_user_attr(_FINALS, known)
     finals = [Final(trial, known[str(trial.number)]) for trial in trials]
-    return sorted(finals, key=lambda final: -final.score)
+    return sorted(finals, key=lambda final: -objective.finite(final.score))
 
 
 def write(study: Study, final: Final) -> Path:
@@ -73,7 +73,8 @@ def write_set(path: Path, run: RunConfig, values: Mapping[str, Any], doc: str) -
 def toml(value: Any) -> str:
     """A value as TOML has it."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(str(name))} = {toml(part)}" for name, part in value.items()) + " }"
+        told = (f"{toml(str(name))} = {toml(part)}" for name, part in value.items() if part is not None)
+        return "{ " + ", ".join(told) + " }"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(toml, value))}]"
-    return json.dumps(value) if isinstance(value, bool | str) else repr(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | str) else repr(value)

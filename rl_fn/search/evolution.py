@@ -104,7 +104,7 @@ class Evolution:
         play = loops.evaluate(self._agent, self._env, self.config.eval_episodes, copies=True)
         keys = random.split(random.fold_in(self._key, _EVALUATION), self.config.trials)
         returns = play(compiled.read(lambda state: state.members.agent.policy), keys, stop).returns
-        scores = [objective.score(one) for one in returns]
+        scores = [objective.finite(objective.score(one)) for one in returns]
         return int(np.argmax(scores)), max(scores)
 
     def write(self, member: int, score: float) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,11 @@ def score(returns: np.ndarray) -> float:
       returns: `[seeds, episodes]`.
     """
     return float(statistics.of(statistics.iqm, [np.ravel(returns)]))
+
+
+def finite(score: float) -> float:
+    """A score by which the best can be found: who came to no number is the worst."""
+    return score if math.isfinite(score) else -math.inf
 
 
 def value(scores: Sequence[float], objective: str) -> float:

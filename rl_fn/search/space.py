@@ -7,6 +7,8 @@ A name alone stands for the usual range of its field, and `usual` for all that i
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -135,13 +137,10 @@ def told(space: Space, values: Mapping[str, Any]) -> str:
 
 def grid(space: Space, points: int) -> list[dict[str, Any]]:
     """All combinations of choices and of so many points of each range; those of one program stand together."""
-    combinations: list[dict[str, Any]] = [{}]
-    for one in sorted(space, key=lambda one: not one.is_static):
-        values = one.values(points)
-        combinations = [{**before, one.name: value} for before in combinations for value in values]
-        if len(combinations) > 1_000_000:
-            raise ValueError("the grid has more than 1,000,000 points; search fewer hyper-parameters or grid_points")
-    return combinations
+    values = {one.name: one.values(points) for one in sorted(space, key=lambda one: not one.is_static)}
+    if math.prod(map(len, values.values())) > 1_000_000:
+        raise ValueError("the grid has more than 1,000,000 points; search fewer hyper-parameters or grid_points")
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
 
 
 def _fields(hparams: HParams) -> Mapping[str, Allowed]:

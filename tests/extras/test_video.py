@@ -73,6 +73,15 @@ def test_a_gif_is_short_small_and_repeats(tmp_path):
         films.write_gif(tmp_path / "none.mp4", tmp_path / "none.gif")
 
 
+def test_a_folder_with_a_colon_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("a:b")
+    folder.mkdir()
+    films.write([np.zeros([30, 50, 3], np.uint8)] * 3, folder / "film.mp4")
+    films.write_gif(folder / "film.mp4", folder / "film.gif")
+    assert sorted(path.name for path in folder.iterdir()) == ["film.gif", "film.mp4"]
+
+
 def test_a_recorder_names_its_films_by_step_and_return(tmp_path):
     recorder = films.Recorder(drawn.agent(), drawn.make(), folder=tmp_path / "videos")
     assert recorder(POLICY, random.key(0), 100_000) == [6.0]

@@ -17,6 +17,10 @@ def test_the_interquartile_mean_is_that_of_the_middle_half():
     np.testing.assert_allclose(statistics.of(statistics.iqm, scores), expected)
 
 
+def test_the_interquartile_mean_with_a_run_that_came_to_no_number_is_none():
+    assert np.isnan(statistics.of(statistics.iqm, [np.array([1.0, 2.0, 3.0, 4.0, np.nan])]))
+
+
 def test_points_of_a_curve_have_values_of_their_own():
     curves = RNG.normal(size=(5, 3))
     found = statistics.of(statistics.iqm, [curves])

@@ -1,12 +1,15 @@
 """What is searched: how it is written, what is searched by itself, and what is refused."""
 
+import math
+
+import numpy as np
 import pytest
 
 from rl_fn import sets
 from rl_fn.agents.hparams import described
 from rl_fn.agents.ranges import Choices, Linear, Log, around
-from rl_fn.search import objective, space
-from rl_fn.search.best import toml
+from rl_fn.search import SearchConfig, objective, space
+from rl_fn.search.best import toml, write_set
 
 DQN = sets.make(sets.find("dqn_cartpole"))
 AGENTS = sorted({named.agent for named in sets.SETS.values()})
@@ -87,6 +90,23 @@ def test_a_grid_has_all_combinations_those_of_a_program_together():
     assert [point["hidden_sizes"] for point in points] == [(4,)] * 6 + [(8,)] * 6
     assert [point["learning_rate"] for point in points[:3]] == pytest.approx([1e-4, 1e-3, 1e-2])
     assert space.grid(space.parse("n_step=linear(1,2)", DQN), 5) == [{"n_step": 1}, {"n_step": 2}]
+
+
+def test_a_grid_of_too_many_points_is_refused_before_it_is_made():
+    with pytest.raises(ValueError, match="the grid has more than 1,000,000 points"):
+        space.grid(space.parse("learning_rate,gamma,max_grad_norm", DQN), 1_000)
+
+
+def test_a_set_is_read_as_it_was_written_whatever_its_texts_are(tmp_path):
+    run = SearchConfig("dqn_cartpole", tmp_path, env_kwargs={"size": None}).run().resolved()
+    named = sets.read_toml(write_set(tmp_path / "best.toml", run, {}, "From runs/\N{SEEDLING}."))
+    assert named.doc == "From runs/\N{SEEDLING}."
+    assert named.env_kwargs == {}
+
+
+def test_who_came_to_no_number_is_the_worst():
+    assert max([math.nan, -3.0], key=objective.finite) == -3.0
+    assert math.isnan(objective.score(np.array([[1.0], [2.0], [3.0], [4.0], [math.nan]])))
 
 
 @pytest.mark.parametrize("agent", AGENTS)
