@@ -16,6 +16,16 @@ POPULATION = "pbt"
 PRUNERS = ("none", "halving", "hyperband")
 _WHAT, _HOW, _LENGTH, _WHERE = "what is searched", "how it is searched", "length and judgement", "where it is kept"
 _WHERE_TRAINED, _TRACKING = "where it runs", "tracking"
+# Settings of studies that a population has no use for, with what means as much: those not given, and none
+_OF_A_POPULATION = {
+    "pruner": ("none",),
+    "batch": (None,),
+    "objective": ("final",),
+    "storage": (None,),
+    "seeds": (3, 1),
+    "finalists": (4, 0),
+    "grid_points": (4,),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +144,9 @@ class SearchConfig:
         stores.refuse(self.output_dir, "output_dir")
         if self.method == POPULATION and self.num_workers > 1:
             raise ValueError(f"num_workers is {self.num_workers}, expected 1 with method pbt, which is one program")
+        for name, taken in _OF_A_POPULATION.items() if self.method == POPULATION else ():
+            if (value := getattr(self, name)) not in taken:
+                raise ValueError(f"{name} is {value!r}, which is for studies: expected none with method pbt")
         if self.track_uri is not None and self.track != "mlflow":
             raise ValueError(
                 f"track_uri is {self.track_uri!r}, which belongs to track mlflow, and track is {self.track}"

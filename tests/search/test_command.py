@@ -30,6 +30,8 @@ def evolution(folder, **settings):
         ),
         (["--hparams", "tunes", "--method", "bayes"], "unknown method 'bayes'"),
         (["--hparams", "tunes", "--method", "pbt", "--space", "digits"], "digits makes a program for each value"),
+        (["--hparams", "tunes", "--method", "pbt", "--pruner", "halving"], "pruner is 'halving', which is for studies"),
+        (["--hparams", "tunes", "--method", "pbt", "--seeds", "5"], "seeds is 5, which is for studies"),
         (["--hparams", "tunes", "--method", "pbt", "--space", "skil"], "the nearest is 'skill'"),
     ],
 )
