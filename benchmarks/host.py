@@ -28,7 +28,7 @@ from rl_fn import envs, loops, random
 from rl_fn.agents.base import ActorStep, Agent, Schedule
 
 RESULTS = Path(__file__).parent / "results" / "host.json"
-NUM_ENVS, ROLLOUT, ITERATIONS, ROUNDS = 8, 32, 30, 5
+NUM_ENVS, ROLLOUT, ITERATIONS, ROUNDS = 8, 32, 30, 15
 
 
 class Nothing(NamedTuple):

@@ -2,8 +2,7 @@
 
 The products of a whole iteration (rollout and update) are counted by shape in the optimised program. Each shape is then
 timed alone, in a loop inside one compiled program, with as many threads as the iteration has. Their sum is what the
-products would take if nothing else were to be done; an iteration can be below it where it runs two products at once.
-Each case is a process of its own.
+products would take if nothing else were to be done, one after the other. Each case is a process of its own.
 """
 
 from __future__ import annotations
@@ -58,8 +57,6 @@ def measure(name: str) -> dict[str, Any]:
     case = find(name)
     side = Compiled(case)
     side.run(case.first_iterations)
-    iterations = max(1, case.iterations // 50)
-    seconds = best(lambda: side.run(iterations)) / iterations
     settings = case.settings
     counted = cost(side.hlo(), unknown_trips=settings.get("num_epochs", 1) * settings.get("num_minibatches", 1))
     timed = {
@@ -70,8 +67,6 @@ def measure(name: str) -> dict[str, Any]:
     products_seconds = sum(counted.products[product] * each for product, each in timed.items())
     share = sum(counted.products[product] * product.operations for product in timed) / counted.operations
     return {
-        "iteration_ms": 1e3 * seconds,
-        "steps_per_s": case.steps_per_iteration / seconds,
         "gflop": counted.operations / 1e9,
         "products_ms": 1e3 * products_seconds / share,
         "shapes": {
@@ -98,8 +93,8 @@ def main() -> None:
         if done.returncode:
             raise SystemExit(f"{done.stderr[-5_000:]}\n{name} ended with status {done.returncode}")
         results[name] = {**json.loads(done.stdout.splitlines()[-1]), "machine": machine()}
-        line = "{steps_per_s:12,.0f} steps/s  iteration {iteration_ms:9.3f} ms  products {products_ms:9.3f} ms"
-        print(f"{name:26}", line.format(**results[name]), f"{results[name]['gflop']:8.3f} GFLOP", flush=True)
+        gflop, milliseconds = results[name]["gflop"], results[name]["products_ms"]
+        print(f"{name:20} {gflop:9.3f} GFLOP {milliseconds:9.3f} ms", flush=True)
         if args.write:
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     return None

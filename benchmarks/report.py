@@ -15,6 +15,8 @@ SINCE = {"from_start": "from the start of the process", "after_imports": "after 
 
 STEPPING_TARGET, HOST_TARGET = 1.5, 0.85  # speed over that of gymnax, and of EnvPool's own loop
 
+SIDES = ("ours", "theirs")
+
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 FIGURES = """
 ![Speed of rl_fn relative to other libraries](performance.png)
@@ -84,7 +86,7 @@ def case_text(name: str, case: dict[str, Any]) -> str:
     lines = [f"\n{name}: {case['algorithm']} on {case['env']}", f"  equal: {settings_text(case)}"]
     digits = ",.0f" if case["unit"] == "steps/s" else ".2f"
     for row in case["rows"]:
-        ours, theirs = (format(statistics.median(row[side]), digits) for side in ("ours", "theirs"))
+        ours, theirs = (format(statistics.median(row[side]), digits) for side in SIDES)
         since = f", {SINCE[row['since']]}" if "since" in row else ""
         lines.append(f"  rl_fn {ours} {case['unit']}, {NAMES[row['rival']]} {theirs} {case['unit']}{since}")
         lines.append(f"    ratios {row['ratios']}: {ratio_text(row)}; target {verdict(row)}")
@@ -132,7 +134,7 @@ def speed_table(results: dict[str, Any]) -> str:
     """The comparisons of speed."""
     rows = []
     for name, case, row in warm_rows(results):
-        ours, theirs = (f"{statistics.median(row[side]):,.0f}" for side in ("ours", "theirs"))
+        ours, theirs = (f"{statistics.median(row[side]):,.0f}" for side in SIDES)
         cells = [name, NAMES[row["rival"]], ours, theirs, ratio_text(row), str(case["pairs"]), verdict(row)]
         returns = f"{return_text(case, 'rl_fn')}, {return_text(case, row['rival'])}"
         rows.append([*cells, f"{case['train_steps']:,}", returns])
@@ -146,7 +148,7 @@ def cold_table(results: dict[str, Any]) -> str:
     for name, case in results.items():
         for row in case.get("rows", []):
             if case["unit"] == "s":
-                ours, theirs = (f"{statistics.median(row[side]):.1f}" for side in ("ours", "theirs"))
+                ours, theirs = (f"{statistics.median(row[side]):.1f}" for side in SIDES)
                 cells = [name, NAMES[row["rival"]], SINCE[row["since"]], ours, theirs, ratio_text(row), verdict(row)]
                 rows.append(cells)
         for rival in case.get("first_update", {}):
@@ -250,9 +252,9 @@ def products_text(results: dict[str, Any], speeds: dict[str, Any]) -> str:
     rows = []
     for name, figures in results.items():
         row = next(row for row in speeds[name]["rows"] if row["rival"] == "rejax")
-        theirs = 1e3 * CASES[name].steps_per_iteration / statistics.median(row["theirs"])
+        ours, theirs = (1e3 * CASES[name].steps_per_iteration / statistics.median(row[side]) for side in SIDES)
         wanted = theirs / row["target"]
-        times = [figures["products_ms"], figures["iteration_ms"], theirs, wanted]
+        times = [figures["products_ms"], ours, theirs, wanted]
         rest = wanted / figures["products_ms"]
         cells = [f"{figures['gflop']:.4g}", *(f"{milliseconds:.3g}" for milliseconds in times), f"{rest:.2f}"]
         rows.append([name, *cells])

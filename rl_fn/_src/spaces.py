@@ -196,7 +196,7 @@ def _array(space: gymnasium.Space, axes: int, what: str, copies: bool) -> Callab
     rank = len(shape) + axes
 
     def array(elements: Any) -> np.ndarray:
-        given = np.array(elements) if copies else np.asarray(elements)
+        given = np.array(elements, order="C") if copies else np.asarray(elements)  # as all that reads it is fast with
         if given.dtype.kind not in _NUMBERS:
             raise ValueError(f"an {what} is {short(elements)}, its space says {dtype} of shape {shape}")
         if given.shape[axes:] != shape or given.ndim != rank:

@@ -59,6 +59,7 @@ def test_pictures_have_their_channels_last_as_convolutions_take_them():
     before = first
     for outcome in outcomes:
         assert outcome.observation.dtype == np.uint8
+        assert outcome.observation.flags.c_contiguous  # in memory, too, as all that reads it is fast with
         np.testing.assert_array_equal(outcome.next_observation[..., :3], before[..., 1:])  # the stack moves on by one
         before = outcome.observation
 

@@ -66,8 +66,8 @@ class EnvPoolHostEnv:
         )
         self.spec = host_spec(f"envpool:{task}", described)
         self.num_envs = num_envs
-        encode = spaces.encode(described.observation_space, axes=1)
-        self._rebatch = encode if pictures is None else lambda raw: encode(np.moveaxis(raw, 1, -1))
+        encode = spaces.encode(described.observation_space, axes=1, copies=pictures is None)
+        self._rebatch = encode if pictures is None else lambda raw: encode(_with_channels_last(raw))
         self._decode = spaces.decode(described.action_space)
         self._action_dtype = described.action_space.dtype
         self._blank = getattr(spec.config, "stack_num", 1) - 1 if atari.is_envpool_game(task) else 0
@@ -116,6 +116,14 @@ class EnvPoolHostEnv:
             first = stacks[row, ..., blank * channels : (blank + 1) * channels]
             stacks[row, ..., : blank * channels] = np.tile(first, blank)
         return stacks
+
+
+def _with_channels_last(pictures: np.ndarray) -> np.ndarray:
+    """`[B, C, H, W]` as new `[B, H, W, C]`; channel by channel, which takes a third of the time of a transposed copy."""
+    out = np.empty([pictures.shape[0], *pictures.shape[2:], pictures.shape[1]], pictures.dtype)
+    for channel in range(pictures.shape[1]):
+        out[..., channel] = pictures[:, channel]
+    return out
 
 
 def _channels_last(space: gymnasium.Space) -> gymnasium.spaces.Box | None:
