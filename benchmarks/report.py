@@ -265,7 +265,8 @@ def products_text(results: dict[str, Any], speeds: dict[str, Any]) -> str:
         f"the optimised program, and each shape timed alone in a compiled loop ({', '.join(sorted(machines))}). Wanted "
         "is rejax's iteration over the target. Where the last column is near 1 or below, the target asks for an "
         "iteration in which there is no time for anything but products: rollouts, random numbers, shuffles, "
-        "activations, losses and optimisers would have to be free.\n\n" + table(head, rows)
+        "activations, losses and optimisers would have to be free. That is no strict bound: XLA may run two small "
+        "products side by side, as in TD3.\n\n" + table(head, rows)
     )
 
 

@@ -119,7 +119,7 @@ class EnvPoolHostEnv:
 
 
 def _with_channels_last(pictures: np.ndarray) -> np.ndarray:
-    """`[B, C, H, W]` as new `[B, H, W, C]`; channel by channel, which takes a third of the time of a transposed copy."""
+    """`[B, C, H, W]` as new `[B, H, W, C]`: channel by channel, in a third of the time of a transposed copy."""
     out = np.empty([pictures.shape[0], *pictures.shape[2:], pictures.shape[1]], pictures.dtype)
     for channel in range(pictures.shape[1]):
         out[..., channel] = pictures[:, channel]
