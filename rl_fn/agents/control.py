@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import learning, networks, policies, random, replay
+from rl_fn._src import scalars
 from rl_fn._src.shapes import sizes_of
 from rl_fn.agents.base import ActorStep, Agent, Mode, stateless
 from rl_fn.agents.groups import PrioritizedReplayHParams
@@ -18,6 +20,8 @@ from rl_fn.learning import Learned, OffPolicyPolicy
 from rl_fn.struct import EnvSpec, Nest, Scalar
 
 POLICY_METRICS = ("actor_loss", "actor_grad_norm", "actor_learning_rate")
+# Scales of the entropy aimed at: discrete actions have at most twice the usual one, and an axis of a Box at most log 2.
+_OF_DISCRETE, _OF_BOX = "(-inf, 2)", f"({-math.log(2):.4f}, inf)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +149,16 @@ class EntropyHParams(ControlHParams):
     temperature_learning_rate: Scalar = field(1e-3, "Adam's step size for the temperature.", above=0.0)
     initial_temperature: Scalar = field(1.0, "Weight of the entropy at the start.", above=0.0)
     target_entropy_scale: Scalar = field(1.0, "Of the entropy aimed at: -1 per axis of a Box, half the largest else.")
+
+    def target_entropy(self, policy: learning.SoftPolicy) -> Scalar:
+        """The entropy aimed at, in nats, by a policy in [-1, 1] per axis of a Box, or of discrete actions.
+
+        Raises:
+          ValueError: where no policy has as much, so that the temperature would rise for ever.
+        """
+        interval = _OF_BOX if policy.noise_size else _OF_DISCRETE
+        scalars.check("target_entropy_scale", self.target_entropy_scale, interval)
+        return self.target_entropy_scale * policy.target_entropy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,7 +80,7 @@ def make(
     actor_optimizer, critic_optimizer, temperature_optimizer = (
         optimizers.adam(rate, beta_1=hparams.adam_beta_1) for rate in rates
     )
-    target_entropy = hparams.target_entropy_scale * policy.target_entropy
+    target_entropy = hparams.target_entropy(policy)
 
     def init(key: random.Key) -> CrossQLearner:
         actor_key, critic_key = tf.unstack(random.split(key))

@@ -99,14 +99,15 @@ def make(
     """Makes a SAC agent, of the losses above or others, and of the critics that `hparams` make.
 
     Raises:
-      ValueError: if the action space is neither Discrete nor a Box with finite bounds; it says whose (`name`).
+      ValueError: if the action space is neither Discrete nor a Box with finite bounds; it says whose (`name`). Where no
+        policy has the entropy that is aimed at.
     """
     encoder = hparams.make_encoder(spec)
     policy = learning.soft_policy(name, spec, encoder.spec)
     actor, critics = hparams.make_mlp(policy.num_outputs), hparams.make_critics(policy.critic_outputs)
     rates = hparams.actor_learning_rate, hparams.critic_learning_rate, hparams.temperature_learning_rate
     actor_optimizer, critic_optimizer, temperature_optimizer = (optimizers.adam(rate) for rate in rates)
-    target_entropy = hparams.target_entropy_scale * policy.target_entropy
+    target_entropy = hparams.target_entropy(policy)
 
     def init(key: random.Key) -> SACLearner:
         actor_key, critic_key = tf.unstack(random.split(key))

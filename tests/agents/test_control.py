@@ -136,6 +136,15 @@ def test_only_images_are_shifted_and_noise_always_returns_to_zero():
         ddpg.DDPGHParams(**SMALL, noise_damping=0.0)
 
 
+@pytest.mark.parametrize(("name", "env"), [("sac", "CartPole-v1"), ("redq", "CartPole-v1"), ("crossq", "Pendulum-v1")])
+def test_an_entropy_that_no_policy_has_is_refused(name, env):
+    scale = {"CartPole-v1": 2.0, "Pendulum-v1": -1.0}[env]  # all of log 2 nats for two actions, one nat on an axis
+    agent = sets.agent_module(name)
+    hparams = sets.hparams_struct(name)(target_entropy_scale=scale)
+    with pytest.raises(ValueError, match=f"target_entropy_scale is {scale:g}, expected a number in"):
+        agent.make(envs.make(env).spec, hparams)
+
+
 def test_the_critic_of_discrete_actions_is_linear_in_them():
     policy = learning.direct_policy("any", envs.make("CartPole-v1").spec, 1.0)
     critic = learning.action_critic(policy, lambda size: networks.mlp((8, size)), num_features=3)
