@@ -31,17 +31,26 @@ def write(path: Path, rows: Sequence[Row], names: Sequence[str]) -> None:
 
 
 def read(path: Path, names: Sequence[str]) -> list[Row]:
-    """The rows of a table; none where it is not there."""
+    """The rows of a table; none where it is not there.
+
+    Raises:
+      ValueError: if it is damaged.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return [
-            Row(
-                int(row["generation"]),
-                int(row["member"]),
-                int(row["parent"]),
-                float(row["fitness"]),
-                {name: float(row[name]) for name in names},
-            )
-            for row in csv.DictReader(file)
-        ]
+    with path.open(newline="", errors="replace") as file:
+        table = csv.DictReader(file)
+        try:
+            return [
+                Row(
+                    int(row["generation"]),
+                    int(row["member"]),
+                    int(row["parent"]),
+                    float(row["fitness"]),
+                    {name: float(row[name]) for name in names},
+                )
+                for row in table
+            ]
+        except (KeyError, TypeError, ValueError, csv.Error):
+            columns = ", ".join([*Row._fields[:-1], *names])
+            raise ValueError(f"{path} is damaged in line {table.line_num}, expected numbers in {columns}") from None

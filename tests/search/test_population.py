@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from rl_fn import envs, loops, random, sets, struct
 from rl_fn.runs import checkpoint
-from rl_fn.search import population, space
+from rl_fn.search import lineage, population, space
 from rl_fn.search.tunable import tunable
 from tests.search import tunes
 
@@ -105,6 +105,17 @@ def test_who_takes_over_acts_with_the_waiting_policies_of_the_parent(generations
     waiting, _ = states[1].members.policies
     theirs = float(states[0].members.agent.settings["decay"][parents[taken]])
     assert waiting["decay"][taken].numpy().tolist() == [theirs, theirs]
+
+
+@pytest.mark.parametrize("damage", ["", "x", "\x00\xff", "generation,member\n1,2\n"])
+def test_a_damaged_lineage_is_named(damage, tmp_path):
+    path = tmp_path / "lineage.csv"
+    row = lineage.Row(1, 0, 2, 3.5, {"decay": 0.5})
+    lineage.write(path, [row], ["decay"])
+    assert lineage.read(path, ["decay"]) == [row]
+    path.write_bytes(path.read_bytes()[:-6] + damage.encode("latin1"))
+    with pytest.raises(ValueError, match=r"lineage\.csv is damaged in line 2, expected numbers in generation, member"):
+        lineage.read(path, ["decay"])
 
 
 def test_a_population_that_is_gone_on_with_is_the_same_to_the_bit(generations):
