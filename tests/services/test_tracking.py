@@ -86,6 +86,12 @@ def test_a_password_that_mlflow_could_not_read_is_to_be_percent_encoded(uri, mon
     assert "secret" not in str(refused.value)
 
 
+def test_a_uri_of_the_environment_variable_is_refused_by_the_name_of_that(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
+    with pytest.raises(ValueError, match=r"MLFLOW_TRACKING_URI is '\./mlruns', expected one that begins with http"):
+        MLflow()
+
+
 @pytest.mark.parametrize("uri", ["http://me:12%2F3@host", "http://host:5000/a@b", "http://[::1]:5000/a@b"])
 def test_other_uris_of_a_server_are_taken(uri, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

@@ -28,13 +28,14 @@ def checked(uri: str | None) -> str:
     """
     if uri is not None and (urlsplit(uri).password or _CUT.match(uri)):
         raise ValueError("track_uri holds a password, which would be written down: use MLFLOW_TRACKING_URI")
+    name = "track_uri" if uri else "MLFLOW_TRACKING_URI"
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
     if uri.startswith("http") and _CUT.match(uri):
         raise ValueError(
             "MLFLOW_TRACKING_URI holds a password with /, ? or # in it, expected it percent-encoded: %2F, %3F or %23"
         )
     if uri and re.split(r"[+:]", uri)[0] not in _SCHEMES:
-        raise ValueError(f"track_uri is {without_password(uri)!r}, expected one that begins with {', '.join(_SCHEMES)}")
+        raise ValueError(f"{name} is {without_password(uri)!r}, expected one that begins with {', '.join(_SCHEMES)}")
     return uri
 
 
