@@ -208,4 +208,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(EXTRAS) $(SERVICES) $(BENCH_JAX) $(BENCH_TORCH) $(BENCH_DREAMER) $(TPU) $(TF220) $(WHEEL) $(PYTHONS:%=.venv-py%) build dist *.egg-info
+	rm -rf $(VENV) $(EXTRAS) $(SERVICES) $(BENCH_JAX) $(BENCH_TORCH) $(BENCH_DREAMER) $(BENCH_PARTS) $(TPU) $(TF220) $(WHEEL) $(PYTHONS:%=.venv-py%) build dist *.egg-info
