@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import limits
+import apart
 import report
 from cases import CASES, EPISODES, Case
 from machine import machine
@@ -168,7 +168,7 @@ def main() -> None:
     print(f"{machine()}; {args.pairs} rounds, evaluations of {EPISODES} episodes", flush=True)
     for name in args.cases:
         if name == "limits":
-            results[name] = limits.measure_apart(ROOT)
+            results[name] = apart.measured("limits")
             print(report.limits_text(results[name]), flush=True)
         else:
             results[name] = measure(CASES[name], args.pairs, args.scale)

@@ -10,14 +10,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apart
 from cases import CASES, Case
 from machine import machine
 from turns import peak_megabytes
@@ -113,20 +111,6 @@ def _seconds(side: Any, iterations: int) -> float:
     return time.perf_counter() - begin
 
 
-def measured_apart(name: str, value: int) -> dict[str, Any]:
-    """Measures one point in a process of its own.
-
-    Raises:
-      SystemExit: if that process fails.
-    """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "growth.py", "--sweeps", name, "--value", str(value)]
-    done = subprocess.run(command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{done.stderr[-5_000:]}\n{name} {value} ended with status {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     """Prints the sweeps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,7 +124,7 @@ def main() -> None:
     for name in args.sweeps:
         points = []
         for value in SWEEPS[name].values:
-            points.append(measured_apart(name, value))
+            points.append(apart.measured("growth", "--sweeps", name, "--value", str(value)))
             print(name, points[-1], flush=True)
         results[name] = {"what": SWEEPS[name].what, "case": SWEEPS[name].case, "machine": machine(), "points": points}
         if args.write:

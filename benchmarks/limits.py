@@ -8,33 +8,14 @@ measured one after the other in one process, of each the best of several runs.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 CASE = "ppo_cartpole_64"
 REPETITIONS = 7
 LARGE = 2048  # rows and columns of the large matrix product
 COPIED = 1 << 26  # float32 numbers
-
-
-def measure_apart(root: Path) -> dict[str, Any]:
-    """Measures in a process of its own, so that the one that asks stays free of TensorFlow.
-
-    Raises:
-      SystemExit: if that process fails.
-    """
-    environment = {**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
-    done = subprocess.run(
-        [sys.executable, "-m", "limits"], cwd=Path(__file__).parent, env=environment, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise SystemExit(f"{done.stderr[-5_000:]}\nlimits ended with status {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def best(run: Callable[[], Any]) -> float:

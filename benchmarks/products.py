@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import apart
 from cases import CASES, find
 from hlo_cost import Product, cost
 from limits import best
@@ -86,13 +84,8 @@ def main() -> None:
     if args.here:
         return print(json.dumps(measure(args.cases[0])))
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
     for name in args.cases:
-        command = [sys.executable, "products.py", "--here", "--cases", name]
-        done = subprocess.run(command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{done.stderr[-5_000:]}\n{name} ended with status {done.returncode}")
-        results[name] = {**json.loads(done.stdout.splitlines()[-1]), "machine": machine()}
+        results[name] = {**apart.measured("products", "--here", "--cases", name), "machine": machine()}
         gflop, milliseconds = results[name]["gflop"], results[name]["products_ms"]
         print(f"{name:20} {gflop:9.3f} GFLOP {milliseconds:9.3f} ms", flush=True)
         if args.write:

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from rl_fn import learning, losses, networks, policies, random, replay, returns, updates
 from rl_fn._src.shapes import sizes_of
-from rl_fn.agents.base import ActorStep, Agent, Mode
+from rl_fn.agents.base import ActorStep, Agent, Mode, check_players
 from rl_fn.agents.groups import LaPropHParams, SequenceReplayHParams
 from rl_fn.agents.hparams import field
 from rl_fn.learning import Learned, OffPolicyPolicy, Trained
@@ -175,7 +175,12 @@ def critic_loss(
 
 
 def make(spec: EnvSpec, hparams: DreamerHParams) -> Agent:
-    """Makes a Dreamer; raises ValueError if the action space is neither Discrete nor a bounded Box."""
+    """Makes a Dreamer.
+
+    Raises:
+      ValueError: if the action space is neither Discrete nor a bounded Box, or for a game of two against themselves.
+    """
+    check_players("dreamer", spec)
     model, actor_critic = make_networks(spec, hparams)
     optimizer = hparams.make_optimizer(hparams.gradient_steps)
 

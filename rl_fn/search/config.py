@@ -16,15 +16,11 @@ POPULATION = "pbt"
 PRUNERS = ("none", "halving", "hyperband")
 _WHAT, _HOW, _LENGTH, _WHERE = "what is searched", "how it is searched", "length and judgement", "where it is kept"
 _WHERE_TRAINED, _TRACKING = "where it runs", "tracking"
-# Settings of studies that a population has no use for, with what means as much: those not given, and none
-_OF_A_POPULATION = {
-    "pruner": ("none",),
-    "batch": (None,),
-    "objective": ("final",),
-    "storage": (None,),
-    "seeds": (3, 1),
-    "finalists": (4, 0),
-    "grid_points": (4,),
+# Settings of studies that a population has no use for, with values that ask for nothing, as those not given do
+_OF_STUDIES: dict[str, tuple] = {
+    **dict.fromkeys(("pruner", "batch", "objective", "storage", "grid_points"), ()),
+    "seeds": (1,),
+    "finalists": (0,),
 }
 
 
@@ -144,9 +140,10 @@ class SearchConfig:
         stores.refuse(self.output_dir, "output_dir")
         if self.method == POPULATION and self.num_workers > 1:
             raise ValueError(f"num_workers is {self.num_workers}, expected 1 with method pbt, which is one program")
-        for name, taken in _OF_A_POPULATION.items() if self.method == POPULATION else ():
-            if (value := getattr(self, name)) not in taken:
-                raise ValueError(f"{name} is {value!r}, which is for studies: expected none with method pbt")
+        for item in dataclasses.fields(self) if self.method == POPULATION else ():
+            value = getattr(self, item.name)
+            if item.name in _OF_STUDIES and value not in (item.default, *_OF_STUDIES[item.name]):
+                raise ValueError(f"{item.name} is {value!r}, which is for studies: expected none with method pbt")
         if self.track_uri is not None and self.track != "mlflow":
             raise ValueError(
                 f"track_uri is {self.track_uri!r}, which belongs to track mlflow, and track is {self.track}"

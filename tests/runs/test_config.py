@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rl_fn.agents import alphazero, ppo
+from rl_fn.agents import alphazero, dreamer, ppo
 from rl_fn.runs import Run, RunConfig
 
 TINY = "rollout_length=16,hidden_sizes=(16,),num_epochs=1"
@@ -76,6 +76,8 @@ def test_agents_for_one_player_need_an_opponent():
         resolved.make_agent(spec, hparams)
     with pytest.raises(ValueError, match=message):
         ppo.make(spec, hparams)  # as in a script
+    with pytest.raises(ValueError, match="dreamer learns for one player"):
+        dreamer.make(spec, dreamer.DreamerHParams())
     alphazero.make(spec, alphazero.AlphaZeroHParams())
     against = dataclasses.replace(resolved, env_kwargs={"opponent": "random"})
     against.make_agent(against.make_env(1).spec, hparams)
