@@ -79,6 +79,7 @@ def test_trajectories_are_time_major_and_continue_each_other():
     np.testing.assert_array_equal(last.sum(0), [14 // 2, 14 // 3])
     continues = np.all(whole.next_observation[:-1] == whole.observation[1:], -1)
     np.testing.assert_array_equal(continues, ~last[:-1])
+    np.testing.assert_array_equal(whole.next_observation[..., 1], whole.observation[..., 1] + 1)
     # What acting carries along begins anew with each episode, also across rollouts.
     np.testing.assert_array_equal(whole.extras["steps"], whole.observation[..., 1])
     assert len(np.unique(whole.extras["noise"])) == 28
@@ -88,6 +89,17 @@ def test_trajectories_are_time_major_and_continue_each_other():
     metrics, means = loops.summarize(loops.StepReport(learner.drain(), episodes[1]), 2)
     assert metrics == {"acted": (0 + 1) / 2}
     assert means.count == episodes[1].count
+
+
+def test_observations_of_a_rollout_without_an_end_are_kept_once():
+    agent = versions(rollout_length=4)
+    actors = loops.HostActors(agent, envs.gymnasium_env([Count(6), Count(6)]), seed=0)
+    act = loops.make_learner(agent, compiled_of(agent)).acting()
+    without, ended = actors.rollout(act, 0), actors.rollout(act, 1)
+    assert np.shares_memory(without.observation[1:], without.next_observation[:-1])
+    assert not np.shares_memory(ended.observation, ended.next_observation)
+    np.testing.assert_array_equal(without.next_observation[..., 1], without.observation[..., 1] + 1)
+    np.testing.assert_array_equal(ended.observation[..., 1], [[4, 4], [5, 5], [0, 0], [1, 1]])
 
 
 def test_metrics_mean_what_they_do_in_the_compiled_loop():

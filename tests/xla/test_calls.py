@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
 
 from rl_fn import loops
-from rl_fn._src.xla import calls, fallback
+from rl_fn._src.xla import calls, fallback, lent
 from tests.support import assert_nests_close
 
 Pair = namedtuple("Pair", "first second")
@@ -28,6 +28,63 @@ def call_once():
 
 def test_a_compiled_function_takes_and_returns_nests():
     assert_nests_close(call_once(), EXPECTED)
+
+
+def test_all_kinds_of_nests_come_back_as_they_were_made():
+    nest = {"b": [1, ()], "a": Pair(None, {"z": 2, "y": (3,)})}
+    found = calls.compile_once(lambda zero: tf.nest.map_structure(lambda x: None if x is None else x + zero, nest))(0)
+    assert tf.nest.map_structure(lambda x: None if x is None else int(x), found) == nest
+    assert [type(found["b"]), type(found["a"]), type(found["a"].second["y"])] == [list, Pair, tuple]
+
+
+ARRAYS = {
+    "rows": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "columns first": np.asfortranarray(np.arange(6, dtype=np.float64).reshape(2, 3)),
+    "every second": np.arange(12, dtype=np.int64)[::2],
+    "backwards": np.arange(5, dtype=np.uint8)[::-1],
+    "not where words begin": np.frombuffer(b"0" + np.arange(4, dtype=np.int32).tobytes(), np.int32, offset=1),
+    "the other order of bytes": np.arange(3, dtype=">f4"),
+    "truths": np.array([True, False, True]),
+    "half": np.array([0.5, -2.0], np.float16),
+    "short": np.array([-1, 2], np.int16),
+    "one": np.array(7, np.uint32),
+    "none": np.zeros([0, 3], np.float32),
+    "copied from one": np.broadcast_to(np.float32(3), [2, 2]),
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_arrays_become_tensors_of_the_same_numbers(kind):
+    array = ARRAYS[kind]
+    (tensor,) = calls.tensors((array,))
+    assert (tensor.dtype, tensor.shape) == (tf.as_dtype(array.dtype.newbyteorder("=")), array.shape)
+    np.testing.assert_array_equal(tensor, array)
+    np.testing.assert_array_equal(calls.compile_once(lambda x: tf.reshape(x, [-1]))(array), array.reshape(-1))
+
+
+def test_an_empty_array_is_read_where_it_lies_and_another_where_it_was_copied_to():
+    room = lent.empty([2, 3], np.float32)
+    (tensor,) = calls.tensors((room,))
+    room[:] = 5
+    assert tensor.numpy().tolist() == [[5, 5, 5]] * 2
+    other = np.frombuffer(bytearray(13), np.float32, 3, 1)
+    (tensor,) = calls.tensors((other,))
+    other[:] = 5
+    assert tensor.numpy().tolist() == [0, 0, 0]
+
+
+def test_what_is_written_to_an_array_after_a_call_does_not_change_its_outputs():
+    array = lent.empty([3], np.float32)
+    array[:] = 1
+    outputs = calls.compile_once(lambda x: {"same": x, "part": x[:2], "more": x + 1})(array)
+    array[:] = 7
+    assert_nests_close(outputs, {"same": np.ones(3), "part": np.ones(2), "more": np.full(3, 2.0)})
+
+
+def test_where_tensors_cannot_lie_where_arrays_do_they_are_converted(monkeypatch):
+    monkeypatch.setattr(lent, "_lends", lambda dtype: False)
+    for array in ARRAYS.values():
+        np.testing.assert_array_equal(calls.tensors((array,))[0], array)
 
 
 def test_a_function_is_traced_for_its_first_call_only():

@@ -16,6 +16,7 @@ from rl_fn._src.loops.chunks import Stop, Stopped, never
 from rl_fn._src.loops.compile import Held
 from rl_fn._src.loops.finite import check_observation, check_reward
 from rl_fn._src.loops.rollout import Episodes
+from rl_fn._src.xla import lent
 from rl_fn.agents.base import ActorStep, Agent, Mode
 from rl_fn.envs.base import Env
 from rl_fn.envs.host.base import HostEnv
@@ -70,6 +71,29 @@ class Acting:
         acted, self._clock = act(self._actor, is_first, observation, self._clock)
         self._actor, self.is_first = acted.actor_state, self._nowhere
         return acted
+
+
+class Columns:
+    """Nests of arrays that stand one after the other, `[length, ...]`.
+
+    Args:
+      row: one of them, whose shapes and dtypes all have.
+      length: how many there are to be.
+    """
+
+    def __init__(self, row: Nest, length: int):
+        self._like = row
+        leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(row)]
+        self._arrays = [lent.empty([length, *leaf.shape], leaf.dtype) for leaf in leaves]
+
+    def put(self, where: int | slice, rows: Nest) -> None:
+        """Writes there."""
+        for array, leaf in zip(self._arrays, tf.nest.flatten(rows), strict=True):
+            array[where] = leaf
+
+    def rows(self, where: int | slice) -> Nest:
+        """What is there, and is not copied."""
+        return tf.nest.pack_sequence_as(self._like, [array[where] for array in self._arrays])
 
 
 class HostActors:
@@ -154,25 +178,50 @@ class HostActors:
         return transition
 
     def rollout(self, act: Act, iteration: int) -> Transition:
-        """Acts for the steps of a rollout; the arrays `[T, B, ...]` are new.
+        """Acts for the steps of a rollout, into new arrays `[T, B, ...]`.
 
         Args:
           act: from a learner's `acting`.
           iteration: the number of rollouts before this one, which determines what is random.
+
+        Returns:
+          A Transition whose observations and next observations may be parts of the same arrays.
 
         Raises:
           EnvFailed: as `step`; what has been done of the rollout is then lost.
         """
         self._acting.begin(iteration)
         self._time = iteration * self._length
-        transition = self.step(act)
-        rows = [np.asarray(row) for row in tf.nest.flatten(transition)]
-        columns = [np.empty([self._length, *row.shape], row.dtype) for row in rows]
+        observations = Columns(self._observation, self._length + 1)
+        observations.put(0, self._observation)
+        others: Columns
+        apart: dict[int, Nest] = {}  # successors that are not what the next step begins with
         for t in range(self._length):
-            transition = self.step(act) if t else transition
-            for column, row in zip(columns, tf.nest.flatten(transition), strict=True):
-                column[t] = row
-        return tf.nest.pack_sequence_as(transition, columns)
+            step = self.step(act)
+            if step.next_observation is not self._observation:
+                apart[t] = step.next_observation
+            observations.put(t + 1, self._observation)
+            self._observation = observations.rows(t + 1)  # where acting can read it without a copy
+            row = (step.action, step.reward, step.terminated, step.truncated, step.extras)
+            if t == 0:
+                others = Columns(row, self._length)
+            others.put(t, row)
+        successors = observations
+        if apart:
+            successors = Columns(self._observation, self._length + 1)
+            successors.put(slice(None), observations.rows(slice(None)))
+            for t, row in apart.items():
+                successors.put(t + 1, row)
+        action, reward, terminated, truncated, extras = others.rows(slice(None))
+        return Transition(
+            observation=observations.rows(slice(None, -1)),
+            action=action,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            next_observation=successors.rows(slice(1, None)),
+            extras=extras,
+        )
 
     def ended(self) -> Episodes:
         """The totals of the episodes that ended since the last call."""

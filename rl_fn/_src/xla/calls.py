@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import tensorflow as tf
 
 from rl_fn._src.lazy import quiet
+from rl_fn._src.xla import lent
 from rl_fn._src.xla.fallback import say_slower
 from rl_fn._src.xla.garbage import collected_later
 from rl_fn.struct import Nest
@@ -62,9 +64,8 @@ def compile_once(function: Callable[..., Nest]) -> Callable[..., Nest]:
 
 
 def tensors(inputs: Nest) -> list[tf.Tensor]:
-    """The leaves of a nest as tensors; to convert what is one already would take a microsecond each."""
-    leaves = tf.nest.flatten(inputs)
-    return [leaf if isinstance(leaf, tf.Tensor) else tf.convert_to_tensor(leaf) for leaf in leaves]
+    """The leaves of a nest as tensors, for one call; to convert what is one already would take a microsecond each."""
+    return [leaf if isinstance(leaf, tf.Tensor) else lent.tensor(leaf) for leaf in tf.nest.flatten(inputs)]
 
 
 def direct(function: tf.types.experimental.PolymorphicFunction, inputs: tuple) -> Program:
@@ -77,13 +78,32 @@ def direct(function: tf.types.experimental.PolymorphicFunction, inputs: tuple) -
 
 
 def _flat(program: Any) -> Program:
-    """A program called by names of which some are private."""
-    captured = program.captured_inputs
+    """A program called as the operation it is, by names of which some are private."""
+    from tensorflow.python.eager.execute import quick_execute
+
+    function, captured = program.inference_fn, program.captured_inputs
+    context, outputs = function._bound_context, len(function.function_type.flat_outputs)
+    name, options = function.name.decode(), context.function_call_options.as_attrs()
+    attributes, packed = tuple(itertools.chain(*options.items())), _packed(program.structured_outputs)
 
     def call(leaves: list[tf.Tensor]) -> Nest:
-        return program.function_type.pack_output(program.inference_fn.call_flat(*leaves, *captured))
+        return packed(iter(quick_execute(name, outputs, [*leaves, *captured], attributes, context)))
 
     return call
+
+
+def _packed(structure: Nest) -> Callable[[Iterator[tf.Tensor]], Nest]:
+    """Makes the function that takes the leaves of a nest, in their order, and gives the nest."""
+    if structure is None:
+        return lambda leaves: None
+    if isinstance(structure, dict):
+        entries = {name: _packed(structure[name]) for name in sorted(structure)}
+        return lambda leaves: {name: entry(leaves) for name, entry in entries.items()}
+    if isinstance(structure, tuple | list):
+        parts = [_packed(part) for part in structure]
+        make = getattr(structure, "_make", type(structure))  # of named tuples
+        return lambda leaves: make([part(leaves) for part in parts])
+    return next
 
 
 @functools.cache

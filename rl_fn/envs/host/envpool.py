@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 
 from rl_fn._src import naming, spaces
+from rl_fn._src.xla import lent
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import atari
 from rl_fn.envs.host.base import host_spec
@@ -120,7 +121,7 @@ class EnvPoolHostEnv:
 
 def _with_channels_last(pictures: np.ndarray) -> np.ndarray:
     """`[B, C, H, W]` as new `[B, H, W, C]`: channel by channel, in a third of the time of a transposed copy."""
-    out = np.empty([pictures.shape[0], *pictures.shape[2:], pictures.shape[1]], pictures.dtype)
+    out = lent.empty([pictures.shape[0], *pictures.shape[2:], pictures.shape[1]], pictures.dtype)
     for channel in range(pictures.shape[1]):
         out[..., channel] = pictures[:, channel]
     return out

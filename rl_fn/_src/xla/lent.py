@@ -1,0 +1,45 @@
+"""Arrays that compiled programs read where they lie: to copy one into a tensor can take as long as the program."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_ALIGNMENT = 64  # bytes: programs read what they are given as if it began at a multiple of so many
+
+
+def empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """An array whose contents are yet to be written, and that need not be copied then."""
+    dtype = np.dtype(dtype)
+    room = np.empty(math.prod(shape) * dtype.itemsize + _ALIGNMENT, np.uint8)
+    return np.ndarray(shape, dtype, room, -_address(room) % _ALIGNMENT)
+
+
+def tensor(array: Any) -> tf.Tensor:
+    """A tensor of an array, to be read before the array is written to again: of its own memory, where that can be."""
+    if not (isinstance(array, np.ndarray) and _lends(array.dtype)):
+        return tf.convert_to_tensor(array)
+    if _address(array) % _ALIGNMENT or not (array.flags.c_contiguous and array.flags.writeable):
+        copy = empty(array.shape, array.dtype)
+        copy[...] = array
+        array = copy
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+@functools.cache
+def _lends(dtype: np.dtype) -> bool:
+    """Whether tensors can lie where arrays of a dtype do; before NumPy 2, those of truths cannot."""
+    try:
+        lent = tf.experimental.dlpack.from_dlpack(np.ones([], dtype).__dlpack__())
+    except Exception:  # whatever another version raises
+        return False
+    return lent.dtype == tf.as_dtype(dtype) and lent.numpy() == 1
