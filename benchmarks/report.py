@@ -347,7 +347,8 @@ def draw(results: dict[str, Any], path: Path) -> None:
         error = [[row["median"] - low], [high - row["median"]]]
         axes.barh(place, row["median"], color="C0", xerr=error, ecolor="0.3", capsize=3)
         axes.plot([row["target"]] * 2, [place - 0.4, place + 0.4], color="C1", linewidth=2)
-        axes.annotate(f"{row['median']:.2f}", (high, place), (6, 0), textcoords="offset points", va="center")
+        # At the right end, where no bar and no target reaches.
+        axes.annotate(f"{row['median']:.2f}", (1, place), xycoords=axes.get_yaxis_transform(), ha="right", va="center")
     axes.axvline(1, color="0.3", linewidth=1)
     axes.plot([], [], color="C1", linewidth=2, label="target")
     axes.set_yticks(range(len(rows)), [label for label, _ in rows])
@@ -355,8 +356,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
     ticks = (0.5, 1, 2, 3, 5, 10, 20, 50)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlim(0.4, 1.4 * max(max(row["target"], *row["range"]) for _, row in rows))
+    axes.set_xlim(0.4, 1.8 * max(max(row["target"], *row["range"]) for _, row in rows))
+    axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel("speed of rl_fn / speed of the other")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
