@@ -36,7 +36,7 @@ register(
     "dreamer_catch_pixels",
     agent="dreamer",
     env="CatchPixels-bsuite",
-    values={"train_steps": 20_000},
+    values={"train_steps": 20_000, "replay_capacity": 20_000},  # of 12 kB each
     doc="Dreamer on Catch from pixels.",
 )
 
