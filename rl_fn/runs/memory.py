@@ -45,9 +45,11 @@ def check(init: Callable[[random.Key], Nest], config: RunConfig, spec: EnvSpec, 
         return
     state = config.copies * state_bytes(init)
     if (needed := 2 * state + trajectory) > there:
+        capacity = config.hparam_override.get("replay_capacity")
         raise ValueError(
             f"the run needs {_told(needed)} of memory at least and {_told(there)} are available: its state takes "
             f"{_told(state)}, replay included, twice, and its trajectories {_told(trajectory)}"
+            + (f"; it takes less with a replay_capacity of less than {capacity:,}" if capacity else "")
         )
 
 

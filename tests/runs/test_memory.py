@@ -32,8 +32,9 @@ def test_the_estimate_of_a_state_is_its_size():
 def test_what_cannot_fit_is_refused_with_the_estimate_and_what_there_is(hparams, settings):
     with pytest.raises(
         ValueError, match=r"the run needs [\d,.]+ GB of memory at least and [\d,.]+ [GM]B are available"
-    ):
+    ) as refused:
         memory.check(*parts(hparams, **settings))
+    assert ("it takes less with a replay_capacity of less than 1" in str(refused.value)) == hparams.startswith("dqn")
     memory.check(*parts(hparams))
 
 
