@@ -28,6 +28,8 @@ from cases import CASES, EPISODES, Case
 from machine import machine
 from turns import Process
 
+from rl_fn._src.xla.startup import xla_flags
+
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "agents.json"
 # side -> the environment that `make bench` makes for it, and its module
@@ -52,8 +54,8 @@ def start(side: str, case: Case, cache: str | None = None) -> Process:
     """
     if side == "rl_fn":
         # This checkout is what is measured, whatever is installed.
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        if cache:  # the flag of XLA that `rl-fn train` sets
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": xla_flags()}  # as `rl-fn train` has them
+        if cache:  # and so is this one
             environment["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={cache}"
         if case.on_host:
             environment["TF_NUM_INTRAOP_THREADS"] = "1"  # others wait for a thread longer than an action takes

@@ -1,6 +1,9 @@
 import gc
 import os
 
+from rl_fn._src.xla import startup
+
+startup.use_wide_vectors()  # as the commands have them that are compared with what is done here
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Tracing makes hundreds of thousands of objects that stay; looking through them again and again takes a tenth of the
 # time of a test.

@@ -22,6 +22,7 @@ def main(args: Sequence[str] | None = None) -> None:
         from rl_fn._src.xla import startup  # takes a moment, in which signals are answered already
         from rl_fn.commands import logs, table
 
+        startup.use_wide_vectors()
         try:
             with logs.said():
                 table.run(sys.argv[1:] if args is None else args)
