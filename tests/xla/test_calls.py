@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import execute
 from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
 
 from rl_fn import loops
@@ -117,6 +118,10 @@ def absent(monkeypatch):
     monkeypatch.delattr(ConcreteFunction, "inference_fn")
 
 
+def without_the_operation(monkeypatch):
+    monkeypatch.delattr(execute, "quick_execute")
+
+
 def of_another_signature(monkeypatch):
     monkeypatch.setattr(calls, "_flat", lambda program: lambda leaves: program.inference_fn.call_flat(leaves))
 
@@ -125,7 +130,7 @@ def of_another_meaning(monkeypatch):
     monkeypatch.setattr(calls, "_flat", lambda program: lambda leaves: program.inference_fn.call_flat(*leaves, *leaves))
 
 
-@pytest.mark.parametrize("change", [absent, of_another_signature, of_another_meaning])
+@pytest.mark.parametrize("change", [absent, without_the_operation, of_another_signature, of_another_meaning])
 def test_without_private_names_calls_give_the_same_and_it_is_said_once(change, monkeypatch, caplog, capfd):
     monkeypatch.setattr(calls, "_flat_calls_work", calls._flat_calls_work.__wrapped__)
     fallback.say_slower.cache_clear()
