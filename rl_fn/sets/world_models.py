@@ -48,7 +48,7 @@ register(
     agent="world_models",
     env="gymnasium:CarRacing-v3",
     values={
-        "train_steps": 2_400_000,
+        "train_steps": 1_200_000,
         "num_envs": 16,
         "rollout_length": 100,
         "stage_shares": (1, 1, 1, 27),
@@ -58,7 +58,7 @@ register(
         "features": (16, 32, 64, 128),
         "pixel_deviation": 0.2,
         "vision_batch": 100,
-        "vision_steps": 200,
+        "vision_steps": 100,
         "memory_units": 64,
         "memory_steps": 100,
         "reward_scale": 0.1,
