@@ -1,5 +1,6 @@
 """Programs called directly give what they give when they are called with all checks."""
 
+import gc
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
@@ -37,6 +38,12 @@ def test_all_kinds_of_nests_come_back_as_they_were_made():
     found = calls.compile_once(lambda zero: tf.nest.map_structure(lambda x: None if x is None else x + zero, nest))(0)
     assert tf.nest.map_structure(lambda x: None if x is None else int(x), found) == nest
     assert [type(found["b"]), type(found["a"]), type(found["a"].second["y"])] == [list, Pair, tuple]
+
+
+def test_a_program_is_there_as_long_as_whoever_calls_it():
+    program = calls.direct(calls.graph(lambda x: x + 1, jit_compile=True), (tf.constant(1.0),))
+    gc.collect()
+    assert float(program([tf.constant(2.0)])) == 3
 
 
 ARRAYS = {

@@ -82,11 +82,12 @@ def _flat(program: Any) -> Program:
     from tensorflow.python.eager.execute import quick_execute
 
     function, captured = program.inference_fn, program.captured_inputs
-    context, outputs = function._bound_context, len(function.function_type.flat_outputs)
-    name, options = function.name.decode(), context.function_call_options.as_attrs()
+    name, outputs = function.name.decode(), len(function.function_type.flat_outputs)
+    options = function._bound_context.function_call_options.as_attrs()
     attributes, packed = tuple(itertools.chain(*options.items())), _packed(program.structured_outputs)
 
     def call(leaves: list[tf.Tensor]) -> Nest:
+        context = function._bound_context  # of the function, without which the operation would be gone
         return packed(iter(quick_execute(name, outputs, [*leaves, *captured], attributes, context)))
 
     return call
