@@ -69,12 +69,9 @@ class Session:
         except (TypeError, ValueError):
             raise ValueError(_of_step(answer)) from None
         successor = self._encode(successor)
-        if type(reward) is not float:  # most are, and asking more takes its time; so with the others
-            reward = math.nan if reward is None else float(self._one("the reward", reward, "one number"))
-        if type(terminated) is not bool:
-            terminated = bool(self._one("terminated", terminated, "True or False"))
-        if type(truncated) is not bool:
-            truncated = bool(self._one("truncated", truncated, "True or False"))
+        reward = math.nan if reward is None else float(self._one("the reward", reward, "one number"))
+        terminated = bool(self._one("terminated", terminated, "True or False"))
+        truncated = bool(self._one("truncated", truncated, "True or False"))
         if not (terminated or truncated):
             return Outcome(successor, reward, False, False)
         successor = copy.deepcopy(successor)  # environments may write the next observation into the same array
