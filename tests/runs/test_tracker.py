@@ -124,6 +124,16 @@ def test_a_line_that_a_killed_process_has_left_torn_is_cut_off(tmp_path):
     assert [json.loads(line)[0] for line in (tmp_path / "box.jsonl").read_text().splitlines()] == [1, 2]
 
 
+def test_what_a_run_that_goes_on_says_first_of_steps_that_it_repeats_is_told(tmp_path):
+    Outbox(tmp_path / "box.jsonl", "one").put(Record(1, 0.0, [{"loss": 1.0}, {"loss": 2.0}]))
+    Outbox(tmp_path / "box.jsonl", "one").put(Record(2, 0.0, [{"loss": 3.0}, {"loss": 4.0}]))
+    again = Outbox(tmp_path / "box.jsonl", "one")
+    for _ in range(2):
+        again.put(Record(1, 9.0, [{"loss": 1.0, "return": 5.0}, {"loss": 2.0, "return": 6.0}]))
+        again.put(Record(2, 9.0, [{"loss": 3.0}, {"loss": 4.0}]))
+    assert again.records[2:] == [Record(1, 9.0, [{"return": 5.0}, {"return": 6.0}])]
+
+
 def test_means_are_over_the_copies_that_have_something_to_say():
     record = Record(1, 0.0, [{"a": 1.0, "b": 5.0}, {"a": 3.0}, {"a": float("nan")}])
     assert record.means() == {"a": 2.0, "b": 5.0}

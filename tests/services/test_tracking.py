@@ -24,7 +24,7 @@ STEPS = 640  # in 80 iterations
 
 
 def make(folder, reporter, **settings):
-    given = {"train_steps": STEPS, "eval_episodes": 2, "checkpoint_seconds": 0.0, **settings}
+    given = {"train_steps": STEPS, "eval_episodes": 2, "eval_interval": 32, "checkpoint_seconds": 0.0, **settings}
     return Run(tiny.agent(), envs.make("Catch-bsuite"), folder, reporters=[Table(), reporter], **given)
 
 

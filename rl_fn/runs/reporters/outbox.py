@@ -22,6 +22,11 @@ class Record(NamedTuple):
     seconds: float  # since 1970, when it was reported
     values: list[dict[str, float]]  # of each copy, by their tags
 
+    def without(self, known: Record) -> Record:
+        """What it says beyond another."""
+        pairs = zip(self.values, known.values, strict=True)
+        return self._replace(values=[{tag: mine[tag] for tag in mine if tag not in other} for mine, other in pairs])
+
     def means(self) -> dict[str, float]:
         """Over the copies that have something to report."""
         tags = dict.fromkeys(tag for values in self.values for tag in values)
@@ -61,10 +66,12 @@ class Outbox:
         return self._of("ended", None)
 
     def put(self, record: Record) -> None:
-        """Adds a record, unless it is of steps that there is one of: a run that goes on repeats what was after its
-        checkpoint.
+        """Adds what was not told of these steps before: a run that goes on repeats what was after its checkpoint, but
+        may evaluate at other steps, where time decides on them.
         """
-        if not self.records or record.env_steps > self.records[-1].env_steps:
+        for known in [one for one in self.records if one.env_steps == record.env_steps]:
+            record = record.without(known)
+        if any(record.values):
             with self._path.open("a") as file:
                 file.write(json.dumps(record) + "\n")
             self.records.append(record)

@@ -77,7 +77,7 @@ class Tracker(ABC):
         self._put(report.env_steps, [scalars(report, copy) for copy in range(self._run.config.copies)])
 
     def _put(self, env_steps: int, values: list[dict[str, float]]) -> None:
-        """Has the values of each copy told, unless those of as many steps were."""
+        """Has the values of each copy told, but for those that were told of as many steps."""
         self._outbox.put(Record(env_steps, time.time(), values))
         self._teller.wake()
 
