@@ -37,14 +37,15 @@ def test_nothing_is_changed_where_tensorflow_is_there_already(monkeypatch):
     assert os.environ["XLA_FLAGS"] == ""
 
 
-def test_a_command_has_wide_vectors_and_xla_takes_the_flag():
+@pytest.mark.parametrize(("processor", "flags"), [(NEW, WIDE), (OLD, None)])
+def test_a_command_has_wide_vectors_and_xla_takes_the_flag(processor, flags):
     code = f"""import os
 from rl_fn._src.xla import startup
-startup._processor = lambda: {NEW!r}
+startup._processor = lambda: {processor!r}
 from rl_fn.commands import main
 main(["show", "ppo_cartpole"])
 import tensorflow as tf
-print(os.environ["XLA_FLAGS"], int(tf.function(lambda: tf.constant(1) + 1, jit_compile=True)()))"""
+print(os.environ.get("XLA_FLAGS"), int(tf.function(lambda: tf.constant(1) + 1, jit_compile=True)()))"""
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
-    assert answer.stdout.splitlines()[-1] == f"{WIDE} 2"
+    assert answer.stdout.splitlines()[-1] == f"{flags} 2"

@@ -58,8 +58,8 @@ def use_wide_vectors() -> None:
 
     The processes that this one starts inherit that. Where TensorFlow is there already, nothing can be changed.
     """
-    if "tensorflow" not in sys.modules:
-        os.environ["XLA_FLAGS"] = xla_flags()
+    if "tensorflow" not in sys.modules and (flags := xla_flags()):
+        os.environ["XLA_FLAGS"] = flags
 
 
 def xla_flags() -> str:
