@@ -16,7 +16,7 @@ from tests.runs import stored
 from tests.services.stores import serving
 
 FLAGS = ["--hparams", "ppo_cartpole", "--hparam_override", "rollout_length=16,hidden_sizes=(16,)"]
-SMALL = [*FLAGS, "--train_steps", "1000", "--eval_episodes", "2", "--checkpoint_seconds", "0"]
+SMALL = [*FLAGS, "--train_steps", "1000", "--eval_episodes", "2", "--eval_interval", "100", "--checkpoint_seconds", "0"]
 
 
 def nothing(method, name):
@@ -51,6 +51,7 @@ def settings(folder, **changes):
             "hparam_override": SMALL[3],
             "train_steps": 1_000,
             "eval_episodes": 2,
+            "eval_interval": 100,
             "checkpoint_seconds": 0.0,
             **changes,
         }
