@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -201,9 +202,14 @@ def readme_row(found: re.Match[str], rows: dict[str, Any]) -> str:
         return found[0]
     row = rows[found[3]]
     low, median, high = np.quantile(row["returns"], [0, 0.5, 1])
-    digits = 1 if max(abs(low), abs(high)) > 2 else 2
+    digits = decimals(row["returns"])
     score = f"{median:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
     return f"{found[1]}{row['steps']:,} | {score}{found[2]}"
+
+
+def decimals(returns: Sequence[float]) -> int:
+    """How many a score is given with: more where scores are small."""
+    return 1 if max(map(abs, returns)) > 2 else 2
 
 
 def variants(rows: dict[str, Any], env: str) -> list[str]:
@@ -238,15 +244,15 @@ def section(env: str, names: list[str], rows: dict[str, Any], published: dict[st
 
 def scores(row: dict[str, Any]) -> list[str]:
     """Steps, median, IQM with its interval, and worst of a row, as text."""
-    returns = np.array(row["returns"])
+    returns, digits = np.array(row["returns"]), decimals(row["returns"])
     iqm = statistics.of(statistics.iqm, [returns])
     low, high = statistics.interval(statistics.iqm, [returns])
-    interval = f" ({low:.1f} to {high:.1f})" if len(returns) > 1 else ""
-    median, worst = f"{np.median(returns):.1f}", f"{returns.min():.1f}"
+    interval = f" ({low:.{digits}f} to {high:.{digits}f})" if len(returns) > 1 else ""
+    median, worst = f"{np.median(returns):.{digits}f}", f"{returns.min():.{digits}f}"
     fewer = [f"{len(returns)} seed{'s' * (len(returns) > 1)}"] if len(returns) < SEEDS else []
     fewer += [f"{row['episodes']} episodes"] if row.get("episodes", EPISODES) < EPISODES else []
     steps = f"{row['steps']:,}" + (f" ({', '.join(fewer)})" if fewer else "")
-    return [steps, median, f"{iqm:.1f}{interval}", worst]
+    return [steps, median, f"{iqm:.{digits}f}{interval}", worst]
 
 
 def picture(env: str) -> Path:
