@@ -26,13 +26,13 @@ register(
     env="PendulumPixels-v1",
     values={
         **_DRAWN,
-        "train_steps": 150_000,
-        "rounds": 6,
+        "train_steps": 200_000,
+        "rounds": 8,
         "recording_rows": 2_500,
         "reward_scale": 0.2,
         "dream_length": 80,
     },
-    doc="World models on Pendulum from pixels, the controller from dreams, in six rounds.",
+    doc="World models on Pendulum from pixels, the controller from dreams, in eight rounds.",
 )
 
 register(
