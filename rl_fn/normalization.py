@@ -338,7 +338,8 @@ def _batch_moments(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _mixed(mean, variance, other_mean, other_variance, share) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and variance of a mixture in which the other distribution has the given share."""
     delta = other_mean - mean
-    return mean + share * delta, (1 - share) * (variance + share * tf.square(delta)) + share * other_variance
+    part = lambda x: tf.math.multiply_no_nan(x, share)  # an empty batch has no moments
+    return mean + part(delta), (1 - share) * (variance + part(tf.square(delta))) + part(other_variance)
 
 
 def _map_pair(function: Callable[..., tuple], *nests: Nest) -> tuple[Nest, Nest]:

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from rl_fn._src import shards, shuffle
+from rl_fn._src import arguments, shards, shuffle
 from rl_fn._src.shapes import Size, as_sizes, check_broadcasts, sizes_of
 from rl_fn._src.xla.kept import kept
 
@@ -87,16 +87,20 @@ def threefry_2x32(key: Key, counter: tuple[Any, Any]) -> tuple[tf.Tensor, tf.Ten
 
 def split(key: Key, num: int = 2) -> tf.Tensor:
     """Derives `num` independent keys, `uint32[num, 2]`."""
+    if not tf.is_tensor(num):
+        num = arguments.integer("split: num", num, 0)
     counter = tf.cast(tf.range(num), tf.uint32)
     return kept(tf.stack(threefry_2x32(key, (counter, tf.constant(_SPLIT, tf.uint32))), axis=-1))
 
 
 def fold_in(key: Key, data: int | tf.Tensor) -> Key:
     """Derives the key that belongs to `data`, an integer in [0, 2**32) or a scalar integer tensor."""
-    if isinstance(data, int):
+    if isinstance(data, int | np.integer) and not isinstance(data, bool):
         if not 0 <= data < 2**32:
             raise ValueError(f"fold_in: data is {data}, expected an integer in [0, 2**32)")
-        data = tf.constant(data, tf.uint32)
+        data = tf.constant(int(data), tf.uint32)
+    if not (isinstance(data, tf.Tensor) and data.dtype.is_integer and data.shape.rank == 0):
+        raise TypeError(f"fold_in: data is {data!r}, expected an integer in [0, 2**32) or a scalar integer tensor")
     return kept(tf.stack(threefry_2x32(key, (tf.cast(data, tf.uint32), tf.constant(_FOLD_IN, tf.uint32)))))
 
 
@@ -167,7 +171,11 @@ def uniform(key: Key, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype:
 
 
 def normal(key: Key, shape: Shape = (), dtype: tf.DType = tf.float32) -> tf.Tensor:
-    """Standard normal draws, through the inverse of the error function."""
+    """Standard normal draws, through the inverse of the error function.
+
+    Raises:
+      TypeError: if `dtype` is not of floating-point numbers.
+    """
     return tf.cast(_normal_of(_symmetric(key, shape, dtype)), dtype)
 
 
@@ -198,9 +206,16 @@ def randint(key: Key, shape: Shape, low: Any, high: Any, dtype: tf.DType = tf.in
       A tensor of `shape` and `dtype`.
 
     Raises:
-      ValueError: if Python integers give an empty or too wide range.
+      TypeError: if a bound is no integer, or `dtype` none of integers.
+      ValueError: if integers give an empty or too wide range.
     """
-    if isinstance(low, int) and isinstance(high, int) and not 1 <= high - low < 2**31:
+    for name, bound in (("low", low), ("high", high)):
+        if not tf.as_dtype(getattr(bound, "dtype", None) or np.asarray(bound).dtype).is_integer:
+            raise TypeError(f"randint: {name} is {bound!r}, expected an integer or a tensor of them")
+    if not tf.as_dtype(dtype).is_integer:
+        raise TypeError(f"randint: dtype is {tf.as_dtype(dtype).name}, expected int32 or int64")
+    numbers = isinstance(low, int | np.integer) and isinstance(high, int | np.integer)
+    if numbers and not 1 <= int(high) - int(low) < 2**31:
         raise ValueError(f"randint: the range is [{low}, {high}), expected 1 to 2**31 - 1 values")
     shape = as_sizes(shape)
     check_broadcasts("randint", shape, low=low, high=high)
@@ -303,6 +318,7 @@ def permutation(key: Key, num: int, shape: Shape = ()) -> tf.Tensor:
     Raises:
       ValueError: if num is not in [1, 2**31).
     """
+    num = arguments.integer("permutation: num", num, 0)
     if not 1 <= num < 2**31:
         raise ValueError(f"permutation: num is {num}, expected 1 to 2**31 - 1")
     shape = as_sizes(shape)
@@ -331,6 +347,8 @@ def _shift_right(word: tf.Tensor, distance: int) -> tf.Tensor:
 
 
 def _compute_dtype(dtype: tf.DType) -> tf.DType:
+    if not tf.as_dtype(dtype).is_floating:
+        raise TypeError(f"dtype is {tf.as_dtype(dtype).name}, expected a floating-point type")
     return tf.float64 if tf.as_dtype(dtype) == tf.float64 else tf.float32
 
 

@@ -73,7 +73,6 @@ class Model(NamedTuple):
     valid_actions: Callable[[Nest], tf.Tensor]
     # (state, action, key) -> (state, reward float32[B] of who moved, terminated bool[B])
     step: Callable[[Nest, tf.Tensor, tf.Tensor], tuple[Nest, tf.Tensor, tf.Tensor]]
-    num_players: int = 1  # of two, who move in turns, one wins what the other loses, 1 at most
 
 
 class EnvSpec(NamedTuple):
@@ -86,6 +85,7 @@ class EnvSpec(NamedTuple):
     reward_threshold: float | None = None  # the return at which the task counts as solved
     render_fps: float | None = None  # pictures per second, where it is known
     model: Model | None = None  # its rules, where agents may plan with them
+    num_players: int = 1  # of two, who move in turns, one wins what the other loses, 1 at most
 
 
 def space_spec(space: gymnasium.Space) -> Nest:

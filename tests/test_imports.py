@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     (
         *("struct", "random", "scan", "signature", "xla", "scalars", "shapes", "shards", "shuffle", "spaces", "naming"),
-        *("lazy", "other_names", "keyed", "pages"),
+        *("arguments", "lazy", "other_names", "keyed", "pages"),
     ),
     ("transforms", "updates", "normalization", "intrinsic", "returns", "planning"),
     ("losses", "policies", "optimizers", "replay"),

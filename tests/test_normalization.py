@@ -202,3 +202,13 @@ def test_rewards_are_scaled_by_the_deviation_of_discounted_sums():
     np.testing.assert_allclose(
         normalizer.normalize(tf.constant(rewards), clip=0.5), expected.clip(-0.5, 0.5), rtol=1e-4
     )
+
+
+def test_an_empty_batch_changes_no_moments():
+    moments = RunningMoments.init(tf.TensorSpec([2])).update(tf.constant([[1.0, 2.0], [3.0, 6.0]]))
+    after = moments.update(tf.zeros([0, 2]))
+    for old, new in zip(tf.nest.flatten(moments), tf.nest.flatten(after), strict=True):
+        np.testing.assert_array_equal(new, old)
+    rewards = normalization.RewardNormalizer.init(3).update(tf.ones([4, 3]), tf.zeros([4, 3], tf.bool), 0.9)
+    same = rewards.update(tf.ones([0, 3]), tf.zeros([0, 3], tf.bool), 0.9)
+    np.testing.assert_array_equal(same.normalize(tf.ones([1, 3])), rewards.normalize(tf.ones([1, 3])))

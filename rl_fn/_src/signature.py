@@ -40,7 +40,7 @@ class _Argument(NamedTuple):
     text: str  # as written
 
 
-def signature(**specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def signature(check: Callable[..., None] | None = None, /, **specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Checks and converts the named arguments, and runs the function as a graph where it is called eagerly.
 
     - Python numbers, lists and NumPy scalars take the floating-point type of the tensors and arrays
@@ -51,13 +51,15 @@ def signature(**specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     - Calls that differ in batch axes and time axes only share one graph, from the second such call on.
 
     Args:
+      check: called before the function, with all that it gets, at each call: what `specs` cannot say of shapes. In the
+        function itself it would be lost on later calls, whose graph fits any batch.
       **specs: one text per argument, as in the module's docstring. Other arguments are left alone.
 
     Returns:
       A decorator. The decorated function raises TypeError for a wrong dtype and ValueError for a wrong
       rank, shape or range, each with the name of the argument, what was given and what was expected.
     """
-    return _decorator(specs, as_graph=True)
+    return _decorator(specs, check)
 
 
 def arguments(**specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -72,7 +74,9 @@ def arguments(**specs: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return _decorator(specs, as_graph=False)
 
 
-def _decorator(specs: dict[str, str], as_graph: bool) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def _decorator(
+    specs: dict[str, str], check: Callable[..., None] | None = None, as_graph: bool = True
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     arguments = {name: _parse(text) for name, text in specs.items()}
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -96,6 +100,8 @@ def _decorator(specs: dict[str, str], as_graph: bool) -> Callable[[Callable[P, R
             given = {name: bound.arguments[name] for name in arguments if bound.arguments[name] is not None}
             tensors, layouts = _convert(function.__name__, given, arguments)
             bound.arguments.update(tensors)
+            if check:
+                check(*bound.args, **bound.kwargs)
             if not (as_graph and tf.executing_eagerly()):
                 return function(*bound.args, **bound.kwargs)
             kind = _kind_of_call(bound.arguments, layouts)

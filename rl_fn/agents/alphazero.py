@@ -63,18 +63,18 @@ class AlphaZeroLearner(NamedTuple):
         return self.trained.params
 
 
-def positions(trajectory: Transition, model: Model, hparams: AlphaZeroHParams) -> Position:
+def positions(trajectory: Transition, num_players: int, hparams: AlphaZeroHParams) -> Position:
     """The positions of a trajectory `[T, B, ...]`, one after the other, `[T * B, ...]`.
 
     Args:
       trajectory: with the extras of acting: action_weights, and next_value, what the search says of the successor.
-      model: the rules.
+      num_players: of the game.
       hparams: the agent's.
     """
     discount = trajectory.discount(hparams.gamma)
     value = returns.n_step_returns(
         trajectory.reward,
-        -discount if model.num_players == 2 else discount,  # what is good for the next player is bad for this one
+        -discount if num_players == 2 else discount,  # what is good for the next player is bad for this one
         trajectory.extras["next_value"],
         hparams.n_step,
         truncated_t=trajectory.truncated,
@@ -133,7 +133,7 @@ def make(spec: EnvSpec, hparams: AlphaZeroHParams, *, loss: Callable[..., tuple[
     network, input_spec, to_inputs = hparams.make_network(spec)
     optimizer = hparams.make_optimizer(hparams.gradient_steps)
     sign, q_transform = 1.0, planning.by_parent_and_siblings
-    if model.num_players == 2:
+    if spec.num_players == 2:
         sign, q_transform = -1.0, planning.unscaled
 
     def evaluated(params: Nest, state: Nest) -> tuple[tf.Tensor, tf.Tensor]:
@@ -175,5 +175,5 @@ def make(spec: EnvSpec, hparams: AlphaZeroHParams, *, loss: Callable[..., tuple[
         stateless,
         act,
         gradient_step,
-        to_items=lambda trajectory: positions(trajectory, model, hparams),
+        to_items=lambda trajectory: positions(trajectory, spec.num_players, hparams),
     )

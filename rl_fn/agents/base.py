@@ -154,7 +154,7 @@ def num_actions(agent: str, spec: EnvSpec) -> int:
 
 def check_players(agent: str, spec: EnvSpec, at_most: int = 1) -> None:
     """Raises ValueError for a game of more players, all of whom the same policy would play."""
-    if spec.model and spec.model.num_players > at_most:
+    if spec.num_players > at_most:
         raise ValueError(
             f"{agent} learns for one player, and both sides of {spec.name} are played by the same policy: "
             "expected alphazero, or an opponent in the environment, such as --env_kwargs opponent=random"

@@ -82,4 +82,6 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of these
     def __getattr__(name: str) -> Any:
         if name in _HOMES:
             return getattr(lazy.load(_HOMES[name]), name)
+        if name == "wrappers":
+            return lazy.load("rl_fn.envs.wrappers")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

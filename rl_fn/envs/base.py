@@ -94,7 +94,7 @@ def auto_reset(
     def step(state: TimedState, action: tf.Tensor, key: random.Key) -> tuple[TimedState, EnvStep]:
         one = isinstance(action_spec, tf.TensorSpec)  # so a list is numbers, and no nest
         action = tf.convert_to_tensor(action) if one else tf.nest.map_structure(tf.convert_to_tensor, action)
-        _check_actions(spec.name, action, action_spec, state.time.shape[0])
+        check_actions(spec.name, action, action_spec, state.time.shape[0])
         start_key, dynamics_key = tf.unstack(random.split(key))
         with all_from_key(f"{spec.name}: dynamics"):
             given = dynamics(state.inner, action, dynamics_key)
@@ -151,7 +151,7 @@ def _shifted(space: gymnasium.Space, x: Nest, sign: int) -> Nest:
     return x
 
 
-def _check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None:
+def check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None:
     """Of another shape they would broadcast, floats would be rounded or be no action, and nothing would fail."""
     given = tf.nest.map_structure(lambda leaf: tuple(leaf.shape), action)
     expected = tf.nest.map_structure(lambda leaf: (batch_size, *leaf.shape), spec)

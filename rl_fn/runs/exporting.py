@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn import random, struct
+from rl_fn._src.xla import in_place
 from rl_fn._src.xla.calls import graph
 from rl_fn.envs.base import Env, judged
 from rl_fn.runs import folder as folders
@@ -104,7 +105,7 @@ def acting_of(loaded: Loaded, params: Callable[[], Nest]) -> Acting:
 
     def whole(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         given = tf.nest.pack_sequence_as(inputs, [tensors[name] for name in named])
-        # What is random breaks ties only, and a fixed key lets compilers work it out beforehand.
+        # A fixed key lets compilers work out beforehand what is random: what breaks ties, and Dreamer's latents.
         acted = agent.act(params(), given["actor_state"], given["observation"], random.key(0), "eval")
         outputs = {"action": acted.action, "actor_state": acted.actor_state}
         return {_variable(path): leaf for path, leaf in struct.named_leaves(outputs)}
@@ -135,7 +136,8 @@ def _passed_on(acting: Callable[..., Nest], inputs: dict[str, tf.TensorSpec], na
 
 def _tflite(module: tf.Module, acting: Acting) -> bytes:
     """Acting for one observation; raises ValueError if an operation of it has no counterpart there."""
-    program = _traced(acting, 1)
+    with in_place.plain():
+        program = _traced(acting, 1)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([program], module)
     try:
         return converter.convert()

@@ -180,7 +180,8 @@ def take_over(run: Path, copy: int, copies: int, state: Nest) -> tuple[Nest, int
     """
     have = sum((part / FILE).is_file() for part in run.glob("run_*"))
     if have > 1 and have != copies:
-        raise ValueError(f"init_from {run} has {have} copies, expected 1 or {copies}; name one of them")
+        expected = "1" if copies == 1 else f"1 or {copies}"
+        raise ValueError(f"init_from {run} has {have} copies, expected {expected}; name one of them")
     source = run / f"run_{copy if have > 1 else 0}" if have else run
     if not (source / FILE).is_file():
         raise ValueError(f"init_from {run} holds no run: there is no {FILE} in it")

@@ -114,6 +114,8 @@ class Run:
         reporters: Sequence[Reporter] | None = None,
     ):
         check_parts(agent, env, reporters or ())
+        if not isinstance(output_dir, str | Path) or not str(output_dir):
+            raise ValueError(f"output_dir is {output_dir!r}, expected a folder")
         config = RunConfig(
             hparams=None,
             output_dir=stores.path(str(output_dir)),

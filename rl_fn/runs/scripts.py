@@ -39,4 +39,4 @@ def agreed_train_steps(train_steps: int | None, hparams: Any, schedule: Any) -> 
         raise ValueError("train_steps is None, expected the environment steps of the run, or hparams that say them")
     if train_steps is not None and told not in (None, train_steps):
         raise ValueError(f"train_steps is {train_steps}, and that of hparams {told}")
-    return train_steps or told
+    return told if train_steps is None else train_steps

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import envs, sets
-from rl_fn.agents import a2c, awr, bc, dqn, iql, ppo, r2d2, rainbow, rnd, trpo, vmpo, vpg
+from rl_fn.agents import a2c, awr, bc, dqn, dreamer, iql, ppo, r2d2, rainbow, rnd, trpo, vmpo, vpg
 from rl_fn.agents.hparams import HParams, described, field
 from rl_fn.struct import Scalar
 
@@ -203,3 +203,11 @@ def test_a_name_of_another_library_is_answered_with_ours():
 def test_large_limits_are_written_as_people_do():
     assert str(described(HParams)["train_steps"]) == "an integer at least 1 and at most 2**62"
     assert str(described(HParams)["actor_lag"]) == "an integer at least 0 and at most 1000"
+
+
+def test_a_replay_that_does_not_always_hold_a_sequence_is_refused():
+    """Of a ring of sixteen steps, three of four beginnings are behind the oldest once it is full."""
+    few = {"num_envs": 1, "rollout_length": 1, "sequence_length": 16, "sequence_period": 4, "batch_size": 2}
+    hparams = dreamer.DreamerHParams(**few, size="0.1m", horizon=2, replay_capacity=16, learning_starts=16)
+    with pytest.raises(ValueError, match=r"learning_starts is 16, .* replay_capacity = 16: it keeps 0"):
+        dreamer.make(envs.make("CartPole-v1").spec, hparams)

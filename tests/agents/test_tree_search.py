@@ -15,7 +15,6 @@ LN_2 = math.log(2)
 
 
 def test_what_is_good_for_the_next_player_is_bad_for_this_one():
-    model = envs.make("TicTacToe-v0").spec.model
     column = lambda values: tf.constant(values)[:, tf.newaxis]
     steps = Transition(
         observation=column([10, 11, 12, 13]),
@@ -27,12 +26,12 @@ def test_what_is_good_for_the_next_player_is_bad_for_this_one():
         extras={"action_weights": tf.ones([4, 1, 9]) / 9, "next_value": column([0.1, 0.2, 0.3, 0.4])},
     )
     # Who moved second has won; the other game goes on, and looks worth 0.4 for who moves next.
-    made = alphazero.positions(steps, model, alphazero.AlphaZeroHParams())
+    made = alphazero.positions(steps, 2, alphazero.AlphaZeroHParams())
     np.testing.assert_allclose(made.value, [-1, 1, 0.4, -0.4])
     np.testing.assert_array_equal(made.observation, [10, 11, 12, 13])
-    short = alphazero.positions(steps, model, alphazero.AlphaZeroHParams(n_step=1))
+    short = alphazero.positions(steps, 2, alphazero.AlphaZeroHParams(n_step=1))
     np.testing.assert_allclose(short.value, [-0.1, 1, -0.3, -0.4])
-    alone = alphazero.positions(steps, model._replace(num_players=1), alphazero.AlphaZeroHParams(gamma=0.5))
+    alone = alphazero.positions(steps, 1, alphazero.AlphaZeroHParams(gamma=0.5))
     np.testing.assert_allclose(alone.value, [0.5, 1, 0.1, 0.2])
 
 

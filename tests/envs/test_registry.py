@@ -237,3 +237,9 @@ def test_without_pictures_everything_else_works():
     env.reset(0)
     np.testing.assert_array_equal(env.render(), np.full((4, 4, 3), 3))
     gymnasium.registry.pop("Blind-v0")
+
+
+def test_wrappers_are_there_with_the_package():
+    code = "import rl_fn as rl; print(rl.envs.wrappers.clip_reward.__name__)"
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert answer.stdout == "clip_reward\n"

@@ -25,6 +25,7 @@ CASES = {
     "sac": ("sac", "Pendulum-v1", {}),
     "sac_discrete": ("sac", "CartPole-v1", {}),
     "td3": ("td3", "Pendulum-v1", {}),
+    "alphazero": ("alphazero", "TicTacToe-v0", {"num_simulations": 8}),
 }
 
 

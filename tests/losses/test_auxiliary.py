@@ -103,3 +103,14 @@ def test_bad_inputs_are_refused_by_name():
     assert_refuses(r"discount is None", losses.feature_control_rewards, FEATURES, "potential")
     assert_refuses(r"action_values \(4, 2, 2, 2, 3\)", loss, OBSERVATIONS, ACTIONS, Q[:, :, :, :2], DISCOUNT_T)
     assert_refuses(r"actions holds 3.*\[0, 3\)", loss, OBSERVATIONS, ACTIONS + 2 - ACTIONS + 1, Q, DISCOUNT_T)
+
+
+def test_actions_of_another_length_are_refused_whatever_was_called_before():
+    def loss(num_steps, batch):
+        inputs = tf.zeros([5, batch, 4, 4, 1]), tf.zeros([num_steps, batch], tf.int32), tf.zeros([5, batch, 2, 2, 3])
+        return losses.pixel_control_loss(*inputs, 0.9, 2)
+
+    assert [loss(4, 2).shape, loss(4, 3).shape] == [[4, 2, 2, 2], [4, 3, 2, 2]]
+    for num_steps in (1, 6):
+        with pytest.raises(ValueError, match=rf"actions has shape \({num_steps}, 2\) .* with T = 4"):
+            loss(num_steps, 2)

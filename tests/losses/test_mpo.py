@@ -196,3 +196,21 @@ def test_bad_inputs_are_refused_by_name():
     assert_refuses(r"mpo_weights: epsilon holds -1", losses.mpo_weights, Q, 1.0, -1.0)
     assert_refuses(r"kl_penalty: alpha holds -1", losses.kl_penalty, KL, -1.0, 0.1)
     assert_refuses(r"gaussian_kl: stddev has shape \(5, 2\)", losses.gaussian_kl, MEAN, STDDEV, MEAN, STDDEV[:, :2])
+
+
+def test_refusals_do_not_depend_on_what_was_called_before():
+    constraint = [losses.KLConstraint(tf.ones([1]), tf.constant(1.0), tf.constant(1.0))]
+    loss = lambda size: losses.mpo_loss(tf.zeros([size, 7]), tf.zeros([size, 7]), 1.0, 0.1, constraint)
+    assert loss(1).kl_loss.shape == [1]
+    with pytest.raises(ValueError, match=r"kl_constraints\[0\].kl has shape \(1,\), expected \(4,\)"):
+        loss(4)
+    weights = lambda size: losses.vmpo_weights(tf.zeros([size]), 1.0, 0.1).weights.shape
+    assert [weights(4), weights(5)] == [[4], [5]]
+    for size in (0, 1):
+        with pytest.raises(ValueError, match=f"top_fraction is 0.5, .* at least one of {size} examples"):
+            weights(size)
+
+
+def test_a_part_that_binary_numbers_make_smaller_is_counted_in_full():
+    weights = losses.vmpo_weights(tf.range(100.0), 1e6, 0.1, top_fraction=0.29).weights
+    assert np.count_nonzero(weights) == 29

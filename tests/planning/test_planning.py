@@ -189,8 +189,8 @@ def test_nothing_invalid_is_visited():
 def test_what_cannot_be_is_refused():
     root = planning.Root(tf.zeros([2, 2]), tf.zeros([2]), tf.constant([0, 0]))
     run = lambda root, **more: planning.muzero_policy(None, random.key(0), root, two_steps, **more)
-    assert_refuses("num_simulations is 0, expected at least 1", run, root, num_simulations=0)
-    assert_refuses("max_depth is 0, expected at least 1", run, root, num_simulations=1, max_depth=0)
+    assert_refuses("num_simulations is 0, expected an integer of at least 1", run, root, num_simulations=0)
+    assert_refuses("max_depth is 0, expected an integer of at least 1", run, root, num_simulations=1, max_depth=0)
     assert_refuses(r"value has shape \(3,\), expected", run, root._replace(value=tf.zeros([3])), num_simulations=1)
     assert_refuses("an embedding has shape", run, root._replace(embedding=tf.zeros([3])), num_simulations=1)
     invalid = tf.zeros([2, 3], tf.bool)
@@ -199,6 +199,14 @@ def test_what_cannot_be_is_refused():
     assert_refuses(r"recurrent_fn: prior_logits is float32 \(2, 2\), expected", run, other, num_simulations=1)
     gumbel = lambda: planning.gumbel_muzero_policy(None, random.key(0), root, two_steps, 1, max_considered=0)
     assert_refuses("max_considered is 0", gumbel)
+    assert_refuses("num_simulations is 2.5, expected an integer", run, root, num_simulations=2.5)
+    assert_refuses("dirichlet_alpha is 0, expected a number in", run, root, num_simulations=1, dirichlet_alpha=0.0)
+    assert_refuses(
+        "dirichlet_fraction is 2, expected a number in", run, root, num_simulations=1, dirichlet_fraction=2.0
+    )
+    assert_refuses("temperature is -1, expected a number in", run, root, num_simulations=1, temperature=-1.0)
+    assert_refuses("temperature is nan, expected a number in", run, root, num_simulations=1, temperature=np.nan)
+    assert_refuses("c_base is 0, expected a number in", run, root, num_simulations=1, c_base=0.0)
 
 
 def test_a_search_wins_and_defends_where_one_move_decides():

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from rl_fn import returns
+from rl_fn._src.returns import recurrence
 from tests.returns.support import joined
 from tests.support import assert_bfloat16, assert_gradients, assert_modes_agree, assert_refuses, reference_case
 
@@ -187,3 +188,24 @@ def test_wide_rows_are_taken_two_at_a_time():
     narrow = [returns.reverse_recurrence(x[:, i], decay[:, i]) for i in range(width)]
     np.testing.assert_allclose(returns.reverse_recurrence(x, decay), np.stack(narrow, axis=1), rtol=1e-6)
     assert_gradients(returns.reverse_recurrence, (x, decay), [0, 1])
+
+
+@pytest.mark.parametrize("unused", [np.nan, np.inf])
+def test_a_value_that_is_not_used_gets_into_no_return(unused):
+    np.testing.assert_allclose(returns.discounted_returns([1.0, 1.0], [0.9, 0.9], [unused, 2.0]), [3.52, 2.8])
+    np.testing.assert_allclose(returns.lambda_returns([1.0, 1.0], [0.0, 0.9], [unused, 2.0], 0.5), [1.0, 2.8])
+    np.testing.assert_allclose(returns.n_step_returns([1.0, 1.0], [0.0, 0.9], [unused, 2.0], 1), [1.0, 2.8])
+    found = returns.generalized_advantage_estimation([1.0, 1.0], [0.0, 0.9], [0.0, 0.0], [unused, 2.0], 0.5)
+    np.testing.assert_allclose(found, [1.0, 2.8])
+
+
+@pytest.mark.parametrize("n", [0, 2.0, "2", True])
+def test_a_number_of_steps_that_is_none_is_refused(n):
+    with pytest.raises(ValueError, match=f"n_step_returns: n is {n!r}, expected an integer from 1"):
+        returns.n_step_returns([1.0], [0.9], [2.0], n)
+
+
+def test_forward_differentiation_is_refused_where_it_would_come_to_nothing():
+    x = tf.ones([4, 2])
+    with tf.autodiff.ForwardAccumulator(x, x), pytest.raises(NotImplementedError, match="differentiated backwards"):
+        recurrence.solve_backwards(lambda *terms: terms, x, 0.9 * x)

@@ -242,6 +242,7 @@ def test_settings_that_disagree_are_refused(env, tmp_path):
     hparams = DQNHParams(train_steps=1_000, num_envs=2, rollout_length=4)
     for settings, message in [
         ({"train_steps": None}, "train_steps is None, expected the environment steps of the run"),
+        ({"train_steps": 0}, "train_steps is 0, expected an integer from 1"),
         ({"train_steps": 500, "hparams": hparams}, "train_steps is 500, and that of hparams 1000"),
         (
             {"train_steps": None, "hparams": hparams.override(num_envs=3)},
@@ -252,6 +253,9 @@ def test_settings_that_disagree_are_refused(env, tmp_path):
     ]:
         with pytest.raises(ValueError, match=message):
             make(env, tmp_path / "new", **settings)
+    for folder in (None, 3, ""):
+        with pytest.raises(ValueError, match=f"output_dir is {folder!r}, expected a folder"):
+            make(env, folder)
     assert make(env, tmp_path / "new", train_steps=None, hparams=hparams).total_steps == 1_000
     assert not (tmp_path / "new").exists()
 

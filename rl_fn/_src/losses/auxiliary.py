@@ -79,7 +79,22 @@ def feature_control_rewards(
     raise ValueError(f"feature_control_rewards: cumulant is {cumulant!r}, expected {allowed}")
 
 
+def _check_pixel_control(
+    observations: tf.Tensor, actions: tf.Tensor, action_values: tf.Tensor, discount_t: tf.Tensor, cell_size: int
+) -> None:
+    del discount_t
+    rewards = tf.TensorShape([length and length - 1 for length in observations.shape[:1]])
+    cells = [size and size // max(cell_size, 1) for size in observations.shape[-3:-1]]
+    if not (actions.shape[:1].is_compatible_with(rewards) and action_values.shape[-3:-1].is_compatible_with(cells)):
+        raise ValueError(
+            f"pixel_control_loss: actions has shape {tuple(actions.shape)} and action_values "
+            f"{tuple(action_values.shape)}, expected [T, ...] and [T + 1, ..., {cells[0]}, {cells[1]}, A] with "
+            f"T = {rewards[0]}"
+        )
+
+
 @signature(
+    _check_pixel_control,
     observations="float S ... H W C",
     actions="int T ... in [0, A)",
     action_values="float S ... I J A",
@@ -109,15 +124,6 @@ def pixel_control_loss(
       `[T, ..., H / cell_size, W / cell_size]` losses.
     """
     rewards = pixel_control_rewards(observations, cell_size)
-    if not (
-        actions.shape[:1].is_compatible_with(rewards.shape[:1])
-        and action_values.shape[-3:-1].is_compatible_with(rewards.shape[-2:])
-    ):
-        raise ValueError(
-            f"pixel_control_loss: actions has shape {tuple(actions.shape)} and action_values "
-            f"{tuple(action_values.shape)}, expected [T, ...] and [T + 1, ..., {rewards.shape[-2]}, "
-            f"{rewards.shape[-1]}, A] with T = {rewards.shape[0]}"
-        )
     each_cell = (..., tf.newaxis, tf.newaxis)
     discount_t = tf.convert_to_tensor(discount_t)[each_cell] + tf.zeros_like(rewards)
     target = lambda_returns(rewards, discount_t, tf.reduce_max(action_values[1:], axis=-1))

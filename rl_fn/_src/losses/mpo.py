@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rl_fn._src.shapes import sizes_of
+from rl_fn._src.shapes import Size, sizes_of
 from rl_fn._src.signature import signature
 
 
@@ -130,7 +130,25 @@ def mpo_weights(q_t: tf.Tensor, temperature: tf.Tensor, epsilon: float | tf.Tens
     return MPOWeights(tf.stop_gradient(tf.nn.softmax(scaled)), temperature * (epsilon + log_mean) + best)
 
 
-@signature(log_prob_t="float ... S", q_t="float ... S", temperature="float in (0, inf]", epsilon="float in [0, inf]")
+def _check_mpo(
+    log_prob_t: tf.Tensor,
+    q_t: tf.Tensor,
+    temperature: tf.Tensor,
+    epsilon: tf.Tensor,
+    kl_constraints: Sequence[KLConstraint],
+) -> None:
+    del temperature, epsilon
+    shape = tf.broadcast_static_shape(log_prob_t.shape[:-1], q_t.shape[:-1])
+    _check_constraints("mpo_loss", kl_constraints, shape)
+
+
+@signature(
+    _check_mpo,
+    log_prob_t="float ... S",
+    q_t="float ... S",
+    temperature="float in (0, inf]",
+    epsilon="float in [0, inf]",
+)
 def mpo_loss(
     log_prob_t: tf.Tensor,
     q_t: tf.Tensor,
@@ -157,11 +175,42 @@ def mpo_loss(
     """
     weights, temperature_loss = mpo_weights(q_t, temperature, epsilon)
     policy_loss = -tf.reduce_sum(weights * log_prob_t, axis=-1)
-    kl_loss, alpha_loss = _penalties("mpo_loss", kl_constraints, policy_loss)
+    kl_loss, alpha_loss = _penalties(kl_constraints, policy_loss)
     return MPOLoss(policy_loss, temperature_loss, kl_loss, alpha_loss, weights)
 
 
+def _num_best(num_examples: Size, top_fraction: float) -> Size:
+    """How many are a part of so many examples, which in binary may be a little less than it is called."""
+    if isinstance(num_examples, int):
+        return int(top_fraction * num_examples + 1e-6)
+    return tf.maximum(tf.cast(top_fraction * tf.cast(num_examples, tf.float64) + 1e-6, tf.int32), 1)
+
+
+def _check_weights(
+    adv_t: tf.Tensor,
+    temperature: tf.Tensor,
+    epsilon: tf.Tensor,
+    top_fraction: float,
+    valid_t: tf.Tensor | None,
+    importance_t: tf.Tensor | None,
+) -> None:
+    del temperature, epsilon, valid_t, importance_t
+    _check_fraction("vmpo_weights", adv_t, top_fraction)
+
+
+def _check_fraction(function: str, adv_t: tf.Tensor, top_fraction: float) -> None:
+    num_examples = math.prod(sizes_of(adv_t))
+    if not (isinstance(top_fraction, float | int) and 0 < top_fraction <= 1) or (
+        isinstance(num_examples, int) and _num_best(num_examples, top_fraction) == 0
+    ):
+        raise ValueError(
+            f"{function}: top_fraction is {top_fraction}, expected in (0, 1] and at least one of {num_examples} "
+            "examples"
+        )
+
+
 @signature(
+    _check_weights,
     adv_t="float ...",
     temperature="float in (0, inf]",
     epsilon="float in [0, inf]",
@@ -194,16 +243,7 @@ def vmpo_weights(
       `VMPOWeights`.
     """
     adv_t = tf.stop_gradient(adv_t)
-    num_examples = math.prod(sizes_of(adv_t))
-    if isinstance(num_examples, int):
-        num_best = int(top_fraction * num_examples)
-    else:
-        num_best = tf.maximum(tf.cast(top_fraction * tf.cast(num_examples, tf.float64), tf.int32), 1)
-    if not 0 < top_fraction <= 1 or (isinstance(num_best, int) and num_best == 0):
-        raise ValueError(
-            f"vmpo_weights: top_fraction is {top_fraction}, expected in (0, 1] and at least one of "
-            f"{num_examples} examples"
-        )
+    num_best = _num_best(math.prod(sizes_of(adv_t)), top_fraction)
     used = tf.ones_like(adv_t, tf.bool) if valid_t is None else valid_t & tf.ones_like(adv_t, tf.bool)
     lowest = tf.fill(sizes_of(adv_t), adv_t.dtype.min)
     candidates = tf.where(used, adv_t, lowest)
@@ -222,7 +262,23 @@ def vmpo_weights(
     return VMPOWeights(tf.stop_gradient(weights), temperature_loss)
 
 
+def _check_vmpo(
+    log_prob_t: tf.Tensor,
+    adv_t: tf.Tensor,
+    temperature: tf.Tensor,
+    epsilon: tf.Tensor,
+    kl_constraints: Sequence[KLConstraint],
+    top_fraction: float,
+    valid_t: tf.Tensor | None,
+    importance_t: tf.Tensor | None,
+) -> None:
+    del temperature, epsilon, valid_t, importance_t
+    _check_fraction("vmpo_loss", adv_t, top_fraction)
+    _check_constraints("vmpo_loss", kl_constraints, tf.broadcast_static_shape(log_prob_t.shape, adv_t.shape))
+
+
 @signature(
+    _check_vmpo,
     log_prob_t="float ...",
     adv_t="float ...",
     temperature="float in (0, inf]",
@@ -261,22 +317,26 @@ def vmpo_loss(
     """
     weights, temperature_loss = vmpo_weights(adv_t, temperature, epsilon, top_fraction, valid_t, importance_t)
     policy_loss = -log_prob_t * weights * tf.cast(math.prod(sizes_of(adv_t)), adv_t.dtype)
-    kl_loss, alpha_loss = _penalties("vmpo_loss", kl_constraints, policy_loss)
+    kl_loss, alpha_loss = _penalties(kl_constraints, policy_loss)
     return MPOLoss(policy_loss, temperature_loss, kl_loss, alpha_loss, weights)
 
 
-def _penalties(
-    function: str, constraints: Sequence[KLConstraint], policy_loss: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    kl_loss = alpha_loss = tf.zeros_like(policy_loss)
+def _check_constraints(function: str, constraints: Sequence[KLConstraint], shape: tf.TensorShape) -> None:
     for index, constraint in enumerate(constraints):
+        given = tf.convert_to_tensor(constraint.kl).shape
+        per_dimension = given.rank == shape.rank + 1
+        if not (given[:-1] if per_dimension else given).is_compatible_with(shape):
+            raise ValueError(
+                f"{function}: kl_constraints[{index}].kl has shape {tuple(given)}, expected {tuple(shape)}, with or "
+                "without one more axis"
+            )
+
+
+def _penalties(constraints: Sequence[KLConstraint], policy_loss: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    kl_loss = alpha_loss = tf.zeros_like(policy_loss)
+    for constraint in constraints:
         kl = tf.convert_to_tensor(constraint.kl)
         per_dimension = kl.shape.rank == policy_loss.shape.rank + 1
-        if not (kl.shape[:-1] if per_dimension else kl.shape).is_compatible_with(policy_loss.shape):
-            raise ValueError(
-                f"{function}: kl_constraints[{index}].kl has shape {tuple(kl.shape)}, expected "
-                f"{tuple(policy_loss.shape)}, with or without one more axis"
-            )
         bounds = constraint.alpha, constraint.epsilon
         if not per_dimension:
             penalty = kl_penalty(kl, *bounds)

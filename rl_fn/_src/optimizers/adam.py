@@ -21,7 +21,7 @@ class AdamState(NamedTuple):
     """The state of `scale_by_adam`."""
 
     count: tf.Tensor  # int32[]: steps taken
-    mean: Nest  # as the parameters, and of their dtypes: running mean of gradients
+    mean: Nest  # as the parameters, at least float32: running mean of gradients
     square: Nest  # as the parameters: running mean of squared gradients
 
 
@@ -120,6 +120,7 @@ def _adam(
 
     def update(grads: Nest, state: AdamState, params: Nest = None) -> tuple[Nest, AdamState]:
         del params
+        grads = base.as_moments(f"{name}: grads", grads, state.mean)
         count = base.after(state.count)
         correction_1, correction_2 = (base.one_minus_power(beta, count) for beta in (beta_1, beta_2))
         mean = tf.nest.map_structure(lambda m, g: base.mix(beta_1, m, g), state.mean, grads)

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
+from rl_fn import struct
 from rl_fn._src import scalars
 from rl_fn._src.xla.sums import sum_of_squares
 from rl_fn.struct import Nest, Scalar
@@ -30,17 +31,22 @@ class Optimizer(NamedTuple):
 
 
 def apply_updates(params: Nest, updates: Nest) -> Nest:
-    """Adds updates to parameters, keeping the parameters' dtypes."""
+    """Adds updates to parameters, keeping the parameters' dtypes.
+
+    Raises:
+      ValueError: if the structures differ, or a leaf is None or has another shape.
+    """
+    check_alike("apply_updates: updates", updates, params)
     return tf.nest.map_structure(lambda p, u: p + tf.cast(u, p.dtype), params, updates)
 
 
 def global_norm(nest: Nest) -> tf.Tensor:
-    """The Euclidean norm of all leaves together, a scalar of the widest of their dtypes."""
+    """The Euclidean norm of all leaves together, a scalar of the widest of their dtypes, at least float32."""
     small, large = small_and_large(nest)
     leaves = [*small.values(), *large.values()]
     if not leaves:
         return tf.zeros([])
-    widest = max((leaf.dtype for leaf in leaves), key=lambda dtype: dtype.size)
+    widest = max((tf.float32, *(leaf.dtype for leaf in leaves)), key=lambda dtype: dtype.size)
     parts = [tf.cast(leaf, widest) for leaf in large.values()]
     if small:  # as one vector, as `flatten` has them: where both are asked for, XLA makes them one
         parts.append(tf.concat([tf.reshape(tf.cast(leaf, widest), [-1]) for leaf in small.values()], axis=0))
@@ -100,8 +106,31 @@ def after(count: tf.Tensor) -> tf.Tensor:
 
 
 def zeros_like(params: Nest) -> Nest:
-    """As the parameters, all zero."""
-    return tf.nest.map_structure(tf.zeros_like, params)
+    """As the parameters, all zero, and of at least float32: squares of gradients are no numbers of float16."""
+    wide = lambda dtype: tf.float32 if dtype in (tf.float16, tf.bfloat16) else dtype
+    return tf.nest.map_structure(lambda p: tf.zeros_like(p, wide(tf.convert_to_tensor(p).dtype)), params)
+
+
+def as_moments(label: str, grads: Nest, moments: Nest) -> Nest:
+    """Gradients in the dtypes of what `zeros_like` has begun.
+
+    Raises:
+      ValueError: as from `check_alike`.
+    """
+    check_alike(label, grads, moments)
+    return tf.nest.map_structure(lambda g, m: tf.cast(g, m.dtype), grads, moments)
+
+
+def check_alike(label: str, nest: Nest, expected: Nest) -> None:
+    """Raises ValueError where structures differ, or a leaf is None or would broadcast."""
+    tf.nest.assert_same_structure(nest, expected)
+    for (path, leaf), other in zip(struct.named_leaves(nest), tf.nest.flatten(expected), strict=True):
+        shape = tf.convert_to_tensor(other).shape
+        if leaf is None:
+            raise ValueError(f"{label}: {path or 'the tensor'} is None, expected shape {tuple(shape)}")
+        if not tf.convert_to_tensor(leaf).shape.is_compatible_with(shape):
+            given = tuple(tf.convert_to_tensor(leaf).shape)
+            raise ValueError(f"{label}: {path or 'the tensor'} has shape {given}, expected {tuple(shape)}")
 
 
 def times(factor: Scalar, leaf: tf.Tensor) -> tf.Tensor:

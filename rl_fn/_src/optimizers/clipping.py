@@ -60,8 +60,10 @@ def adaptive_grad_clip(limit: Scalar, min_norm: Scalar = 1e-3) -> Optimizer:
     scalars.check("adaptive_grad_clip: min_norm", min_norm, "(0, inf)")
 
     def clipped(g: tf.Tensor, p: tf.Tensor) -> tf.Tensor:
-        most = tf.cast(limit, g.dtype) * tf.maximum(global_norm(p), tf.cast(min_norm, g.dtype))
-        return g * (most / tf.maximum(global_norm(g), most))
+        norm = global_norm(g)
+        of_param = tf.maximum(tf.cast(global_norm(p), norm.dtype), tf.cast(min_norm, norm.dtype))
+        most = tf.cast(limit, norm.dtype) * of_param
+        return g * tf.cast(most / tf.maximum(norm, most), g.dtype)
 
     def update(grads: Nest, state: tuple, params: Nest = None) -> tuple[Nest, tuple]:
         if params is None:

@@ -16,7 +16,7 @@ class LaPropState(NamedTuple):
     """The state of `laprop`."""
 
     count: tf.Tensor  # int32[]: steps taken
-    mean: Nest  # as the parameters, and of their dtypes: running mean of normalised gradients
+    mean: Nest  # as the parameters, at least float32: running mean of normalised gradients
     square: Nest  # as the parameters: running mean of squared gradients
 
 
@@ -48,6 +48,7 @@ def laprop(
 
     def update(grads: Nest, state: LaPropState, params: Nest = None) -> tuple[Nest, LaPropState]:
         del params
+        grads = base.as_moments("laprop: grads", grads, state.mean)
         count = base.after(state.count)
         rate = -base.rate_at(learning_rate, state.count)
         # Both running means begin at zero, and are corrected for that.

@@ -18,7 +18,7 @@ class RmsState(NamedTuple):
     """The state of `scale_by_rms`."""
 
     count: tf.Tensor  # int32[]: steps taken
-    square: Nest  # as the parameters, and of their dtypes: running mean of squared gradients
+    square: Nest  # as the parameters, at least float32: running mean of squared gradients
     mean: Nest  # as the parameters: running mean of gradients; the empty tuple unless centred
 
 
@@ -78,6 +78,7 @@ def _rms(
 
     def update(grads: Nest, state: RmsState, params: Nest = None) -> tuple[Nest, RmsState]:
         del params
+        grads = base.as_moments(f"{name}: grads", grads, state.square)
         now = factor(state.count)
         square = tf.nest.map_structure(
             lambda v, g: base.times(decay, v) + base.times(1 - decay, g) * g, state.square, grads

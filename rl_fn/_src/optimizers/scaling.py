@@ -22,7 +22,7 @@ class ScheduleState(NamedTuple):
 class TraceState(NamedTuple):
     """The state of `trace`."""
 
-    velocity: Nest  # as the parameters, and of their dtypes: the decaying sum
+    velocity: Nest  # as the parameters, at least float32: the decaying sum
 
 
 def scale(factor: Scalar) -> Optimizer:
@@ -86,6 +86,7 @@ def trace(decay: Scalar, nesterov: bool = False) -> Optimizer:
 
     def update(grads: Nest, state: TraceState, params: Nest = None) -> tuple[Nest, TraceState]:
         del params
+        grads = base.as_moments("trace: grads", grads, state.velocity)
         velocity = tf.nest.map_structure(add, state.velocity, grads)
         return tf.nest.map_structure(add, velocity, grads) if nesterov else velocity, TraceState(velocity)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src import arguments, scalars
 from rl_fn._src.planning import q_transforms
 from rl_fn._src.planning.q_transforms import QTransform
 from rl_fn._src.planning.search import search
@@ -21,7 +22,7 @@ from rl_fn._src.planning.selection import (
     puct,
 )
 from rl_fn._src.planning.tree import RecurrentFn, Root, Tree, root_node
-from rl_fn._src.shapes import sizes_of
+from rl_fn._src.shapes import check_shape, sizes_of
 from rl_fn.struct import Nest, Scalar
 
 
@@ -71,8 +72,17 @@ def muzero_policy(
       temperature: of the draw; 0 takes the action of most visits.
 
     Returns:
-      The action; the shares of the visits; the value; and the trees.
+      The action; the shares of the visits; the value; and the trees. Where no action is valid, they say nothing.
+
+    Raises:
+      TypeError: if what is to be a number is none.
+      ValueError: if one is out of range; and as from `search`.
     """
+    scalars.check("muzero_policy: dirichlet_fraction", dirichlet_fraction, "[0, 1]")
+    scalars.check("muzero_policy: dirichlet_alpha", dirichlet_alpha, "(0, inf)")
+    scalars.check("muzero_policy: c_init", c_init, "[0, inf)")
+    scalars.check("muzero_policy: c_base", c_base, "(0, inf)")
+    scalars.check("muzero_policy: temperature", temperature, "[0, inf)")
     noise_key, search_key, draw_key = tf.unstack(random.split(key, 3))
     logits = masked(root.prior_logits, invalid_actions)
     noisy = root._replace(prior_logits=with_noise(noise_key, logits, dirichlet_fraction, dirichlet_alpha))
@@ -116,13 +126,17 @@ def gumbel_muzero_policy(
       gumbel: `[B, A]`, the noise before it is scaled; drawn unless given.
 
     Returns:
-      The action; the improved policy; the value; and the trees.
+      The action; the improved policy; the value; and the trees. Where no action is valid, they say nothing.
 
     Raises:
-      ValueError: if less than one action is considered.
+      TypeError: if what is to be a number is none.
+      ValueError: if one is out of range, or the noise has another shape than the logits; and as from `search`.
     """
-    if max_considered < 1:
-        raise ValueError(f"gumbel_muzero_policy: max_considered is {max_considered}, expected at least 1")
+    num_simulations = arguments.integer("gumbel_muzero_policy: num_simulations", num_simulations, 1)
+    max_considered = arguments.integer("gumbel_muzero_policy: max_considered", max_considered, 1)
+    scalars.check("gumbel_muzero_policy: gumbel_scale", gumbel_scale, "[0, inf)")
+    if gumbel is not None:
+        check_shape("gumbel_muzero_policy: gumbel", tf.convert_to_tensor(gumbel), root.prior_logits.shape)
     noise_key, search_key = tf.unstack(random.split(key))
     logits = masked(root.prior_logits, invalid_actions)
     noise = gumbel_scale * (random.gumbel(noise_key, sizes_of(logits), logits.dtype) if gumbel is None else gumbel)

@@ -7,9 +7,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
+from rl_fn._src import arguments
 from rl_fn._src.planning.selection import Selection
 from rl_fn._src.planning.tree import (
     UNVISITED,
+    ModelStep,
     RecurrentFn,
     Root,
     Tree,
@@ -85,7 +87,10 @@ def expand(
       and the value that the model gives it, `[B]`.
     """
     embedding = tf.nest.map_structure(lambda leaf: rows(leaf, edge.node), tree.embeddings)
-    step, embedding = recurrent_fn(params, key, edge.action, embedding)
+    answer = recurrent_fn(params, key, edge.action, embedding)
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], ModelStep)):
+        raise ValueError(f"recurrent_fn gives {answer}, expected a ModelStep and the embedding after it")
+    step, embedding = answer
     _check_step(tree, step, embedding)
     sizes = sizes_of(tree.children)
     _, batch, actions = sizes
@@ -167,9 +172,8 @@ def search(
       ValueError: if a number is less than 1; or for parts of the root or of the model's steps of other shapes or dtypes
         than expected.
     """
-    for name, number in (("num_simulations", num_simulations), ("max_depth", max_depth)):
-        if number is not None and number < 1:
-            raise ValueError(f"search: {name} is {number}, expected at least 1")
+    num_simulations = arguments.integer("search: num_simulations", num_simulations, 1)
+    max_depth = None if max_depth is None else arguments.integer("search: max_depth", max_depth, 1)
     tree = plant(root, num_simulations + 1)
 
     def one(tree: Tree, new: tf.Tensor) -> tuple[Tree, None]:
@@ -181,7 +185,7 @@ def search(
     return scan(one, tree, tf.range(1, num_simulations + 1))[0]
 
 
-def _check_step(tree: Tree, step: Nest, embedding: Nest) -> None:
+def _check_step(tree: Tree, step: ModelStep, embedding: Nest) -> None:
     expected = (tree.rewards[0], tree.discounts[0], tree.prior_logits[0], tree.values[0])
     for name, given, wanted in zip(("reward", "discount", "prior_logits", "value"), step, expected, strict=True):
         if given.shape != wanted.shape or given.dtype != wanted.dtype:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from rl_fn import random
@@ -126,8 +127,8 @@ def within(store: Store, **others: Any) -> Store:
 
 def check_size(label: str, value: int, low: int = 1, high: int = _MAX_ROWS) -> None:
     """Raises ValueError where an integer argument is outside [low, high]."""
-    if not low <= value <= high:
-        raise ValueError(f"{label} is {value}, expected an integer in [{low}, {high}]")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
+        raise ValueError(f"{label} is {value!r}, expected an integer in [{low}, {high}]")
 
 
 def check_not_empty(label: str, count: tf.Tensor) -> None:

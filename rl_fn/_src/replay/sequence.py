@@ -202,7 +202,7 @@ def windows(
     return Store(
         num_slots=capacity // period,
         # Of a full ring the first beginning may be up to `period - 1` steps behind the oldest.
-        max_items=max((times - length + 1) // period, 1) * num_streams,
+        max_items=(times - length + 1) // period * num_streams,
         num_streams=num_streams,
         init=init,
         add=add,

@@ -107,13 +107,14 @@ def n_step_returns(
     Returns:
       `[T, ...]` returns.
     """
-    if n < 1:
-        raise ValueError(f"n_step_returns: n is {n}, expected at least 1")
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ValueError(f"n_step_returns: n is {n!r}, expected an integer from 1")
     r_t, discount_t, v_t = without_padding(mask_t, r_t, discount_t, v_t)
     weight = trace(lambda_, cuts(r_t, truncated_t, mask_t))
 
     def one_more(following: tf.Tensor) -> tf.Tensor:
-        return r_t + discount_t * ((1 - weight) * v_t + tf.math.multiply_no_nan(following, weight))
+        mixed = tf.math.multiply_no_nan(v_t, 1 - weight) + tf.math.multiply_no_nan(following, weight)
+        return r_t + tf.math.multiply_no_nan(mixed, discount_t)
 
     def from_next(returns: tf.Tensor) -> tf.Tensor:
         # Row t looks at the return over one reward less that starts at t + 1.
@@ -167,7 +168,7 @@ def generalized_advantage_estimation(
     inputs = without_padding(mask_t, r_t, discount_t, v_tm1, v_t, lambda_)
 
     def terms(r, discount, v, v_next, lambda_, cut):
-        return r + discount * v_next - v, discount * trace(lambda_, cut)
+        return r + tf.math.multiply_no_nan(v_next, discount) - v, discount * trace(lambda_, cut)
 
     return without_padding(mask_t, solve_backwards(terms, *inputs, cuts(r_t, truncated_t, mask_t)))[0]
 
@@ -185,6 +186,6 @@ def _lambda_returns(
     def terms(r, discount, v, lambda_, cut):
         # Where nothing follows, all of the weight is on the bootstrap.
         weight = trace(lambda_, cut)
-        return r + discount * (1 - weight) * v, discount * weight
+        return r + tf.math.multiply_no_nan(v, discount * (1 - weight)), discount * weight
 
     return without_padding(mask_t, solve_backwards(terms, *inputs, cuts(r_t, truncated_t, mask_t)))[0]

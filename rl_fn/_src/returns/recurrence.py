@@ -63,9 +63,14 @@ def _solve(terms: Terms, batch: list[Size], inputs: tuple[tf.Tensor, ...]) -> tf
         x, decay = terms(*rows)
         return x + tf.math.multiply_no_nan(following, decay)
 
+    solved: list[tf.Tensor] = []
+
     @tf.custom_gradient
     def solve(*inputs: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         def gradient(dy: tf.Tensor) -> list[tf.Tensor | None]:
+            if not solved:  # which a ForwardAccumulator cannot differentiate, and would make nothing or zeros of
+                raise NotImplementedError("multi-step returns are differentiated backwards alone, by tf.GradientTape")
+            (y,) = solved  # the result outside, not that of the loop here: it has a gradient of its own
             floating = [value for value in inputs if value.dtype.is_floating]
             with tf.GradientTape() as tape:
                 tape.watch(floating)
@@ -73,7 +78,6 @@ def _solve(terms: Terms, batch: list[Size], inputs: tuple[tf.Tensor, ...]) -> tf
             # dx_t = dy_t + decay_{t-1} dx_{t-1}: the same recurrence with time reversed.
             earlier = tf.concat([tf.zeros_like(decay[:1]), decay[:-1]], axis=0)
             dx = tf.reverse(solve_backwards(_given, tf.reverse(dy, [0]), tf.reverse(earlier, [0])), [0])
-            # `y` is the result outside, not that of the loop here: it has a gradient of its own.
             later = tf.concat([y[1:], tf.zeros_like(y[:1])], axis=0)
             found = iter(tape.gradient([x, decay], floating, output_gradients=[dx, dx * later]))
             return [next(found) if value.dtype.is_floating else None for value in inputs]
@@ -81,5 +85,5 @@ def _solve(terms: Terms, batch: list[Size], inputs: tuple[tf.Tensor, ...]) -> tf
         # Nothing shall differentiate the loop itself, not even for second derivatives.
         return scan_backwards(step, batch, dtype, *map(tf.stop_gradient, inputs)), gradient
 
-    y = solve(*inputs)
-    return y
+    solved.append(solve(*inputs))
+    return solved[0]

@@ -7,7 +7,23 @@ neither, so a single one is written, or read, twice.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
+
+_is_plain = False
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+    """Writes no row twice in what is traced meanwhile: LiteRT adds the two up."""
+    global _is_plain
+    _is_plain = True
+    try:
+        yield
+    finally:
+        _is_plain = False
 
 
 def take(source: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
@@ -20,7 +36,7 @@ def take(source: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
 
 def put(target: tf.Tensor, index: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """`target` with `rows` `[N, ...]` at int32[N]; where a row is named twice, both must be the same."""
-    if index.shape[0] == 1:
+    if index.shape[0] == 1 and not _is_plain:
         index, rows = tf.repeat(index, 2), tf.repeat(rows, 2, axis=0)
     return tf.tensor_scatter_nd_update(target, index[:, tf.newaxis], rows)
 

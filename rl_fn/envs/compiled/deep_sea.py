@@ -15,8 +15,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random
-from rl_fn._src import shards
-from rl_fn.envs import arguments
+from rl_fn._src import arguments, shards
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.envs.drawing import grids
 from rl_fn.struct import EnvSpec

@@ -14,8 +14,8 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import planning, random, struct
+from rl_fn._src import arguments
 from rl_fn._src.shapes import sizes_of
-from rl_fn.envs import arguments
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.envs.drawing import grids
 from rl_fn.struct import EnvSpec, Model
@@ -93,12 +93,13 @@ def make(game: str, opponent: str = "self", simulations: int = 200, opening: int
     opening, shortest = arguments.integer("opening", opening, 0), 2 * rules.length - 1
     if opening >= shortest:
         raise ValueError(f"opening is {opening}, expected less than {shortest}, the moves of the shortest game")
-    model = Model(from_observation, partial(observe, game=rules), partial(valid_actions, game=rules), _played(rules), 2)
+    model = Model(from_observation, partial(observe, game=rules), partial(valid_actions, game=rules), _played(rules))
     spec = EnvSpec(
         rules.name,
         spaces.Box(0, 1, (rules.rows, rules.columns, 3), np.float32),
         spaces.Discrete(int(rules.actions.max()) + 1),
         model=model if opponent == "self" else None,  # which has no opponent in it
+        num_players=2 if opponent == "self" else 1,
     )
     other: dict[str, Opponent | None] = {
         "self": None,

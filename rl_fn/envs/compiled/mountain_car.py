@@ -13,7 +13,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random
-from rl_fn.envs import arguments
+from rl_fn._src import arguments
 from rl_fn.envs.base import Env, auto_reset
 from rl_fn.envs.drawing.classic_control import gymnasium_picture
 from rl_fn.struct import EnvSpec

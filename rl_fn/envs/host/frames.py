@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from rl_fn.envs import arguments
+from rl_fn._src import arguments
 from rl_fn.envs.host.session import limit
 
 _GREY = np.array([299, 587, 114], np.int32)  # thousandths of red, green and blue: ITU-R BT.601

@@ -11,8 +11,7 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
-from rl_fn._src import spaces
-from rl_fn.envs import arguments
+from rl_fn._src import arguments, spaces
 from rl_fn.envs.base import EnvStep
 from rl_fn.envs.host import keeper
 from rl_fn.envs.host.base import checked_actions, close_and_tell, host_spec

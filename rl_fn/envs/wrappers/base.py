@@ -28,10 +28,14 @@ def changes_task(wrapper: Wrapper[P]) -> Wrapper[P]:
 
 
 def changes_rewards(wrapper: Wrapper[P]) -> Wrapper[P]:
-    """Of a wrapper that changes only what is learned from: a policy is judged by the rewards without it."""
+    """Of a wrapper that changes only what is learned from: a policy is judged by the rewards without it.
+
+    The rules inside have those rewards, too, so the agent cannot plan with them.
+    """
 
     @functools.wraps(wrapper)
     def wrapped(env: Env, /, *args: P.args, **kwargs: P.kwargs) -> Env:
-        return wrapper(env, *args, **kwargs)._replace(evaluation=judged(env))
+        made = wrapper(env, *args, **kwargs)
+        return made._replace(spec=made.spec._replace(model=None), evaluation=judged(env))
 
     return wrapped

@@ -11,7 +11,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random, struct
-from rl_fn.envs import arguments
+from rl_fn._src import arguments
 from rl_fn.envs.base import Env, EnvStep
 from rl_fn.envs.wrappers.base import changes_task
 from rl_fn.normalization import RunningMoments

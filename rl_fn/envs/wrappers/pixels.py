@@ -10,7 +10,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random
-from rl_fn.envs import arguments
+from rl_fn._src import arguments
 from rl_fn.envs.base import Env, EnvStep
 from rl_fn.envs.drawing.pixels import paint_cartpole, paint_grid, paint_pendulum
 from rl_fn.envs.wrappers.base import changes_task

@@ -1,10 +1,13 @@
 """TicTacToe and Connect Four against rules written down again in plain Python, over random games."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from rl_fn import envs, random
+from rl_fn.envs import wrappers
 from rl_fn.envs.compiled import in_a_row
 
 BOARDS = 64
@@ -127,8 +130,16 @@ def test_the_other_side_wins_what_the_agent_loses():
 
 
 def test_rules_to_plan_with_are_there_where_there_is_no_opponent_in_the_steps():
-    assert envs.make("TicTacToe-v0").spec.model.num_players == 2
-    assert [envs.make("TicTacToe-v0", opponent=name).spec.model for name in ("random", "search")] == [None, None]
+    spec = envs.make("TicTacToe-v0").spec
+    assert (spec.model is not None, spec.num_players) == (True, 2)
+    others = [envs.make("TicTacToe-v0", opponent=name).spec for name in ("random", "search")]
+    assert [(spec.model, spec.num_players) for spec in others] == [(None, 1)] * 2
+
+
+@pytest.mark.parametrize("wrap", [wrappers.flatten_observation, partial(wrappers.scale_reward, factor=10.0)])
+def test_a_wrapper_leaves_no_rules_that_are_not_its_own_but_both_players(wrap):
+    spec = wrap(envs.make("TicTacToe-v0")).spec
+    assert (spec.model, spec.num_players) == (None, 2)
 
 
 def test_a_game_at_random_is_valued_for_who_moves_first():

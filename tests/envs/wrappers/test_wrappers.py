@@ -476,6 +476,11 @@ def test_velocities_are_hidden(name, hidden):
     np.testing.assert_array_equal(shown.observation, observation)
 
 
+def sticky_step(action):
+    sticky = wrappers.sticky_actions(WALK)
+    return sticky.step(sticky.reset(random.key(0), 2)[0], action, random.key(0))
+
+
 NORMALIZED = wrappers.normalize_reward(WALK)
 REFUSED = {
     "time_limit: max_episode_steps is 0, expected an integer": lambda: wrappers.time_limit(WALK, 0),
@@ -507,6 +512,8 @@ REFUSED = {
     r"shape_reward: the function returns int32 \(\)": lambda: wrappers.shape_reward(WALK, lambda *_: 1).step(
         wrappers.ShapedState(*WALK.reset(random.key(0), 2)), tf.constant([0, 0]), random.key(0)
     ),
+    "Walk-v0: the actions are float32, expected integers": lambda: sticky_step([0.9, 1.0]),
+    r"Walk-v0: the actions have shape \(2, 1\), expected \(2,\)": lambda: sticky_step([[0], [1]]),
     "frame_stack: the observation is Dict": lambda: wrappers.frame_stack(NESTED, 2),
     "frame_stack: num_frames is 0": lambda: wrappers.frame_stack(WALK, 0),
     "frame_stack: stack_axis is 2, expected -2 to 1": lambda: wrappers.frame_stack(WALK, 2, stack_axis=2),

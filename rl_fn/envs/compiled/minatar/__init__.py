@@ -7,7 +7,7 @@ sticky first action of an episode repeats no action, and theirs the last action 
 
 from __future__ import annotations
 
-from rl_fn.envs import arguments
+from rl_fn._src import arguments
 from rl_fn.envs.base import Env
 from rl_fn.envs.compiled.minatar import asterix, breakout, freeway, seaquest, space_invaders
 from rl_fn.envs.compiled.minatar.game import ACTIONS, assemble

@@ -1,4 +1,4 @@
-"""Checks of what the `make` of an environment is given."""
+"""Checks of what functions are given that are no tensors: numbers, flags and seeds. No TensorFlow is needed."""
 
 from __future__ import annotations
 
