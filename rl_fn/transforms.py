@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from rl_fn._src.signature import signature
@@ -91,7 +92,7 @@ def power(x: tf.Tensor, p: float | tf.Tensor) -> tf.Tensor:
     return _odd(x, tf.math.expm1(p * tf.math.log1p(tf.abs(x) / root)) / root)
 
 
-@signature(x="float ...", bins="float N")
+@signature(x="float ...", bins="float N increasing")
 def two_hot(x: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:
     """Divides each value between its two neighbours among any increasing bins.
 
@@ -115,7 +116,17 @@ def two_hot(x: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(tf.minimum(rising, falling), 0, 1)
 
 
-@signature(x="float ...", min_value="float", max_value="float")
+def _check_bins(
+    _: tf.Tensor | None, min_value: float, max_value: float, num_bins: int, function: str = "two-hot bins"
+) -> None:
+    if not isinstance(num_bins, int | np.integer) or num_bins < 2:
+        raise ValueError(f"{function}: num_bins is {num_bins}, expected an integer of at least 2")
+    low, high = tf.get_static_value(min_value), tf.get_static_value(max_value)
+    if low is not None and high is not None and not low < high:
+        raise ValueError(f"{function}: min_value is {low} and max_value {high}, expected min_value < max_value")
+
+
+@signature(_check_bins, x="float ...", min_value="float", max_value="float")
 def transform_to_2hot(x: tf.Tensor, min_value: float, max_value: float, num_bins: int) -> tf.Tensor:
     """Divides each value between its two neighbours among evenly spaced bins.
 
@@ -132,10 +143,10 @@ def transform_to_2hot(x: tf.Tensor, min_value: float, max_value: float, num_bins
     Returns:
       `[..., num_bins]`, at most two non-zero.
     """
-    return two_hot(x, _bins("transform_to_2hot", min_value, max_value, num_bins))
+    return two_hot(x, _bins(min_value, max_value, num_bins))
 
 
-@signature(probs="float ... N", min_value="float", max_value="float")
+@signature(_check_bins, probs="float ... N", min_value="float", max_value="float")
 def transform_from_2hot(probs: tf.Tensor, min_value: float, max_value: float, num_bins: int) -> tf.Tensor:
     """The mean of a distribution over evenly spaced bins: the inverse of `transform_to_2hot`.
 
@@ -150,7 +161,7 @@ def transform_from_2hot(probs: tf.Tensor, min_value: float, max_value: float, nu
     """
     if probs.shape[-1] not in (None, num_bins):
         raise ValueError(f"transform_from_2hot: probs has shape {tuple(probs.shape)}, expected [..., {num_bins}]")
-    return tf.reduce_sum(probs * _bins("transform_from_2hot", min_value, max_value, num_bins), axis=-1)
+    return tf.reduce_sum(probs * _bins(min_value, max_value, num_bins), axis=-1)
 
 
 IDENTITY_PAIR = TransformPair(identity, identity)
@@ -174,7 +185,12 @@ def compose(*pairs: TransformPair) -> TransformPair:
 
 
 def twohot_pair(min_value: float, max_value: float, num_bins: int) -> TransformPair:
-    """`transform_to_2hot` and `transform_from_2hot` on the same bins."""
+    """`transform_to_2hot` and `transform_from_2hot` on the same bins.
+
+    Raises:
+      ValueError: for fewer than two bins, or a first one that is not below the last.
+    """
+    _check_bins(None, min_value, max_value, num_bins, "twohot_pair")
     return TransformPair(
         functools.partial(transform_to_2hot, min_value=min_value, max_value=max_value, num_bins=num_bins),
         functools.partial(transform_from_2hot, min_value=min_value, max_value=max_value, num_bins=num_bins),
@@ -186,6 +202,9 @@ def muzero_pair(min_value: float, max_value: float, num_bins: int, pair: Transfo
 
     Schrittwieser et al. (2020), "Mastering Atari, Go, chess and shogi by planning with a learned model",
     appendix F.
+
+    Raises:
+      ValueError: for fewer than two bins, or a first one that is not below the last.
     """
     return compose(pair, twohot_pair(min_value, max_value, num_bins))
 
@@ -200,10 +219,14 @@ def unbiased_transform_pair(min_value: float, max_value: float, num_bins: int, p
       max_value: the last bin, in the squashed space.
       num_bins: at least 2.
       pair: the squashing pair.
+
+    Raises:
+      ValueError: for fewer than two bins, or a first one that is not below the last.
     """
+    _check_bins(None, min_value, max_value, num_bins, "unbiased_transform_pair")
 
     def bins(dtype: tf.DType) -> tf.Tensor:
-        even = _bins("unbiased_transform_pair", tf.constant(min_value, dtype), tf.constant(max_value, dtype), num_bins)
+        even = _bins(tf.constant(min_value, dtype), tf.constant(max_value, dtype), num_bins)
         return pair.apply_inv(even)
 
     def apply_inv(probs: tf.Tensor) -> tf.Tensor:
@@ -222,8 +245,6 @@ def _odd(x: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.equal(x, 0), x, tf.sign(x) * size)
 
 
-def _bins(function: str, min_value: tf.Tensor, max_value: tf.Tensor, num_bins: int) -> tf.Tensor:
-    if num_bins < 2:
-        raise ValueError(f"{function}: num_bins is {num_bins}, expected at least 2")
+def _bins(min_value: tf.Tensor, max_value: tf.Tensor, num_bins: int) -> tf.Tensor:
     fraction = tf.cast(tf.range(num_bins), min_value.dtype) / (num_bins - 1)
     return min_value * (1 - fraction) + max_value * fraction

@@ -145,3 +145,9 @@ def test_bad_inputs_are_refused():
     for length in (1, 2):
         with pytest.raises(ValueError, match="turns a carry of int32"):
             tf.function(lambda n=length: scan(lambda c, _: (tf.cast(c, tf.float32), None), tf.constant(0), length=n))()
+
+
+@pytest.mark.parametrize("length", [-1, 2.5, True, tf.constant(2.0)])
+def test_a_length_that_is_none_is_refused(length):
+    with pytest.raises(ValueError, match=r"scan: length is .*expected an integer of at least 0"):
+        scan(lambda carry, _: (carry, None), tf.zeros([]), length=length)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn._src.signature import signature
+from rl_fn._src.signature import check_order, signature
+from tests.support import assert_refuses
 
 
 @signature(x="float T ... A", y="float T ...", i="int ... in [0, A)", p="float | ... in (0, 1]", flag="bool T ...")
@@ -64,6 +65,7 @@ def test_changing_numbers_do_not_retrace():
         ({"x": X, "y": np.ones(5, np.float32)}, ValueError, r"y has shape \(5,\).*T = 4 as in x"),
         ({"x": X, "y": np.ones((4, 5), np.float32)}, ValueError, r"y has shape \(4, 5\).*do not broadcast"),
         ({"x": X, "y": X[..., 0], "i": 3}, ValueError, r"i holds 3, expected values in \[0, 3\)"),
+        ({"x": X, "y": X[..., 0], "i": np.int64(2**32)}, ValueError, "i holds 4294967296, expected values that int32"),
         ({"x": X, "y": X[..., 0], "p": 0.0}, ValueError, r"p holds 0, expected values in \(0, 1\]"),
         ({"x": X, "y": X[..., 0], "p": float("nan")}, ValueError, "p holds nan"),
         ({"x": X, "y": X[..., 0].astype(np.float64)}, TypeError, "x is float32, y is float64"),
@@ -82,3 +84,28 @@ def test_refusals_name_the_argument(arguments, error, message):
 def test_a_call_without_an_argument_says_what_is_taken():
     with pytest.raises(TypeError, match=r"function: missing a required argument: 'y'; it takes x, y"):
         function(X)
+
+
+@signature(
+    lambda low, high, bins: check_order("ordered", low=low, high=high),
+    low="float | N",
+    high="float | N",
+    bins="float ... N increasing",
+)
+def ordered(low, high, bins):
+    return low + high + bins
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.0, 1.0, [0.0, 2.0, 2.0]), r"bins holds 2 after 2, expected values that increase strictly"),
+        ((0.0, 1.0, [[0.0, 2.0], [3.0, 1.0]]), r"bins holds 1 after 3, expected"),
+        ((0.0, 1.0, [0.0, float("nan")]), r"bins holds nan after 0, expected"),
+        ((1.5, 1.0, [0.0, 2.0]), r"low is 1.5 and high 1, expected low <= high"),
+        ((0.5, [1.0, 0.25], [0.0, 2.0]), r"low is 0.5 and high 0.25, expected low <= high"),
+    ],
+)
+def test_what_has_an_order_is_refused_in_another(arguments, message):
+    ordered(0.0, [1.0, 0.0], [[0.0, 2.0], [3.0, 4.0]])
+    assert_refuses(f"ordered: {message}", ordered, *arguments)

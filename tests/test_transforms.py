@@ -137,6 +137,11 @@ def test_the_unbiased_pair_averages_values():
 
 def test_bad_inputs_are_refused_by_name():
     assert_refuses(r"num_bins is 1", transforms.transform_to_2hot, X, 0.0, 1.0, 1)
+    assert_refuses(r"min_value is 1.0 and max_value 0.0", transforms.transform_to_2hot, X, 1.0, 0.0, 3)
+    assert_refuses(r"bins holds 1 after 1", transforms.two_hot, X, [0.0, 1.0, 1.0])
+    for pair in (transforms.muzero_pair, transforms.unbiased_transform_pair):
+        assert_refuses(r"min_value is 1 and max_value 1, expected min", pair, 1, 1, 3, transforms.IDENTITY_PAIR)
+        assert_refuses(r"num_bins is 2.5, expected an integer", pair, 0, 1, 2.5, transforms.IDENTITY_PAIR)
     assert_refuses(r"probs has shape \(3, 6\).*5\]", transforms.transform_from_2hot, PROBS, 0.0, 1.0, 5)
     assert_refuses(r"logit: x holds 2", transforms.logit, [0.5, 2.0])
     assert_refuses(r"power: p holds -1", transforms.power, X, -1.0)

@@ -38,18 +38,37 @@ def all_from_key(what: str) -> Iterator[None]:
     Raises:
       ValueError: when it has drawn from one of them.
     """
-    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-    before = graph.get_operations() if graph else []
     python, numpy = python_random.getstate(), _numpy_state()
-    yield
+    with nothing_stateful(what):
+        yield
     drawn = ["random"] * (python_random.getstate() != python) + ["np.random"] * (_numpy_state() != numpy)
-    operations = graph.get_operations()[len(before) :] if graph else []
-    drawn += ["tf.random"] * any(operation.type in _STATEFUL for operation in operations)
     if drawn:
-        raise ValueError(
-            f"{what} draws from {' and '.join(drawn)}, which is no part of a compiled program: draw from its key, "
-            "as rl_fn.random.normal(key, shape) does"
-        )
+        raise ValueError(_refusal(what, drawn))
+
+
+@contextmanager
+def nothing_stateful(what: str) -> Iterator[None]:
+    """Refuses random numbers from the generators of TensorFlow in what is traced, whatever other threads draw.
+
+    Args:
+      what: what is called inside, for the message.
+
+    Raises:
+      ValueError: when there are some.
+    """
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    before = len(graph.get_operations()) if graph else 0
+    yield
+    operations = graph.get_operations()[before:] if graph else []
+    if any(operation.type in _STATEFUL for operation in operations):
+        raise ValueError(_refusal(what, ["tf.random"]))
+
+
+def _refusal(what: str, drawn: list[str]) -> str:
+    return (
+        f"{what} draws from {' and '.join(drawn)}, which is no part of a compiled program: draw from its key, "
+        "as rl_fn.random.normal(key, shape) does"
+    )
 
 
 def _numpy_state() -> tuple:

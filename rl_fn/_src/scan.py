@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from rl_fn._src import shards
@@ -178,8 +179,17 @@ def _length(xs: Nest, length: int | tf.Tensor | None) -> int | tf.Tensor:
         shapes = [tuple(leaf.shape) for leaf in leaves]
         raise ValueError(f"scan: the leading axes of xs differ from each other or from length={length}: {shapes}")
     if length is not None:
-        return length
+        return _checked_length(length)
     return known.pop() if known else sizes_of(leaves[0])[0]
+
+
+def _checked_length(length: int | tf.Tensor) -> int | tf.Tensor:
+    is_whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
+    if is_whole and length >= 0:
+        return int(length)
+    if tf.is_tensor(length) and length.dtype.is_integer and length.shape.rank == 0:
+        return length
+    raise ValueError(f"scan: length is {length!r}, expected an integer of at least 0, or a tensor of one")
 
 
 def _check_carry(before: Nest, after: Nest) -> None:

@@ -8,7 +8,8 @@ same size wherever it is named; a number is a size; `...` stands for the batch a
 have either none, one value for the whole batch, or as many as the others; then they broadcast where one of them
 says so with an axis of size one. `T ...` is a time-major sequence. `|` separates alternatives; the empty
 alternative is a scalar. A range at the end, such as `in [0, 1]` or `in [0, A)`, holds for values that
-are known when the function is called. Axes of unknown size fit anything.
+are known when the function is called, and so does `increasing`: each row of the last axis then grows strictly. Axes of
+unknown size fit anything.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _RANGE = re.compile(r"^(?P<axes>.*?)\s+in\s+(?P<open>[\[(])(?P<low>[^,]+),(?P<high>[^\])]+)(?P<close>[\])])$")
+_INCREASING = " increasing"
 _INTEGERS = {tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64}
 
 
@@ -37,6 +39,7 @@ class _Argument(NamedTuple):
     kind: str
     layouts: tuple[tuple[str, ...], ...]  # alternatives, each a sequence of axis names and "..."
     bounds: tuple[str, str, str, str] | None  # bracket, low, high, bracket
+    increases: bool
     text: str  # as written
 
 
@@ -115,14 +118,14 @@ def _decorator(
 
 
 def _parse(text: str) -> _Argument:
-    kind, _, rest = text.partition(" ")
+    kind, _, rest = text.removesuffix(_INCREASING).partition(" ")
     match = _RANGE.match(" " + rest)
     bounds = None
     if match:
         bounds = (match["open"], match["low"].strip(), match["high"].strip(), match["close"])
         rest = match["axes"].strip()
     layouts = tuple(tuple(alternative.split()) for alternative in rest.split("|"))
-    return _Argument(kind, layouts, bounds, text)
+    return _Argument(kind, layouts, bounds, text.endswith(_INCREASING), text)
 
 
 def _kind_of_call(values: dict[str, Any], layouts: dict[str, tuple[str, ...]]) -> Hashable:
@@ -185,7 +188,15 @@ def _tensor(label: str, value: Any, argument: _Argument, float_type: tf.DType) -
     }[argument.kind]
     if not fits:
         raise TypeError(f"{label} is {tensor.dtype.name}, expected kind {argument.kind}")
-    return tf.cast(tensor, tf.int32) if argument.kind == "int" else tensor
+    return _as_int32(label, tensor) if argument.kind == "int" else tensor
+
+
+def _as_int32(label: str, tensor: tf.Tensor) -> tf.Tensor:
+    if tensor.dtype.max > tf.int32.max and (known := tf.get_static_value(tensor)) is not None:
+        outside = (known < tf.int32.min) | (known > tf.int32.max)
+        if outside.any():
+            raise ValueError(f"{label} holds {known[outside].flat[0]}, expected values that int32 holds")
+    return tf.cast(tensor, tf.int32)
 
 
 def _check_range(label: str, tensor: tf.Tensor, bounds: tuple[str, str, str, str], sizes: dict) -> None:
@@ -202,6 +213,28 @@ def _check_range(label: str, tensor: tf.Tensor, bounds: tuple[str, str, str, str
     if not inside.all():
         worst = values[~inside].flat[0]
         raise ValueError(f"{label} holds {worst:g}, expected values in {left}{lowest:g}, {highest:g}{right}")
+
+
+def _check_increasing(label: str, tensor: tf.Tensor) -> None:
+    constant = tf.get_static_value(tensor)
+    if constant is None:
+        return
+    values = np.asarray(constant, np.float64)
+    if not (grows := values[..., 1:] > values[..., :-1]).all():
+        place = np.argwhere(~grows)[0]
+        pair = [values[(*place[:-1], place[-1] + step)] for step in (0, 1)]
+        raise ValueError(f"{label} holds {pair[1]:g} after {pair[0]:g}, expected values that increase strictly")
+
+
+def check_order(function: str, **ends: Any) -> None:
+    """Refuses two ends, such as `low` and `high`, of which the first is greater, where both are known."""
+    (low_name, low), (high_name, high) = ((name, tf.get_static_value(end)) for name, end in ends.items())
+    if low is None or high is None:
+        return
+    low, high = np.broadcast_arrays(np.asarray(low, np.float64), np.asarray(high, np.float64))
+    if (wrong := ~(low <= high)).any():
+        given = f"{low_name} is {low[wrong].flat[0]:g} and {high_name} {high[wrong].flat[0]:g}"
+        raise ValueError(f"{function}: {given}, expected {low_name} <= {high_name}")
 
 
 def _check_shapes(
@@ -231,6 +264,8 @@ def _check_shapes(
     for name, tensor in tensors.items():
         if bounds := arguments[name].bounds:
             _check_range(f"{function}: {name}", tensor, bounds, sizes)
+        if arguments[name].increases:
+            _check_increasing(f"{function}: {name}", tensor)
     return chosen
 
 

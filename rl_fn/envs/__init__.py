@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rl_fn._src import lazy
+from rl_fn._src import arguments, lazy
 from rl_fn.envs import compiled, registry
 from rl_fn.envs.registry import register
 
@@ -67,8 +67,14 @@ def make(name: str, num_envs: int | None = None, **kwargs: Any) -> Env | HostEnv
         `backend`, `timeout` and `max_restarts` (see `gymnasium_env`).
 
     Raises:
-      ValueError: if there is none of that name; the message names the nearest, or what to install.
+      ValueError: if there is none of that name; the message names the nearest, or what to install; or if `num_envs` is
+        no positive integer.
+      TypeError: if the name is no text.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name is {name!r}, expected a text such as 'CartPole-v1'; gymnasium_env takes environments")
+    if num_envs is not None:
+        num_envs = arguments.integer("num_envs", num_envs, 1)
     return registry.make(name, num_envs, **kwargs)
 
 

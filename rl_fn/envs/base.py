@@ -11,7 +11,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random, struct
-from rl_fn._src import shards
+from rl_fn._src import arguments, shards
 from rl_fn._src.keyed import all_from_key
 from rl_fn._src.spaces import counts_from_zero, from_zero
 from rl_fn.struct import EnvSpec, Nest
@@ -71,10 +71,13 @@ def auto_reset(
       render: `state -> picture`, for one state as NumPy arrays.
 
     Raises:
-      ValueError: by its step, if the actions do not have the shape of the action space after the batch axis; by
-        `reset` or `step` for states, observations, rewards or terminations of another structure, shape or dtype than
-        expected; and where `start` or `dynamics` draws random numbers that are not from its key.
+      ValueError: for a time limit that is no positive integer; by its step, if the actions do not have the shape of the
+        action space after the batch axis; by `reset` or `step` for states, observations, rewards or terminations of
+        another structure, shape or dtype than expected; and where `start` or `dynamics` draws random numbers that are
+        not from its key.
     """
+    if spec.max_episode_steps is not None:
+        arguments.integer(f"{spec.name}: max_episode_steps", spec.max_episode_steps, 1)
     observation_spec, action_spec = (
         struct.space_spec(from_zero(space)) for space in (spec.observation_space, spec.action_space)
     )

@@ -10,6 +10,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import random, struct
+from rl_fn._src import arguments
 from rl_fn._src.xla.calls import graph
 from rl_fn.envs.base import Env, EnvStep, check_observation
 from rl_fn.struct import Nest
@@ -52,6 +53,7 @@ def check(env: Env, steps: int = 200, batch_size: int = 4, seed: int = 0) -> Che
             f"check takes a compiled environment, given a {type(env).__name__}; those of Gymnasium are checked by "
             "gymnasium.utils.env_checker.check_env"
         )
+    steps, batch_size = arguments.integer("steps", steps, 1), arguments.integer("batch_size", batch_size, 1)
     name = env.spec.name
     space, spec = env.spec.observation_space, struct.space_spec(env.spec.observation_space)
     env.spec.action_space.seed(seed)
@@ -59,6 +61,8 @@ def check(env: Env, steps: int = 200, batch_size: int = 4, seed: int = 0) -> Che
     twice = graph(lambda *inputs: (env.step(*inputs), env.step(*inputs)), jit_compile=True)
     state, observation = env.reset(random.key(seed), batch_size)
     rewards, episodes, seen = [], 0, [_seen(name, space, spec, observation, batch_size, "after its reset")]
+    _, other = env.reset(random.key(seed), batch_size + 1)  # one written for so many environments alone is found here
+    seen.append(_seen(name, space, spec, other, batch_size + 1, f"after a reset of {batch_size + 1}"))
     for step in range(steps):
         where = f"in step {step + 1}"
         actions = [env.spec.action_space.sample() for _ in range(batch_size)]

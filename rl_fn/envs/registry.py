@@ -143,10 +143,15 @@ def extra_of(name: str) -> str | None:
 
 
 def for_evaluation(name: str) -> dict[str, Any]:
-    """The arguments of `make` with which a policy is judged: Atari's whole games on raw scores, all Procgen levels."""
+    """The arguments of `make` with which a policy is judged.
+
+    Atari's whole games on raw scores, all Procgen levels, whole episodes of Gymnasium.
+    """
     prefix, colon, _ = name.partition(":")
     if (entry := _entry(name)) is not None:
         return dict(entry.evaluation)
+    if colon and prefix == "gymnasium":
+        return {"training_limit": None}
     is_judged = prefix in _JUDGED if colon else atari.is_atari(name)
     return {"evaluation": True} if is_judged else {}
 

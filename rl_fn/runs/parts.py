@@ -6,7 +6,7 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from rl_fn.agents.base import Agent
+from rl_fn.agents.base import Agent, Schedule
 from rl_fn.envs.base import Env
 
 _OF_HOST = ("spec", "num_envs", "reset", "step", "close")
@@ -17,6 +17,9 @@ def check_parts(agent: Any, env: Any, reporters: Sequence[Any]) -> None:
     """Raises TypeError unless these are an agent, an environment and reporters; it says how such are made."""
     if not isinstance(agent, Agent):
         raise TypeError(f"agent is {_what(agent)}, expected an Agent, such as rl.agents.ppo.make(env.spec, hparams)")
+    if not isinstance(agent.schedule, Schedule):
+        expected = "rl.agents.base.Schedule(num_envs, rollout_length)"
+        raise TypeError(f"the agent's schedule is {_what(agent.schedule)}, expected {expected}")
     if isinstance(env, str):
         raise TypeError(f"env is {env!r}, expected an environment, such as rl.envs.make({env!r})")
     if not isinstance(env, Env) and not all(hasattr(env, name) for name in _OF_HOST):

@@ -118,6 +118,20 @@ def test_an_observation_outside_of_its_space_and_what_is_no_picture_are_found():
         envs.check(shop(render=lambda state: np.zeros((4, 4))), steps=1)
 
 
+def test_what_is_written_for_so_many_environments_alone_is_found():
+    four = shop(start=lambda state: {**state, "stock": tf.fill([4], 9.0)})
+    with pytest.raises(ValueError, match=r"Shop: start gives stock of shape \(4,\) for 5 environments"):
+        envs.check(four, steps=1)
+
+
+def test_numbers_out_of_their_range_are_refused():
+    with pytest.raises(ValueError, match="steps is 0, expected an integer of at least 1"):
+        envs.check(shop(), steps=0)
+    spec = EnvSpec("Shop", spaces.Discrete(3), spaces.Discrete(3), max_episode_steps=0)
+    with pytest.raises(ValueError, match="Shop: max_episode_steps is 0, expected an integer of at least 1"):
+        envs.auto_reset(spec, None, None, None)
+
+
 def test_an_environment_of_gymnasium_is_checked_by_gymnasium():
     with pytest.raises(TypeError, match="given a str; those of Gymnasium"):
         envs.check("Shop")

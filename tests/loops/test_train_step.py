@@ -155,6 +155,16 @@ class OfTwo(NamedTuple):
             TypeError,
             r"act gives a \w*Tensor, expected ActorStep\(action, actor_state",
         ),
+        (
+            {"act": lambda *_: agents.base.ActorStep(tf.zeros([3], tf.int32), (), None)},
+            TypeError,
+            "act gives extras that are a NoneType, expected a dict",
+        ),
+        (
+            {"act": lambda *_: agents.base.ActorStep(tf.random.uniform([3], 0, 2, tf.int32), (), {})},
+            ValueError,
+            "the agent's act draws from tf.random, which is no part of a compiled program: draw from its key",
+        ),
         ({"update": lambda state, *_: state}, TypeError, r"update gives a .*, expected \(agent_state, metrics\)"),
         (
             {"update": lambda state, *_: OfTwo(state, state)},

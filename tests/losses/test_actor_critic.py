@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from rl_fn import losses, random
+from rl_fn import losses, policies, random
 from tests.support import assert_bfloat16, assert_gradients, assert_modes_agree, assert_refuses, together
 
 rng = np.random.default_rng(2)
@@ -240,3 +240,11 @@ def test_bad_inputs_are_refused_by_name():
                    LOG_PROB_SAMPLED[:, :5], V_T)  # fmt: skip
     assert_refuses(r"target_policy_smoothing: low has shape \(2,\)", losses.target_policy_smoothing, random.key(0),
                    ACTION, [0.0, 1.0], 1.0)  # fmt: skip
+
+
+def test_bounds_are_in_order():
+    key = random.key(0)
+    assert_refuses("smoothing: low is 1 and high -1", losses.target_policy_smoothing, key, [0.0], 1.0, [-1.0])
+    assert_refuses("gradient_min is 1 and gradient_max -1", losses.clip_gradient, 0.0, 1.0, -1.0)
+    assert_refuses("low is 1 and high -1", policies.clipped_gaussian, key, [0.0], [1.0], 1.0, -1.0)
+    assert_refuses("low is 1 and high -1", policies.squashed_gaussian, [0.0], [1.0], 1.0, -1.0)

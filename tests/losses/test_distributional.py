@@ -228,3 +228,13 @@ def test_bad_inputs_are_refused_by_name():
     refuses(r"hl_gauss_targets: sigma holds 0", "hl_gauss_targets", (VALUES, EDGES, 0.0))
     refuses(r"hl_gauss_loss: edges has shape \(5,\).*K = 5", "hl_gauss_loss", (V_LOGITS_TM1, VALUES, EDGES[1:], 0.1))
     refuses(r"hl_gauss_values: edges has shape \(5,\).*K = 5", "hl_gauss_values", (V_LOGITS_TM1, EDGES[1:]))
+
+
+def test_atoms_and_edges_are_in_increasing_order():
+    wrong, right, logits = [0.0, 2.0, 1.0], [0.0, 1.0, 2.0], [0.0, 0.0, 0.0]
+    assert_refuses("z_q holds 1 after 2", losses.categorical_l2_project, right, [0.2, 0.3, 0.5], wrong)
+    assert_refuses("v_atoms_tm1 holds 1", losses.categorical_td_learning, wrong, logits, 1.0, 0.9, right, logits)
+    assert_refuses("q_atoms_tm1 holds 1", losses.categorical_q_learning, wrong, [logits], 0, 1.0, 0.9, right, [logits])
+    assert_refuses("edges holds 1 after 2", losses.hl_gauss_targets, 1.0, wrong, 0.5)
+    assert_refuses("edges holds 1 after 2", losses.hl_gauss_values, [0.0, 0.0], wrong)
+    assert_refuses("bins holds 1 after 2", losses.twohot_loss, logits, 1.0, wrong)

@@ -285,6 +285,11 @@ def test_defaults_are_those_of_the_config():
 def test_what_is_no_agent_no_environment_and_no_reporter_is_refused_at_once(tmp_path):
     agent, env = tiny.agent(), envs.make("CartPole-v1")
     for arguments, kwargs, message in [
+        (
+            (agent._replace(schedule=(4, 8)), env),
+            {},
+            r"the agent's schedule is a tuple, expected rl.agents.base.Schedule\(num_envs, rollout_length\)",
+        ),
         ((agents.ppo, env), {}, r"agent is the module rl_fn.agents.ppo, expected an Agent, such as rl.agents.ppo.make"),
         ((agent, "CartPole-v1"), {}, r"expected an environment, such as rl.envs.make\('CartPole-v1'\)"),
         (

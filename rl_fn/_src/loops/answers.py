@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rl_fn import random
+from rl_fn._src.keyed import nothing_stateful
 from rl_fn.agents.base import ActorStep, Agent, Mode
 from rl_fn.struct import Metrics, Nest
 
@@ -28,11 +29,15 @@ def acted(agent: Agent, policy: Nest, actor: Nest, observation: Nest, key: rando
     """What the agent does.
 
     Raises:
-      TypeError: if it is no ActorStep.
+      TypeError: if it is no ActorStep, or its extras are no dict.
+      ValueError: if it draws from `tf.random`.
     """
-    answer = agent.act(policy, actor, observation, key, mode)
+    with nothing_stateful("the agent's act"):
+        answer = agent.act(policy, actor, observation, key, mode)
     if not isinstance(answer, ActorStep):
         raise TypeError(f"the agent's act gives {_what(answer)}, expected ActorStep(action, actor_state, extras)")
+    if not isinstance(answer.extras, Mapping):
+        raise TypeError(f"the agent's act gives extras that are {_what(answer.extras)}, expected a dict")
     return answer
 
 
@@ -41,8 +46,10 @@ def updated(agent: Agent, state: Any, trajectory: Any, key: random.Key) -> tuple
 
     Raises:
       TypeError: if these are not what it gives.
+      ValueError: if it draws from `tf.random`.
     """
-    answer: Any = agent.update(state, trajectory, key)
+    with nothing_stateful("the agent's update"):
+        answer: Any = agent.update(state, trajectory, key)
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping)):
         raise TypeError(f"the agent's update gives {_what(answer)}, expected (agent_state, metrics), metrics a dict")
     return answer

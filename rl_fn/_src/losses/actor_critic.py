@@ -14,7 +14,7 @@ from rl_fn._src.losses.elementwise import as_target, batched_index
 from rl_fn._src.losses.policy_gradient import entropy_loss
 from rl_fn._src.returns.off_policy import chosen
 from rl_fn._src.shapes import sizes_of
-from rl_fn._src.signature import signature
+from rl_fn._src.signature import check_order, signature
 
 
 @signature(log_prob_t="float ...", q_t="float ...", alpha="float ... in [0, inf]")
@@ -166,6 +166,7 @@ def categorical_sac_temperature_loss(
 
 
 @signature(
+    lambda key, a_t, low, high, *_: check_order("target_policy_smoothing", low=low, high=high),
     key="key 2",
     a_t="float ... A",
     low="float | A",

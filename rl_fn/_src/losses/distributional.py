@@ -19,7 +19,7 @@ from rl_fn._src.shapes import sizes_of
 from rl_fn._src.signature import signature
 
 
-@signature(z_p="float ... P", probs="float ... P in [0, inf)", z_q="float ... Q")
+@signature(z_p="float ... P", probs="float ... P in [0, inf)", z_q="float ... Q increasing")
 def categorical_l2_project(z_p: tf.Tensor, probs: tf.Tensor, z_q: tf.Tensor) -> tf.Tensor:
     """Moves the probabilities of one support onto another: each atom's to its two neighbours there.
 
@@ -45,7 +45,7 @@ def categorical_l2_project(z_p: tf.Tensor, probs: tf.Tensor, z_q: tf.Tensor) -> 
 
 
 @signature(
-    v_atoms_tm1="float ... K",
+    v_atoms_tm1="float ... K increasing",
     v_logits_tm1="float ... K",
     r_t="float ...",
     discount_t="float ...",
@@ -83,7 +83,7 @@ def categorical_td_learning(
 
 
 @signature(
-    q_atoms_tm1="float ... K",
+    q_atoms_tm1="float ... K increasing",
     q_logits_tm1="float ... A K",
     a_tm1="int ... in [0, A)",
     r_t="float ...",
@@ -126,7 +126,7 @@ def categorical_q_learning(
 
 
 @signature(
-    q_atoms_tm1="float ... K",
+    q_atoms_tm1="float ... K increasing",
     q_logits_tm1="float ... A K",
     a_tm1="int ... in [0, A)",
     r_t="float ...",

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rl_fn._src.returns.off_policy import chosen
 from rl_fn._src.shapes import sizes_of
-from rl_fn._src.signature import signature
+from rl_fn._src.signature import check_order, signature
 
 
 @signature(error="float ...")
@@ -93,7 +93,14 @@ def log_loss(predictions: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     return -tf.math.xlogy(targets, predictions) - tf.math.xlog1py(1 - targets, -predictions)
 
 
-@signature(x="float ...", gradient_min="float", gradient_max="float")
+@signature(
+    lambda x, gradient_min, gradient_max: check_order(
+        "clip_gradient", gradient_min=gradient_min, gradient_max=gradient_max
+    ),
+    x="float ...",
+    gradient_min="float",
+    gradient_max="float",
+)
 def clip_gradient(x: tf.Tensor, gradient_min: float | tf.Tensor, gradient_max: float | tf.Tensor) -> tf.Tensor:
     """The identity, whose gradient is clipped elementwise on the way back.
 

@@ -14,7 +14,7 @@ from rl_fn._src.losses.elementwise import as_target, cross_entropy
 from rl_fn._src.signature import signature
 
 
-@signature(values="float ...", edges="float E", sigma="float in (0, inf)")
+@signature(values="float ...", edges="float E increasing", sigma="float in (0, inf)")
 def hl_gauss_targets(values: tf.Tensor, edges: tf.Tensor, sigma: float | tf.Tensor) -> tf.Tensor:
     """The probability of each bin under a normal distribution around the value, cut to the support.
 
@@ -37,7 +37,7 @@ def hl_gauss_targets(values: tf.Tensor, edges: tf.Tensor, sigma: float | tf.Tens
     return (cumulative[..., 1:] - cumulative[..., :-1]) / within
 
 
-@signature(logits="float ... K", values="float ...", edges="float E", sigma="float in (0, inf)")
+@signature(logits="float ... K", values="float ...", edges="float E increasing", sigma="float in (0, inf)")
 def hl_gauss_loss(
     logits: tf.Tensor,
     values: tf.Tensor,
@@ -64,7 +64,7 @@ def hl_gauss_loss(
     return cross_entropy(probs, logits)
 
 
-@signature(logits="float ... K", edges="float E")
+@signature(logits="float ... K", edges="float E increasing")
 def hl_gauss_values(logits: tf.Tensor, edges: tf.Tensor) -> tf.Tensor:
     """The scalar that logits stand for: the mean of the bins' centres under softmax(logits).
 

@@ -141,7 +141,8 @@ def adaptive_kl_coefficient(coefficient: tf.Tensor, kl: tf.Tensor, target_kl: fl
       The weight for the next update, a scalar.
     """
     lowered = tf.where(kl < target_kl / 1.5, coefficient / 2, coefficient)
-    return tf.clip_by_value(tf.where(kl > target_kl * 1.5, coefficient * 2, lowered), 1e-6, 1e6)
+    largest = min(1e6, float(coefficient.dtype.max))
+    return tf.clip_by_value(tf.where(kl > target_kl * 1.5, coefficient * 2, lowered), 1e-6, largest)
 
 
 @signature(log_ratios_t="float ...", adv_t="float ...", alpha="float in (0, inf]", beta="float in (0, inf]")

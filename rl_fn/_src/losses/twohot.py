@@ -31,7 +31,7 @@ def symexp_bins(num_bins: int = 255, limit: float = 20.0) -> np.ndarray:
     return np.concatenate([-positive[:0:-1], positive])
 
 
-@signature(logits="float ... N", values="float ...", bins="float N")
+@signature(logits="float ... N", values="float ...", bins="float N increasing")
 def twohot_loss(logits: tf.Tensor, values: tf.Tensor, bins: tf.Tensor, stop_target_gradients: bool = True) -> tf.Tensor:
     """The cross-entropy of the two-hot weights of values and softmax(logits).
 
@@ -49,7 +49,7 @@ def twohot_loss(logits: tf.Tensor, values: tf.Tensor, bins: tf.Tensor, stop_targ
     return cross_entropy(as_target(two_hot(values, bins), stop_target_gradients), logits)
 
 
-@signature(logits="float ... N", bins="float N")
+@signature(logits="float ... N", bins="float N increasing")
 def twohot_values(logits: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:
     """The scalar that logits stand for: the mean of the bins under softmax(logits).
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rl_fn import random
 from rl_fn._src.shapes import Size, as_sizes, fill_sizes, sizes_of
-from rl_fn._src.signature import arguments, signature
+from rl_fn._src.signature import arguments, check_order, signature
 
 Distribution = Any  # tensorflow_probability.distributions.Distribution
 
@@ -107,7 +107,14 @@ def gaussian(mean: tf.Tensor, stddev: tf.Tensor) -> Distribution:
     return distributions.Independent(distributions.Normal(mean, stddev), 1)
 
 
-@signature(key="key 2", mean="float ... A", stddev="float ... A in [0, inf]", low="float | A", high="float | A")
+@signature(
+    lambda key, mean, stddev, low, high: check_order("clipped_gaussian", low=low, high=high),
+    key="key 2",
+    mean="float ... A",
+    stddev="float ... A in [0, inf]",
+    low="float | A",
+    high="float | A",
+)
 def clipped_gaussian(
     key: random.Key, mean: tf.Tensor, stddev: tf.Tensor, low: float | tf.Tensor = -1.0, high: float | tf.Tensor = 1.0
 ) -> ClippedSample:
@@ -152,6 +159,7 @@ def squashed_gaussian(
     Returns:
       A `tensorflow_probability.distributions.TransformedDistribution` with samples `[..., A]`.
     """
+    check_order("squashed_gaussian", low=low, high=high)
     from tensorflow_probability import bijectors, distributions
 
     base = gaussian(mean, stddev)

@@ -9,11 +9,13 @@ from typing import Any
 
 import gymnasium
 
+from rl_fn._src import arguments as checked
 from rl_fn._src import naming
 from rl_fn.envs.host import names
 from rl_fn.envs.host.frames import Frames
 
 FRAMES = frozenset(inspect.signature(Frames).parameters) - {"env"}
+LIMIT = "training_limit"
 
 
 def existing(env: Any) -> Any:
@@ -22,16 +24,21 @@ def existing(env: Any) -> Any:
 
 
 def of_gymnasium(spec: Any, arguments: dict[str, Any]) -> Any:
-    """One of Gymnasium's registry, whose entry `spec` is; arguments of `Frames` that it has not itself are for that."""
+    """One of Gymnasium's registry, whose entry `spec` is.
+
+    Arguments of `Frames` that it has not itself are for that; after `training_limit` actions episodes are truncated.
+    """
     entry = spec.entry_point
     creator = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
-    asked = FRAMES.intersection(arguments).difference(_parameters(creator) or ())
-    of_frames = {name: arguments[name] for name in asked}
-    arguments = {name: value for name, value in arguments.items() if name not in asked}
+    ours = {*FRAMES, LIMIT}.intersection(arguments).difference(_parameters(creator) or ())
+    of_frames = {name: arguments[name] for name in ours & FRAMES}
+    limit = arguments[LIMIT] if LIMIT in ours else None
+    arguments = {name: value for name, value in arguments.items() if name not in ours}
     # Gymnasium's checker reports what is checked here too.
     with _naming_extras():
         env = gymnasium.make(spec, **{"disable_env_checker": True, **taken(creator, arguments)})
-    return Frames(env, **of_frames) if of_frames else env
+    env = Frames(env, **of_frames) if of_frames else env
+    return env if limit is None else gymnasium.wrappers.TimeLimit(env, checked.integer(LIMIT, limit, 1))
 
 
 def of_gym(name: str, arguments: dict[str, Any]) -> Any:

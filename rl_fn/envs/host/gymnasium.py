@@ -30,7 +30,8 @@ def gymnasium_env(source: Any, num_envs: int | None = None, backend: Backend = "
       **kwargs: `timeout`, the seconds within which an environment must answer (60; refused with "sync", which
         cannot leave one that hangs); `max_restarts`, how often one that fails is made again within 1,000 of its
         steps (10); and, with a name, what `gymnasium.make` takes and, unless the environment has an argument of
-        that name, what `rl_fn.envs.host.frames.Frames` does: `frame_skip`, `screen_size`, `grayscale`, `stack`.
+        that name, what `rl_fn.envs.host.frames.Frames` does: `frame_skip`, `screen_size`, `grayscale`, `stack`;
+        and `training_limit`, the actions after which episodes are truncated, but where a policy is judged.
 
     Raises:
       ValueError: for an unknown name or backend, a package that is missing, an environment that cannot be

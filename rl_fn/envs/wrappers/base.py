@@ -20,6 +20,7 @@ def changes_task(wrapper: Wrapper[P]) -> Wrapper[P]:
 
     @functools.wraps(wrapper)
     def wrapped(env: Env, /, *args: P.args, **kwargs: P.kwargs) -> Env:
+        _check(wrapper, env)
         evaluation = env.evaluation and wrapper(env.evaluation, *args, **kwargs)
         made = wrapper(env, *args, **kwargs)
         return made._replace(spec=made.spec._replace(model=None), evaluation=evaluation)
@@ -35,7 +36,20 @@ def changes_rewards(wrapper: Wrapper[P]) -> Wrapper[P]:
 
     @functools.wraps(wrapper)
     def wrapped(env: Env, /, *args: P.args, **kwargs: P.kwargs) -> Env:
+        _check(wrapper, env)
         made = wrapper(env, *args, **kwargs)
         return made._replace(spec=made.spec._replace(model=None), evaluation=judged(env))
 
     return wrapped
+
+
+def _check(wrapper: Wrapper[P], env: Env) -> None:
+    if isinstance(env, Env):
+        return
+    label = f"{getattr(wrapper, '__name__', 'a wrapper')}: env is"
+    if isinstance(env, str):
+        raise TypeError(f"{label} {env!r}, expected an environment, such as rl.envs.make({env!r})")
+    raise TypeError(
+        f"{label} a {type(env).__name__}, expected a compiled environment; those of Gymnasium have "
+        "gymnasium.wrappers, before rl.envs.gymnasium_env"
+    )

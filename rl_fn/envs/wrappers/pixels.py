@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from gymnasium import spaces
 
-from rl_fn import random
+from rl_fn import random, struct
 from rl_fn._src import arguments
-from rl_fn.envs.base import Env, EnvStep
+from rl_fn.envs.base import Env, EnvStep, check_observation
 from rl_fn.envs.drawing.pixels import paint_cartpole, paint_grid, paint_pendulum
 from rl_fn.envs.wrappers.base import changes_task
 from rl_fn.struct import Nest
@@ -40,26 +40,33 @@ def pixels(env: Env, paint: Paint | None = None, *, size: int = 64) -> Env:
       size: the height and width.
 
     Raises:
-      ValueError: if it is not known how to draw the observation, or the size is not positive.
+      ValueError: if it is not known how to draw the observation, or the size is not positive; and where pictures are
+        drawn, if `paint` gives others than those.
     """
     size = arguments.integer("pixels: size", size, 1)
-    draw = paint or PAINTERS.get(env.spec.name.rpartition(":")[2]) or _grid_painter(env)
+    shown = spaces.Box(0, 255, [size, size, 3], np.uint8)
+    painter = paint or PAINTERS.get(env.spec.name.rpartition(":")[2]) or _grid_painter(env)
+
+    def draw(observation: Nest) -> tf.Tensor:
+        picture = painter(observation, size)
+        batch_size = tf.nest.flatten(observation)[0].shape[0]
+        check_observation(f"pixels of {env.spec.name}", picture, struct.space_spec(shown), batch_size)
+        return picture
 
     def reset(key: random.Key, batch_size: int) -> tuple[PixelsState, tf.Tensor]:
         inner, observation = env.reset(key, batch_size)
-        picture = draw(observation, size)
+        picture = draw(observation)
         return PixelsState(inner, picture), picture
 
     def step(state: PixelsState, action: Nest, key: random.Key) -> tuple[PixelsState, EnvStep]:
         inner, outcome = env.step(state.inner, action, key)
-        picture, successor = draw(outcome.observation, size), draw(outcome.next_observation, size)
+        picture, successor = draw(outcome.observation), draw(outcome.next_observation)
         return PixelsState(inner, picture), outcome._replace(observation=picture, next_observation=successor)
 
     def render(state: PixelsState) -> np.ndarray:
         times = max(_SHOWN // size, 1)
         return np.asarray(state.picture).repeat(times, axis=0).repeat(times, axis=1)
 
-    shown = spaces.Box(0, 255, [size, size, 3], np.uint8)
     return Env(env.spec._replace(observation_space=shown), reset, step, render)
 
 

@@ -119,6 +119,27 @@ def test_by_name_the_limit_and_the_rate_are_those_of_actions():
         one.close()
 
 
+def test_episodes_are_short_in_training_and_whole_where_a_policy_is_judged():
+    env = envs.make("gymnasium:Film-v0", num_envs=2, training_limit=3)
+    assert env.spec.max_episode_steps == 3
+    env.reset(0)
+    outcomes = [env.step(np.tile(ACTION, [2, 1])) for _ in range(3)]
+    assert [outcome.truncated.tolist() for outcome in outcomes] == [[False] * 2, [False] * 2, [True] * 2]
+    assert not outcomes[-1].terminated.any()
+    judged = envs.registry.judged_like(env, 3)
+    assert judged.spec.max_episode_steps == 6
+    for one in (env, judged):
+        one.close()
+
+
+def test_a_limit_of_training_counts_actions_of_several_frames():
+    env = envs.make("gymnasium:CartPole-v1", frame_skip=4, training_limit=2)
+    env.reset(0)
+    assert not env.step(np.array([0])).truncated
+    assert env.step(np.array([1])).truncated
+    env.close()
+
+
 def test_an_argument_that_the_environment_has_itself_is_its_own():
     env = envs.make("gymnasium:OwnSkip-v0", frame_skip=5)
     assert env.reset(0)[0, 0, 0, 0] == 50
@@ -131,6 +152,7 @@ def test_an_argument_that_the_environment_has_itself_is_its_own():
     [
         ({"frame_skip": 0}, "frame_skip is 0, expected an integer of at least 1"),
         ({"frame_skip": None}, "frame_skip is None, expected an integer of at least 1"),
+        ({"training_limit": 0}, "training_limit is 0, expected an integer of at least 1"),
         ({"stack": 1.5}, "stack is 1.5, expected an integer of at least 1"),
         ({"screen_size": True}, "screen_size is True, expected an integer of at least 1"),
         ({"screen_size": 5}, "screen_size is 5, expected at most 4: its pictures have 4 by 4 pixels"),

@@ -96,3 +96,11 @@ def test_what_cannot_be_drawn_is_refused():
         wrappers.pixels(envs.make("Pendulum-v1"), size=0)
     with pytest.raises(ValueError, match="pixels: a grid has 11 channels, expected at most 10"):
         paint_grid(tf.zeros([1, 2, 2, 11]), 8)
+
+
+def test_what_is_painted_is_a_picture_of_that_size():
+    env = wrappers.pixels(envs.make("CartPole-v1"), lambda observation, size: tf.zeros([2, size, size, 1]), size=8)
+    with pytest.raises(
+        ValueError, match=r"pixels of CartPole-v1: .* is float32\[2, 8, 8, 1\], expected uint8\[2, 8, 8, 3"
+    ):
+        env.reset(random.key(0), 2)

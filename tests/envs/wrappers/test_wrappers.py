@@ -1,5 +1,6 @@
 """Every wrapper against a plain Python loop, under tf.vectorized_map and XLA."""
 
+import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -531,3 +532,12 @@ REFUSED = {
 def test_bad_arguments_are_refused(message):
     with pytest.raises(ValueError, match=message):
         REFUSED[message]()
+
+
+def test_wrappers_take_compiled_environments():
+    with pytest.raises(
+        TypeError, match=r"clip_reward: env is 'CartPole-v1', expected .* rl.envs.make\('CartPole-v1'\)"
+    ):
+        wrappers.clip_reward("CartPole-v1")
+    with pytest.raises(TypeError, match="frame_stack: env is a CartPoleEnv, expected a compiled environment"):
+        wrappers.frame_stack(gymnasium.make("CartPole-v1").unwrapped, 4)
