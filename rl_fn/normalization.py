@@ -72,7 +72,15 @@ def pop_art(num_outputs: int, step_size: float | tf.Tensor, scale_lb: float = 1e
     return PopArt(init, update)
 
 
+def _check_outputs(function: str, state: PopArtState, indices: tf.Tensor) -> None:
+    """Raises ValueError for an index of no output, where it is known."""
+    num_outputs, known = state.shift.shape[0], tf.get_static_value(indices)
+    if known is not None and num_outputs is not None and (wrong := known >= num_outputs).any():
+        raise ValueError(f"{function}: indices holds {known[wrong].flat[0]}, expected values in [0, {num_outputs})")
+
+
 @signature(
+    lambda state, targets, indices, *_: _check_outputs("art", state, indices),
     targets="float ...",
     indices="int ... in [0, inf)",
     step_size="float in [0, 1]",
@@ -133,14 +141,22 @@ def pop(params: dict[str, tf.Tensor], old: PopArtState, new: PopArtState) -> dic
     }
 
 
-@signature(unnormalized="float ...", indices="int ... in [0, inf)")
+@signature(
+    lambda state, _, indices: _check_outputs("normalize", state, indices),
+    unnormalized="float ...",
+    indices="int ... in [0, inf)",
+)
 def normalize(state: PopArtState, unnormalized: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """(x - shift) / scale with the statistics of each value's index, `[...]`."""
     shift, scale = _of_each(state, indices)
     return (unnormalized - shift) / scale
 
 
-@signature(normalized="float ...", indices="int ... in [0, inf)")
+@signature(
+    lambda state, _, indices: _check_outputs("unnormalize", state, indices),
+    normalized="float ...",
+    indices="int ... in [0, inf)",
+)
 def unnormalize(state: PopArtState, normalized: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """scale x + shift with the statistics of each value's index, `[...]`: the inverse of `normalize`."""
     shift, scale = _of_each(state, indices)

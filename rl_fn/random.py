@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_fn._src import arguments, shards, shuffle
-from rl_fn._src.shapes import Size, as_sizes, check_broadcasts, sizes_of
+from rl_fn._src.shapes import Size, as_sizes, check_broadcasts, check_order, sizes_of
 from rl_fn._src.xla.kept import kept
 
 Key: TypeAlias = tf.Tensor  # uint32[2]
@@ -31,6 +31,7 @@ Shape: TypeAlias = Size | Sequence[Size]  # scalar tensors where a size is unkno
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 _BITS, _SPLIT, _FOLD_IN = 0, 1, 2
+_TAIL = 2.0  # where less than 3% of normal draws are beyond
 
 
 def key(seed: int | tf.Tensor) -> Key:
@@ -148,9 +149,14 @@ def uniform(key: Key, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype:
 
     Returns:
       A tensor of `shape` and `dtype`.
+
+    Raises:
+      TypeError: for another dtype.
+      ValueError: if `low` is above `high`.
     """
     dtype, shape = tf.as_dtype(dtype), as_sizes(shape)
     check_broadcasts("uniform", shape, low=low, high=high)
+    check_order("uniform", low=low, high=high)
     if dtype == tf.float64:
         words = _words(key, (2,), shape)
         high_part = tf.cast(_shift_right(words[0], 5), tf.float64) * 2.0**26
@@ -182,7 +188,15 @@ def normal(key: Key, shape: Shape = (), dtype: tf.DType = tf.float32) -> tf.Tens
 def truncated_normal(
     key: Key, shape: Shape = (), low: float = -2.0, high: float = 2.0, dtype: tf.DType = tf.float32
 ) -> tf.Tensor:
-    """Standard normal draws, conditioned on [low, high]."""
+    """Standard normal draws, conditioned on [low, high].
+
+    Raises:
+      ValueError: if `low` is not below `high`.
+    """
+    if not low < high:
+        raise ValueError(f"truncated_normal: low is {low} and high {high}, expected low < high")
+    if low >= _TAIL or high <= -_TAIL:
+        return tf.cast(_tail(key, shape, low, high, dtype), dtype)
     edges = [math.erf(bound / math.sqrt(2.0)) for bound in (low, high)]
     middle, half_width = (edges[0] + edges[1]) / 2, (edges[1] - edges[0]) / 2
     draws = _normal_of(middle + half_width * _symmetric(key, shape, dtype))
@@ -365,6 +379,15 @@ def _normal_of(symmetric: tf.Tensor) -> tf.Tensor:
     """
     magnitude = tf.minimum(tf.abs(symmetric), 1 - 2.0**-24)  # where rounding made it larger
     return -tf.sign(symmetric) * math.sqrt(2.0) * tf.math.erfinv(-magnitude)
+
+
+def _tail(key: Key, shape: Shape, low: float, high: float, dtype: tf.DType) -> tf.Tensor:
+    """Truncated normal draws on one side of 0, by the probabilities beyond: those up to there are 1 after rounding."""
+    near, far = sorted((abs(low), abs(high)))
+    beyond_near, beyond_far = (math.erfc(bound / math.sqrt(2.0)) / 2 for bound in (near, far))
+    unit = tf.cast(_open_unit(key, shape, dtype), tf.float64)
+    draws = tf.clip_by_value(-tf.math.ndtri(beyond_far + (beyond_near - beyond_far) * unit), near, far)
+    return draws if low > 0 else -draws
 
 
 def _open_unit(key: Key, shape: Shape, dtype: tf.DType) -> tf.Tensor:

@@ -184,16 +184,24 @@ def value_and_gradient(
       parameter has no effect.
 
     Raises:
-      TypeError: if the function gives something else than a pair.
+      TypeError: if a parameter is no floating-point tensor, or the function gives something else than a pair of such a
+        loss and metrics.
       ValueError: if the loss has axes: its gradient would be that of the sum over them.
     """
+    for path, leaf in named_leaves(params):
+        if not (tf.is_tensor(leaf) and leaf.dtype.is_floating):
+            given = leaf.dtype.name if tf.is_tensor(leaf) else f"a {type(leaf).__name__}"
+            raise TypeError(f"params: {path or 'the parameter'} is {given}, expected a floating-point tensor")
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(tf.nest.flatten(params))
         answer: Any = function(params)
         if not (isinstance(answer, tuple) and len(answer) == 2):
             raise TypeError(f"the loss function gives a {type(answer).__name__}, expected (loss, metrics)")
         loss, metrics = answer
-        if tf.is_tensor(loss) and loss.shape.rank:
+        if not (tf.is_tensor(loss) and loss.dtype.is_floating):
+            given = loss.dtype.name if tf.is_tensor(loss) else f"a {type(loss).__name__}"
+            raise TypeError(f"the loss is {given}, expected a floating-point tensor")
+        if loss.shape.rank:
             raise ValueError(f"the loss has shape {tuple(loss.shape)}, expected one number, such as its tf.reduce_mean")
     leaves = tape.gradient(loss, tf.nest.flatten(params), unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return (loss, metrics), tf.nest.pack_sequence_as(params, leaves)

@@ -176,6 +176,9 @@ def test_exponential_moments_follow_the_definition():
 
 def test_bad_inputs_are_refused_by_name():
     assert_refuses(r"art: indices holds -1", art, *ARGS, TARGETS, INDICES - 1)
+    for name, function in (("art", art), ("normalize", normalize), ("unnormalize", unnormalize)):
+        expected = rf"{name}: indices holds \d, expected values in \[0, {len(ARGS[0])}\)"
+        assert_refuses(expected, function, *ARGS, TARGETS, INDICES + len(ARGS[0]))
     assert_refuses(r"indices holds 3.*\[0, 3\)", unnormalize_linear, *ARGS, OUTPUTS, INDICES + 2)
     moments = RunningMoments.init(tf.TensorSpec([3]))
     assert_refuses(r"a leaf has shape \(5, 2\)", moments.update, np.zeros((5, 2), np.float32))

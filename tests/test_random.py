@@ -156,6 +156,23 @@ def test_normal_draws_are_finite_to_the_last_of_their_bits(run):
     assert 4.5 < edge.max() < 6
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_tails_are_drawn_from_where_they_are(side):
+    ends = sorted((side * 6.0, side * 9.0))
+    draws = side * draw(lambda key: random.truncated_normal(key, [10**5], *ends))
+    assert draws.min() >= 6.0
+    assert draws.max() <= 9.0
+    assert scipy.stats.kstest(draws, scipy.stats.truncnorm(6.0, 9.0).cdf).pvalue > 1e-4
+    assert len(np.unique(draws)) > 50_000
+
+
+def test_ranges_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="uniform: low is 2 and high 1, expected low <= high"):
+        random.uniform(random.key(0), [3], 2.0, 1.0)
+    with pytest.raises(ValueError, match=r"truncated_normal: low is 1.0 and high 1.0, expected low < high"):
+        random.truncated_normal(random.key(0), [3], 1.0, 1.0)
+
+
 def test_truncated_normal_is_truncated():
     draws = draw(lambda key: random.truncated_normal(key, [10**6], -1.0, 2.0))
     assert scipy.stats.kstest(draws, scipy.stats.truncnorm(-1, 2).cdf).pvalue > 1e-4

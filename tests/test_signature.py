@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_fn._src.signature import check_order, signature
+from rl_fn._src.shapes import check_order
+from rl_fn._src.signature import signature
 from tests.support import assert_refuses
 
 

@@ -226,17 +226,6 @@ def _check_increasing(label: str, tensor: tf.Tensor) -> None:
         raise ValueError(f"{label} holds {pair[1]:g} after {pair[0]:g}, expected values that increase strictly")
 
 
-def check_order(function: str, **ends: Any) -> None:
-    """Refuses two ends, such as `low` and `high`, of which the first is greater, where both are known."""
-    (low_name, low), (high_name, high) = ((name, tf.get_static_value(end)) for name, end in ends.items())
-    if low is None or high is None:
-        return
-    low, high = np.broadcast_arrays(np.asarray(low, np.float64), np.asarray(high, np.float64))
-    if (wrong := ~(low <= high)).any():
-        given = f"{low_name} is {low[wrong].flat[0]:g} and {high_name} {high[wrong].flat[0]:g}"
-        raise ValueError(f"{function}: {given}, expected {low_name} <= {high_name}")
-
-
 def _check_shapes(
     function: str, tensors: dict[str, tf.Tensor], arguments: dict[str, _Argument]
 ) -> dict[str, tuple[str, ...]]:

@@ -187,6 +187,14 @@ def test_a_loss_is_one_number_with_metrics():
     params = tf.constant([1.0, 2.0])
     with pytest.raises(ValueError, match=r"the loss has shape \(2,\), expected one number, such as its tf.reduce_mean"):
         struct.value_and_gradient(lambda params: (tf.square(params), {}), params)
+    with pytest.raises(TypeError, match="the loss is a NoneType, expected a floating-point tensor"):
+        struct.value_and_gradient(lambda params: (None, {}), params)
+    with pytest.raises(TypeError, match="the loss is int32, expected a floating-point tensor"):
+        struct.value_and_gradient(lambda params: (tf.constant(1), {}), params)
+    with pytest.raises(TypeError, match="params: count is int32, expected a floating-point tensor"):
+        struct.value_and_gradient(
+            lambda params: (tf.reduce_sum(params["w"]), {}), {"w": params, "count": tf.constant(1)}
+        )
     with pytest.raises(TypeError, match=r"the loss function gives a EagerTensor, expected \(loss, metrics\)"):
         struct.value_and_gradient(tf.reduce_sum, params)
 

@@ -246,7 +246,7 @@ def test_kl_coefficient_adapts_outside_a_band_around_the_target():
         for _ in range(200):
             coefficient = losses.adaptive_kl_coefficient(coefficient, kl, 0.01)
         np.testing.assert_allclose(coefficient, end)
-    half = losses.adaptive_kl_coefficient(np.float16(60_000.0), np.float16(1.0), np.float16(0.01))
+    half = losses.adaptive_kl_coefficient(tf.constant(60_000.0, tf.float16), 1.0, 0.01)
     np.testing.assert_equal(np.asarray(half), np.float16(65_504.0))
     assert_modes_agree(losses.adaptive_kl_coefficient, np.float32(0.3), np.float32(0.02), np.float32(0.01))
     assert_bfloat16(losses.adaptive_kl_coefficient, np.float32(0.3), np.float32(0.05), np.float32(0.01))

@@ -13,8 +13,8 @@ from rl_fn import random
 from rl_fn._src.losses.elementwise import as_target, batched_index
 from rl_fn._src.losses.policy_gradient import entropy_loss
 from rl_fn._src.returns.off_policy import chosen
-from rl_fn._src.shapes import sizes_of
-from rl_fn._src.signature import check_order, signature
+from rl_fn._src.shapes import check_order, sizes_of
+from rl_fn._src.signature import signature
 
 
 @signature(log_prob_t="float ...", q_t="float ...", alpha="float ... in [0, inf]")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from rl_fn._src.returns.off_policy import chosen
-from rl_fn._src.shapes import sizes_of
-from rl_fn._src.signature import check_order, signature
+from rl_fn._src.shapes import check_order, sizes_of
+from rl_fn._src.signature import signature
 
 
 @signature(error="float ...")

@@ -10,6 +10,7 @@ import tensorflow as tf
 from gymnasium import spaces
 
 from rl_fn import policies, random
+from rl_fn._src import arguments
 from rl_fn._src.networks.base import Activation, Initializer, Network, lecun_normal, output_spec
 from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla.products import affine
@@ -17,7 +18,12 @@ from rl_fn.struct import Nest, Scalar
 
 
 def dense(features: int, kernel_init: Initializer | None = None) -> Network:
-    """A linear layer with a bias that starts at zero: `[..., in] -> [..., features]`."""
+    """A linear layer with a bias that starts at zero: `[..., in] -> [..., features]`.
+
+    Raises:
+      ValueError: if `features` is no positive integer; by `apply`, for inputs of another width than the layer's.
+    """
+    features = arguments.integer("dense: features", features, 1)
     kernel_init = kernel_init or lecun_normal()
 
     def init(key: random.Key, spec: tf.TensorSpec) -> Nest:
@@ -26,6 +32,9 @@ def dense(features: int, kernel_init: Initializer | None = None) -> Network:
         return {"kernel": kernel_init(key, [spec.shape[0], features]), "bias": tf.zeros([features])}
 
     def apply(params: Nest, inputs: tf.Tensor) -> tf.Tensor:
+        width = params["kernel"].shape[0]
+        if not inputs.shape[-1:].is_compatible_with([width]):
+            raise ValueError(f"dense: inputs have shape {tuple(inputs.shape)}, expected [..., {width}]")
         return affine(inputs, params["kernel"], params["bias"])
 
     return Network(init, apply)
@@ -46,7 +55,12 @@ def mlp(
       kernel_init: the initialiser of all kernels, `lecun_normal()` unless given.
       final_kernel_init: that of the last one, where it differs.
       activate_final: whether the last layer is followed by the activation too, as a torso's is.
+
+    Raises:
+      ValueError: if there is no layer; and as from `dense`.
     """
+    if not layer_sizes:
+        raise ValueError("mlp: layer_sizes is empty, expected the width of at least one layer")
     inits = [kernel_init] * len(layer_sizes)
     if final_kernel_init is not None:
         inits[-1] = final_kernel_init

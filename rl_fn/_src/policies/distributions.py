@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn._src.shapes import Size, as_sizes, fill_sizes, sizes_of
-from rl_fn._src.signature import arguments, check_order, signature
+from rl_fn._src.shapes import Size, as_sizes, check_order, fill_sizes, sizes_of
+from rl_fn._src.signature import arguments, signature
 
 Distribution = Any  # tensorflow_probability.distributions.Distribution
 
