@@ -192,6 +192,12 @@ def test_what_cannot_be_is_refused():
     assert_refuses("num_simulations is 0, expected an integer of at least 1", run, root, num_simulations=0)
     assert_refuses("max_depth is 0, expected an integer of at least 1", run, root, num_simulations=1, max_depth=0)
     assert_refuses(r"value has shape \(3,\), expected", run, root._replace(value=tf.zeros([3])), num_simulations=1)
+    wide = root._replace(value=tf.cast(root.value, tf.float64))
+    assert_refuses("prior_logits are float32 and the value float64, expected one", run, wide, num_simulations=1)
+    counts = root._replace(
+        value=tf.zeros_like(root.value, tf.int32), prior_logits=tf.zeros_like(root.prior_logits, tf.int32)
+    )
+    assert_refuses("prior_logits are int32 and the value int32, expected one", run, counts, num_simulations=1)
     assert_refuses("an embedding has shape", run, root._replace(embedding=tf.zeros([3])), num_simulations=1)
     invalid = tf.zeros([2, 3], tf.bool)
     assert_refuses("invalid_actions has shape", run, root, num_simulations=1, invalid_actions=invalid)

@@ -21,7 +21,7 @@ from rl_fn._src.planning.selection import (
     is_valid,
     puct,
 )
-from rl_fn._src.planning.tree import RecurrentFn, Root, Tree, root_node
+from rl_fn._src.planning.tree import RecurrentFn, Root, Tree, checked_root, root_node
 from rl_fn._src.shapes import check_shape, sizes_of
 from rl_fn.struct import Nest, Scalar
 
@@ -83,6 +83,7 @@ def muzero_policy(
     scalars.check("muzero_policy: c_init", c_init, "[0, inf)")
     scalars.check("muzero_policy: c_base", c_base, "(0, inf)")
     scalars.check("muzero_policy: temperature", temperature, "[0, inf)")
+    root = checked_root(root)
     noise_key, search_key, draw_key = tf.unstack(random.split(key, 3))
     logits = masked(root.prior_logits, invalid_actions)
     noisy = root._replace(prior_logits=with_noise(noise_key, logits, dirichlet_fraction, dirichlet_alpha))
@@ -135,6 +136,7 @@ def gumbel_muzero_policy(
     num_simulations = arguments.integer("gumbel_muzero_policy: num_simulations", num_simulations, 1)
     max_considered = arguments.integer("gumbel_muzero_policy: max_considered", max_considered, 1)
     scalars.check("gumbel_muzero_policy: gumbel_scale", gumbel_scale, "[0, inf)")
+    root = checked_root(root)
     if gumbel is not None:
         check_shape("gumbel_muzero_policy: gumbel", tf.convert_to_tensor(gumbel), root.prior_logits.shape)
     noise_key, search_key = tf.unstack(random.split(key))

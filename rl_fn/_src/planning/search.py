@@ -169,6 +169,7 @@ def search(
       B trees of `num_simulations + 1` nodes.
 
     Raises:
+      TypeError: if the root's logits and value have no floating-point dtype in common.
       ValueError: if a number is less than 1; or for parts of the root or of the model's steps of other shapes or dtypes
         than expected.
     """

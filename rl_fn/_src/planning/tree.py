@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 import tensorflow as tf
 
 from rl_fn import random
-from rl_fn._src.shapes import Size, sizes_of
+from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla import in_place
 from rl_fn._src.xla.ties import false_per_copy, tied
 from rl_fn.struct import Nest
@@ -69,11 +69,11 @@ def plant(root: Root, num_nodes: int) -> Tree:
     """Trees of a root each, with room for so many nodes.
 
     Raises:
+      TypeError: if its logits and value have no floating-point dtype in common.
       ValueError: if the leading axes of the root's parts differ.
     """
-    prior_logits, value = tf.convert_to_tensor(root.prior_logits), tf.convert_to_tensor(root.value)
-    embedding = tf.nest.map_structure(tf.convert_to_tensor, root.embedding)
-    batch, actions = _checked_root(prior_logits, value, embedding)
+    prior_logits, value, embedding = checked_root(root)
+    batch, actions = sizes_of(prior_logits)
     tie = false_per_copy((prior_logits, value, embedding))
     zeros = tied(tf.zeros([num_nodes, batch], value.dtype), tie)
     integers = tied(tf.zeros([num_nodes, batch], tf.int32), tie)
@@ -147,13 +147,19 @@ def _flat(leaf: tf.Tensor) -> tf.Tensor:
     return tf.reshape(leaf, [nodes * batch, *rest])
 
 
-def _checked_root(prior_logits: tf.Tensor, value: tf.Tensor, embedding: Nest) -> list[Size]:
+def checked_root(root: Root) -> Root:
+    """A root of tensors; raises as `plant`."""
+    root = Root(*tf.nest.map_structure(tf.convert_to_tensor, tuple(root)))
+    prior_logits, value, embedding = root
     if prior_logits.shape.rank != 2:
         raise ValueError(f"root: prior_logits has shape {tuple(prior_logits.shape)}, expected [B, A]")
+    if not prior_logits.dtype.is_floating or value.dtype != prior_logits.dtype:
+        given = f"prior_logits are {prior_logits.dtype.name} and the value {value.dtype.name}"
+        raise TypeError(f"root: {given}, expected one floating-point dtype")
     batch = prior_logits.shape[0]
     if value.shape != [batch]:
         raise ValueError(f"root: value has shape {tuple(value.shape)}, expected [B] = {(batch,)}")
     for leaf in tf.nest.flatten(embedding):
         if leaf.shape[:1] != [batch]:
             raise ValueError(f"root: an embedding has shape {tuple(leaf.shape)}, expected [B, ...] with B = {batch}")
-    return sizes_of(prior_logits)
+    return root
