@@ -141,6 +141,7 @@ def where(condition: tf.Tensor, on_true: Nest, on_false: Nest) -> Nest:
     Raises:
       ValueError: if the shapes do not fit.
     """
+    condition = tf.convert_to_tensor(condition)
     leading = condition.shape.rank
 
     def choose(yes: tf.Tensor, no: tf.Tensor) -> tf.Tensor:
