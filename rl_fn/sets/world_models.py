@@ -48,10 +48,10 @@ register(
     agent="world_models",
     env="gymnasium:CarRacing-v3",
     values={
-        "train_steps": 600_000,
+        "train_steps": 400_000,
         "num_envs": 16,
         "rollout_length": 100,
-        "stage_shares": (1, 1, 1, 12),
+        "stage_shares": (1, 1, 1, 7),
         "recording_rows": 3_000,
         "persistence": 0.95,
         "latent_size": 32,
