@@ -101,7 +101,11 @@ def of_vision(parts: Parts, params: Any, steps: stages.Step, hparams: Any) -> di
     each = [loss(pictures, random.key(index)) for index, pictures in enumerate(steps.picture)]
     kl = losses.standard_gaussian_kl(*steps.posterior).numpy().mean(axis=(0, 1))
     mean = lambda name: float(np.mean([metrics[name] for metrics in each]))
-    return {"pixel error": mean("pixel_error"), "elbo": mean("elbo"), "kl by dimension": np.sort(kl)[::-1].round(2)}
+    return {
+        "pixel error": mean("pixel_error"),
+        "elbo": mean("elbo"),
+        "kl by dimension": np.sort(kl)[::-1].round(2).tolist(),
+    }
 
 
 def of_memory(

@@ -187,7 +187,7 @@ def _checked_length(length: int | tf.Tensor) -> int | tf.Tensor:
     is_whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
     if is_whole and length >= 0:
         return int(length)
-    if tf.is_tensor(length) and length.dtype.is_integer and length.shape.rank == 0:
+    if isinstance(length, tf.Tensor) and length.dtype.is_integer and length.shape.rank == 0:
         return length
     raise ValueError(f"scan: length is {length!r}, expected an integer of at least 0, or a tensor of one")
 

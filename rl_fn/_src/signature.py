@@ -220,10 +220,10 @@ def _check_increasing(label: str, tensor: tf.Tensor) -> None:
     if constant is None:
         return
     values = np.asarray(constant, np.float64)
-    if not (grows := values[..., 1:] > values[..., :-1]).all():
-        place = np.argwhere(~grows)[0]
-        pair = [values[(*place[:-1], place[-1] + step)] for step in (0, 1)]
-        raise ValueError(f"{label} holds {pair[1]:g} after {pair[0]:g}, expected values that increase strictly")
+    before, after = values[..., :-1], values[..., 1:]
+    if (wrong := ~(before < after)).any():
+        given = f"{after[wrong][0]:g} after {before[wrong][0]:g}"
+        raise ValueError(f"{label} holds {given}, expected values that increase strictly")
 
 
 def _check_shapes(

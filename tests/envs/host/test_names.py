@@ -26,8 +26,9 @@ def test_atari_names_are_known_without_the_emulator():
 def test_arguments_with_which_a_policy_is_judged():
     for name in ("ALE/Pong-v5", "atari:Pong-v4", "procgen:coinrun", "envpool:Pong-v5"):
         assert registry.for_evaluation(name) == {"evaluation": True}
-    for name in ("CartPole-v1", "gymnasium:CartPole-v1", "gym:CartPole-v1"):
+    for name in ("CartPole-v1", "gym:CartPole-v1"):
         assert registry.for_evaluation(name) == {}
+    assert registry.for_evaluation("gymnasium:CartPole-v1") == {"training_limit": None}
     arguments = atari.envpool_arguments(evaluation=True, episodic_life=True, noop_max=3)
     assert (arguments["episodic_life"], arguments["reward_clip"], arguments["noop_max"]) == (False, False, 3)
     assert atari.envpool_arguments(episodic_life=True)["episodic_life"]
