@@ -57,10 +57,8 @@ def mlp(
       activate_final: whether the last layer is followed by the activation too, as a torso's is.
 
     Raises:
-      ValueError: if there is no layer; and as from `dense`.
+      ValueError: as from `dense`.
     """
-    if not layer_sizes:
-        raise ValueError("mlp: layer_sizes is empty, expected the width of at least one layer")
     inits = [kernel_init] * len(layer_sizes)
     if final_kernel_init is not None:
         inits[-1] = final_kernel_init
