@@ -1,6 +1,6 @@
 """What the V and M of a run of world models know of episodes that they never saw, beside a linear model.
 
-    PYTHONPATH=. python benchmarks/world_model.py runs/mine [--env NAME] [--steps 500] [--seed 1]
+    PYTHONPATH=. python benchmarks/world_model.py runs/mine [--steps 500] [--seed 1]
 
 Two sets of fresh steps are played at random, as in the stage of collection. On the first a linear-Gaussian model of the
 latents is fitted by least squares, z' = A (z, a, 1) + noise of any covariance; on the second both models are asked.

@@ -11,9 +11,9 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
+from rl_fn._src import arguments
 from rl_fn._src.signature import signature
 
 
@@ -119,8 +119,7 @@ def two_hot(x: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:
 def _check_bins(
     _: tf.Tensor | None, min_value: float, max_value: float, num_bins: int, function: str = "two-hot bins"
 ) -> None:
-    if not isinstance(num_bins, int | np.integer) or num_bins < 2:
-        raise ValueError(f"{function}: num_bins is {num_bins}, expected an integer of at least 2")
+    arguments.integer(f"{function}: num_bins", num_bins, 2)
     low, high = tf.get_static_value(min_value), tf.get_static_value(max_value)
     if low is not None and high is not None and not low < high:
         raise ValueError(f"{function}: min_value is {low} and max_value {high}, expected min_value < max_value")

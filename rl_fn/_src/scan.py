@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
-from rl_fn._src import shards
+from rl_fn._src import arguments, shards
 from rl_fn._src.shapes import sizes_of
 from rl_fn._src.xla.ties import false_per_copy, tied
 from rl_fn.struct import Nest
@@ -184,12 +183,11 @@ def _length(xs: Nest, length: int | tf.Tensor | None) -> int | tf.Tensor:
 
 
 def _checked_length(length: int | tf.Tensor) -> int | tf.Tensor:
-    is_whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
-    if is_whole and length >= 0:
-        return int(length)
-    if isinstance(length, tf.Tensor) and length.dtype.is_integer and length.shape.rank == 0:
-        return length
-    raise ValueError(f"scan: length is {length!r}, expected an integer of at least 0, or a tensor of one")
+    if not isinstance(length, tf.Tensor):
+        return arguments.integer("scan: length", length, 0)
+    if not length.dtype.is_integer or length.shape.rank:
+        raise ValueError(f"scan: length is {length!r}, expected an integer of at least 0, or a tensor of one")
+    return length
 
 
 def _check_carry(before: Nest, after: Nest) -> None:

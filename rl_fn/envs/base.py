@@ -95,9 +95,7 @@ def auto_reset(
         return TimedState(inner, tf.zeros([batch_size], tf.int32)), observation
 
     def step(state: TimedState, action: tf.Tensor, key: random.Key) -> tuple[TimedState, EnvStep]:
-        one = isinstance(action_spec, tf.TensorSpec)  # so a list is numbers, and no nest
-        action = tf.convert_to_tensor(action) if one else tf.nest.map_structure(tf.convert_to_tensor, action)
-        check_actions(spec.name, action, action_spec, state.time.shape[0])
+        action = as_actions(spec.name, action, action_spec, state.time.shape[0])
         start_key, dynamics_key = tf.unstack(random.split(key))
         with all_from_key(f"{spec.name}: dynamics"):
             given = dynamics(state.inner, action, dynamics_key)
@@ -154,8 +152,13 @@ def _shifted(space: gymnasium.Space, x: Nest, sign: int) -> Nest:
     return x
 
 
-def check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None:
-    """Of another shape they would broadcast, floats would be rounded or be no action, and nothing would fail."""
+def as_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> Nest:
+    """A batch of actions as tensors; raises ValueError unless they are as `spec`, that of one of them, says.
+
+    Of another shape they would broadcast, floats would be rounded or be no action, and nothing would fail.
+    """
+    one = isinstance(spec, tf.TensorSpec)  # so a list is numbers, and no nest
+    action = tf.convert_to_tensor(action) if one else tf.nest.map_structure(tf.convert_to_tensor, action)
     given = tf.nest.map_structure(lambda leaf: tuple(leaf.shape), action)
     expected = tf.nest.map_structure(lambda leaf: (batch_size, *leaf.shape), spec)
     if given != expected:
@@ -163,6 +166,7 @@ def check_actions(name: str, action: Nest, spec: Nest, batch_size: int) -> None:
     for leaf, each in zip(tf.nest.flatten(action), tf.nest.flatten(spec), strict=True):
         if each.dtype.is_integer and not leaf.dtype.is_integer:
             raise ValueError(f"{name}: the actions are {leaf.dtype.name}, expected integers")
+    return action
 
 
 def _check_start(name: str, state: Nest, batch_size: int) -> None:

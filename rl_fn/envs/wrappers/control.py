@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rl_fn import random, struct
 from rl_fn._src import arguments, shards
-from rl_fn.envs.base import Env, EnvStep, TimedState, check_actions
+from rl_fn.envs.base import Env, EnvStep, TimedState, as_actions
 from rl_fn.envs.wrappers.base import changes_task
 from rl_fn.struct import Nest
 
@@ -90,9 +90,7 @@ def sticky_actions(env: Env, probability: float = 0.25) -> Env:
 
     def step(state: StickyState, action: Nest, key: random.Key) -> tuple[StickyState, EnvStep]:
         sticky_key, step_key = tf.unstack(random.split(key))
-        one = isinstance(action_spec, tf.TensorSpec)  # so a list is numbers, and no nest
-        action = tf.convert_to_tensor(action) if one else tf.nest.map_structure(tf.convert_to_tensor, action)
-        check_actions(env.spec.name, action, action_spec, state.is_first.shape[0])
+        action = as_actions(env.spec.name, action, action_spec, state.is_first.shape[0])
         action = tf.nest.map_structure(lambda x, leaf: tf.cast(x, leaf.dtype), action, action_spec)
         sticks = random.bernoulli(sticky_key, probability, state.is_first.shape) & ~state.is_first
         executed = struct.where(sticks, state.action, action)
